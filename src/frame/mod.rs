@@ -1,0 +1,115 @@
+//! Bytes → frames, and the [`Batch`] in which frames travel.
+//!
+//! A *frame* is one log line or message as its sender delimited it. Frames never travel alone: a batch holds up to thousands of
+//! them over one buffer, with what is known of their origin and the position up to which the input has been read.
+
+pub mod line;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::record::{Timestamp, Zone};
+
+/// A configured source: what becomes `logs.source`, and how its lines are to be read.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The configured name.
+    pub name: String,
+    /// The zone of times that name none.
+    pub zone: Zone,
+}
+
+/// Where frames come from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The configured source.
+    pub source: Arc<Source>,
+    /// The address of the sender, for frames from the network.
+    pub peer: Option<IpAddr>,
+    /// The file, for frames from files (`log.file.path`).
+    pub path: Option<Arc<str>>,
+}
+
+/// One frame in a batch's buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameSpan {
+    /// First byte in [`Batch::bytes`].
+    pub start: u32,
+    /// One past the last byte. The delimiter is not part of the frame.
+    pub end: u32,
+    /// Index into [`Batch::origins`].
+    pub origin: u32,
+    /// Bytes that were cut off because the frame was longer than its limit; 0 for a whole frame.
+    pub cut: u32,
+    /// When it was received (read, for files).
+    pub received_at: Timestamp,
+}
+
+/// Frames that travel together, in the order in which they were received.
+///
+/// All frames of a batch come from one *lane*: the journal, or one file. Times within a lane run roughly forward; between lanes that
+/// are being caught up with they may be far apart.
+#[derive(Debug)]
+pub struct Batch {
+    /// The lane: unique among the inputs of a run, stable as long as the lane exists.
+    pub lane: u64,
+    /// More is waiting behind this batch in its lane.
+    pub behind: bool,
+    /// Lanes of the same input that have unread backlog and have not delivered a batch yet.
+    pub unread_lanes: u32,
+    /// The frames' bytes.
+    pub bytes: Vec<u8>,
+    /// The frames. Spans lie within `bytes`.
+    pub frames: Vec<FrameSpan>,
+    /// The origins that frames refer to.
+    pub origins: Vec<Arc<Origin>>,
+    /// Deliveries with an id of their own, of which a repetition must not be stored.
+    pub deliveries: Vec<Delivery>,
+    /// What to write to `positions` in the transaction that stores these frames.
+    pub positions: Vec<PositionChange>,
+}
+
+impl Batch {
+    /// An empty batch of `lane`.
+    pub fn new(lane: u64) -> Batch {
+        Batch {
+            lane,
+            behind: false,
+            unread_lanes: 0,
+            bytes: Vec::new(),
+            frames: Vec::new(),
+            origins: Vec::new(),
+            deliveries: Vec::new(),
+            positions: Vec::new(),
+        }
+    }
+
+    /// The bytes of a frame of this batch.
+    pub fn bytes_of(&self, frame: &FrameSpan) -> &[u8] {
+        &self.bytes[frame.start as usize..frame.end as usize]
+    }
+}
+
+/// A webhook request that carried a delivery id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Name of the source it was posted to.
+    pub source: String,
+    /// The id as its sender gave it, at most 255 bytes.
+    pub id: String,
+    /// Indices of its frames in the batch.
+    pub frames: std::ops::Range<usize>,
+}
+
+/// One row of `positions`: how far an input has been read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PositionChange {
+    /// The input: `journal`, or `files:<name of the set>`.
+    pub input: Arc<str>,
+    /// Which part of it: a file's identity; empty for the journal.
+    pub part: Arc<str>,
+    /// The new position in bytes; `None` forgets the part (its file is gone and was read to its end).
+    pub position: Option<u64>,
+    /// What else the input needs to go on from there.
+    pub detail: serde_json::Value,
+}

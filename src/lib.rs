@@ -1,0 +1,10 @@
+//! tocsin (an alarm bell) listens to the logs of firewalls, intrusion detection systems and servers, understands them, notices
+//! attacks while they happen, and keeps the whole story in PostgreSQL.
+
+pub mod record;
+pub mod stats;
+
+pub mod frame;
+pub mod parse;
+
+pub mod cli;

@@ -1,0 +1,1 @@
+//! Envelopes: who sent a line, when, and the message inside.

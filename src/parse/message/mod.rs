@@ -1,0 +1,1 @@
+//! Messages: what happened. One file per product or family.
