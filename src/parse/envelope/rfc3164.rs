@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use super::super::token::{is_host_name, whole_number, word};
 use super::super::{Context, message, timestamp};
 use super::Priority;
-use crate::record::{Format, LogRecord, Timestamp};
+use crate::record::{LogRecord, Timestamp};
 
 /// Reads what follows the PRI, or a whole line without one. Always understands something.
 pub(crate) fn read<'a>(text: &'a str, priority: Option<Priority>, context: &Context<'_>) -> LogRecord<'a> {
@@ -28,14 +28,12 @@ pub(crate) fn read<'a>(text: &'a str, priority: Option<Priority>, context: &Cont
         record.event_time = header.time;
         record.host = header.host.map(Cow::Borrowed);
         after_time(header.rest, &mut record, context);
-    } else if priority.is_some() {
+    } else if !without_time(body, &mut record) && priority.is_some() {
         match tag(body) {
             Some(tag) => tag.file(&mut record),
             None if after_host(body, &mut record, true) => {}
             None => record.message = Cow::Borrowed(body),
         }
-    } else {
-        without_time(body, &mut record);
     }
     record
 }
@@ -203,16 +201,16 @@ fn is_repetition(text: &str) -> bool {
 
 /// A line of a file without a time, such as `journalctl -o cat` or a container's output: `host app[pid]: message`, `app[pid]: message`;
 /// `host app: message` only for an app that this program knows, since prose may look the same.
-fn without_time<'a>(text: &'a str, record: &mut LogRecord<'a>) {
+fn without_time<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     let (first, rest) = word(text);
     let certain = |tag: &Tag<'a>| tag.pid.is_some() || message::is_known_app(tag.app);
     let tag_first = || tag(text).filter(certain).map(|tag| (None, tag));
     let host_first = || tag(rest).filter(|tag| is_host_name(first) && certain(tag)).map(|tag| (Some(first), tag));
-    if let Some((host, tag)) = tag_first().or_else(host_first) {
-        record.format = Format { envelope: "rfc3164", message: "text" };
-        record.host = host.map(Cow::Borrowed);
-        tag.file(record);
-    }
+    let Some((host, tag)) = host_first().or_else(tag_first) else { return false };
+    record.format.envelope = "rfc3164";
+    record.host = host.map(Cow::Borrowed);
+    tag.file(record);
+    true
 }
 
 /// A host as syslog senders write it: a name, an address, with `@` (syslog-ng chains) or `/` (relays) in it.
@@ -308,7 +306,8 @@ fn module<'a>(text: &'a str, app: &'a str, rest: &'a str) -> Option<Tag<'a>> {
     }
 }
 
-/// `Google Chrome[85294]: message`: macOS programs have spaces in their names. Two or three words of letters, and a pid.
+/// `Google Chrome[85294]: message`: macOS programs have spaces in their names. Two or three
+/// words of letters, the first with a capital, and a pid.
 fn spaced(text: &str) -> Option<Tag<'_>> {
     let head = &text.as_bytes()[..text.len().min(64)];
     let open = memchr::memchr(b'[', head)?;
@@ -320,5 +319,9 @@ fn spaced(text: &str) -> Option<Tag<'_>> {
     let close = memchr::memchr(b']', &text.as_bytes()[open..text.len().min(open + 16)])?;
     let (inside, after) = (&text[open + 1..open + close], &text[open + close + 1..]);
     let number = whole_number(inside)?;
-    (words <= 3 && plain && after.starts_with(':')).then(|| Tag { app, pid: Some(number), message: after[1..].trim_start() })
+    (words <= 3 && plain && text.starts_with(|c: char| c.is_ascii_uppercase()) && after.starts_with(':')).then(|| Tag {
+        app,
+        pid: Some(number),
+        message: after[1..].trim_start(),
+    })
 }
