@@ -27,6 +27,7 @@ pub(crate) fn read<'a>(text: &'a str, priority: Option<Priority>, context: &Cont
         record.format.envelope = "rfc3164";
         record.event_time = header.time;
         record.host = header.host.map(Cow::Borrowed);
+        record.app = header.app.map(Cow::Borrowed);
         after_time(header.rest, &mut record, context);
     } else if !without_time(body, &mut record) && priority.is_some() {
         match tag(body) {
@@ -38,10 +39,11 @@ pub(crate) fn read<'a>(text: &'a str, priority: Option<Priority>, context: &Cont
     record
 }
 
-/// A time at the front, and a Cisco host where it stands before the time.
+/// A time at the front, and what Cisco puts before it.
 struct Header<'a> {
     time: Option<Timestamp>,
     host: Option<&'a str>,
+    app: Option<&'a str>,
     rest: &'a str,
 }
 
@@ -49,7 +51,7 @@ struct Header<'a> {
 fn timed<'a>(text: &'a str, context: &Context<'_>) -> Option<Header<'a>> {
     let header = |host, text: &'a str| {
         let (rest, reading) = timestamp::reading(text).ok()?;
-        Some(Header { time: Some(reading.instant(context)?), host, rest })
+        Some(Header { time: Some(reading.instant(context)?), host, app: None, rest })
     };
     if let Some(found) = header(None, text) {
         return Some(found);
@@ -67,8 +69,15 @@ fn timed<'a>(text: &'a str, context: &Context<'_>) -> Option<Header<'a>> {
     if let Some(found) = header(Some(host), clock_mark(rest)) {
         return Some(found);
     }
+    // Wireless controllers name the task: `wlc1: *emWeb: Aug 22 18:14:03.172: %NIM-3-…`.
+    if let Some((app, rest)) = rest.strip_prefix('*').and_then(|rest| rest.split_once(": "))
+        && is_program(app)
+        && let Some(found) = header(Some(host), rest)
+    {
+        return Some(Header { app: Some(app), ..found });
+    }
     // An uptime (`00:00:46`, `2y10w`) stands where the time would; the tag behind it shows what this is.
-    cisco_tag_within(rest).map(|rest| Header { time: None, host: Some(host), rest })
+    cisco_tag_within(rest).map(|rest| Header { time: None, host: Some(host), app: None, rest })
 }
 
 /// `*` (clock not set), `.` (set once, out of sync) before a Cisco time; also a stray colon.
