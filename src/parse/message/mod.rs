@@ -18,6 +18,7 @@ mod sshd;
 mod su;
 mod sudo;
 mod vsftpd;
+mod webgui;
 
 use std::borrow::Cow;
 
@@ -42,6 +43,7 @@ const PARSERS: &[(&str, Parser)] = &[
     ("su", su::parse),
     ("sudo", sudo::parse),
     ("vsftpd", vsftpd::parse),
+    ("webgui", webgui::parse),
 ];
 
 /// Reads the record's message into the record.
@@ -143,6 +145,7 @@ fn by_prefix(text: &str) -> Option<Parser> {
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| text.starts_with(prefix));
     match text.as_bytes().first()? {
         b'[' if starts(&["[pid "]) => Some(vsftpd::parse),
+        b'/' => Some(webgui::parse),
         b'B' | b'L' | b'P' | b'E'
             if starts(&["Bad password attempt for ", "Bad PAM password attempt for ", "Login attempt for nonexistent user "])
                 || starts(&["Password auth succeeded for ", "Pubkey auth succeeded for ", "Exit before auth "]) =>
@@ -393,6 +396,7 @@ mod tests {
             "]: SASL LOGIN authentication failed: ",
             "NOQUEUE: reject: RCPT from ",
             "[pid 1] [",
+            "/index.php: Web GUI authentication error for '",
             "] FAIL LOGIN: Client \"",
             "\"",
             "Exit before auth",
