@@ -133,6 +133,10 @@ fn after_time<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'
         record.message = Cow::Borrowed(after);
         return;
     }
+    if is_level(first) {
+        record.message = Cow::Borrowed(rest);
+        return;
+    }
     if first.ends_with(':') || first.contains('[') || first.starts_with('[') || !is_host_like(first) {
         return after_host_or_tag(rest, record);
     }
@@ -202,6 +206,11 @@ fn spelled_priority(text: &str) -> Option<(Priority, &str)> {
     let (first, rest) = word(text);
     let (facility, severity) = first.split_once('.')?;
     Priority::from_words(facility, severity).map(|priority| (priority, rest))
+}
+
+/// The level of a program's own log, which has a time like syslog's and then no host.
+fn is_level(text: &str) -> bool {
+    matches!(text, "TRACE" | "DEBUG" | "INFO" | "NOTICE" | "WARN" | "WARNING" | "ERROR" | "CRITICAL" | "FATAL")
 }
 
 /// syslogd's own words, which carry no tag.
@@ -343,6 +352,7 @@ mod tests {
     use super::*;
     use crate::parse::parse;
     use crate::record::{Severity, Value, Zone};
+    use proptest::prelude::*;
 
     /// Frame; time within 2026 (without the year), host, app, pid, message.
     type Case<'a> = (&'a str, &'a str, &'a str, &'a str, u32, &'a str);
@@ -381,6 +391,10 @@ mod tests {
             ("Jun  1 22:14:15 mx1 A sentence: with a colon", "06-01T22:14:15", "mx1", "", 0, "A sentence: with a colon"),
             ("Jun  1 22:14:15 mx1 key=value a:b", "06-01T22:14:15", "mx1", "", 0, "key=value a:b"),
             ("Jun  1 22:14:15 aix1 Message forwarded from aix2: app[3]: x", "06-01T22:14:15", "aix2", "app", 3, "x"),
+            ("2026-06-01 22:14:15,042 ERROR pool: x", "06-01T22:14:15.042", "", "", 0, "ERROR pool: x"),
+            ("2026/06/01 22:14:15 [error] 7#7: *1 x", "06-01T22:14:15", "", "", 0, "[error] 7#7: *1 x"),
+            ("Jun  1 22:14:15 mx1 CEF:0|a|b", "06-01T22:14:15", "mx1", "", 0, "CEF:0|a|b"),
+            ("Jun  1 22:14:15 mx1 {\"a\": 1}", "06-01T22:14:15", "mx1", "", 0, "{\"a\": 1}"),
             ("Jun  1 22:14:15 mx1", "06-01T22:14:15", "mx1", "", 0, ""),
             ("Jun  1 22:14:15", "06-01T22:14:15", "", "", 0, ""),
             ("Jun  1 22:14:15 last message repeated 2 times", "06-01T22:14:15", "", "", 0, "last message repeated 2 times"),
@@ -434,6 +448,28 @@ mod tests {
             let r = parse(line, &context);
             assert_eq!((r.app.as_deref(), r.severity), (Some("hostapd"), Severity::High), "{line}");
             assert_eq!(r.field("log.syslog.facility.code"), Some(&Value::Int(3)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_sender_writes_is_read_back(
+            pri in prop::option::of(0u8..=191),
+            secs in 0i64..86_400,
+            host in "[a-z][a-z0-9.-]{0,20}",
+            app in "[a-z][a-z0-9_./-]{0,20}",
+            pid in prop::option::of(any::<u32>()),
+            message in "[!-~é]([ -~é]{0,40}[!-~é])?",
+        ) {
+            let now = Timestamp::parse_rfc3339("2026-06-01T12:00:00Z").unwrap();
+            let clock = format!("{:02}:{:02}:{:02}", secs / 3600, secs / 60 % 60, secs % 60);
+            let pri = pri.map_or(String::new(), |pri| format!("<{pri}>"));
+            let tag = pid.map_or(app.clone(), |pid| format!("{app}[{pid}]"));
+            let frame = format!("{pri}Jun  1 {clock} {host} {tag}: {message}");
+            let r = super::super::read(&frame, &Context { now, zone: &Zone::UTC });
+            prop_assert_eq!(r.event_time.map(|t| t.to_string()), Some(format!("2026-06-01T{clock}Z")));
+            prop_assert_eq!((r.host.as_deref(), r.app.as_deref(), r.pid), (Some(&*host), Some(&*app), pid));
+            prop_assert_eq!(&*r.message, &*message);
         }
     }
 }
