@@ -65,7 +65,7 @@ fn timed<'a>(text: &'a str, context: &Context<'_>) -> Option<Header<'a>> {
     }
     let text = sequence_number(text).unwrap_or(text);
     if let Some(found) = header(None, clock_mark(text)) {
-        return Some(found);
+        return Some(Header { rest: without_zone_name(found.rest), ..found });
     }
     let (host, rest) = text.split_once(": ").filter(|(host, _)| is_host_name(host))?;
     let rest = rest.trim_start_matches(' ');
@@ -87,6 +87,12 @@ fn timed<'a>(text: &'a str, context: &Context<'_>) -> Option<Header<'a>> {
 /// `*` (clock not set), `.` (set once, out of sync) before a Cisco time; also a stray colon.
 fn clock_mark(text: &str) -> &str {
     text.trim_start_matches(['*', '.', ':', ' '])
+}
+
+/// Cisco devices write no host behind such a time, so a word before the tag is a zone by a name of the administrator's own.
+fn without_zone_name(rest: &str) -> &str {
+    let (name, after) = word(rest.trim_start_matches(' '));
+    if name.ends_with(':') && is_cisco_tag(after) { after } else { rest }
 }
 
 /// `000042: `: Cisco's `service sequence-numbers`.
@@ -407,6 +413,7 @@ mod tests {
     fn cisco() {
         check(&[
             ("<189>29: *Jun  1 00:00:29.123: %SYS-5-CONFIG_I: x", "06-01T00:00:29.123", "", "", 0, "%SYS-5-CONFIG_I: x"),
+            ("29: *Jun  1 00:00:29 lab: %SYS-5-A: x", "06-01T00:00:29", "", "", 0, "%SYS-5-A: x"),
             ("<189>29: r1: .Jun  1 00:00:29 CEST: %SYS-5-A: x", "05-31T22:00:29", "r1", "", 0, "%SYS-5-A: x"),
             ("<189>29: r1: 000042: Jun 1 2026 00:00:29: %SYS-5-A: x", "06-01T00:00:29", "r1", "", 0, "%SYS-5-A: x"),
             ("<189>29: r1: 2y10w: %SYS-5-A: x", "", "r1", "", 0, "%SYS-5-A: x"),
