@@ -3,8 +3,11 @@
 //! Two steps: [`text`] makes a frame's bytes a string, [`parse`] reads it: first the envelope (who sent it, when), then the message
 //! inside (what happened). What no parser understands is a record of kind `other` with its text.
 
+mod access;
 pub mod envelope;
+mod json;
 pub mod message;
+mod scan;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -43,8 +46,15 @@ pub fn text(frame: &[u8]) -> Cow<'_, str> {
 
 /// Reads one frame's text. Always returns a record.
 pub fn parse<'a>(text: &'a str, context: &Context<'_>) -> LogRecord<'a> {
-    let _ = context;
-    LogRecord::text(text)
+    if text.starts_with('{') {
+        return envelope::json::parse(text, context);
+    }
+    if let Some(record) = access::parse(text, context) {
+        return record;
+    }
+    let mut record = LogRecord::text(text);
+    message::device(text, &mut record);
+    record
 }
 
 #[cfg(test)]

@@ -1,1 +1,3 @@
 //! Envelopes: who sent a line, when, and the message inside.
+
+pub(crate) mod json;
