@@ -81,10 +81,11 @@ fn openvpn<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
         (EventType::ConnectionAllowed, Severity::Low)
     } else if message.starts_with("user '") && message.ends_with("' authenticated") {
         (EventType::LoginSuccess, Severity::Low)
-    } else if message.starts_with("user '") && scan::has(message, "could not authenticate") {
-        (EventType::LoginFailed, Severity::Medium)
     } else if scan::has(message, "Auth Username/Password verification failed for peer") {
         (EventType::LoginFailed, Severity::Medium)
+    } else if message.starts_with("user '") && scan::has(message, "could not authenticate") {
+        // OpenVPN itself reports the same attempt, with the address.
+        (EventType::AccessDenied, Severity::Low)
     } else if scan::has(message, "TLS Error: ") {
         (EventType::AccessDenied, Severity::Low)
     } else if understood {
@@ -167,7 +168,8 @@ mod tests {
             ("openvpn", "192.0.2.60:37849 peer info: IV_PLAT=linux", Other, None, Some("192.0.2.60"), Some(37849)),
             ("openvpn", "192.0.2.60:37849 [eve] Peer Connection Initiated with [AF_INET]192.0.2.60:37849", ConnectionAllowed, Some("eve"), Some("192.0.2.60"), Some(37849)),
             ("openvpn", "user 'eve' authenticated", LoginSuccess, Some("eve"), None, None),
-            ("openvpn", "user 'eve' could not authenticate.", LoginFailed, Some("eve"), None, None),
+            ("openvpn", "user 'eve' could not authenticate.", AccessDenied, Some("eve"), None, None),
+            ("openvpn", "198.51.100.4:41000 TLS Auth Error: Auth Username/Password verification failed for peer", LoginFailed, None, Some("198.51.100.4"), Some(41000)),
             ("openvpn", "TLS Error: incoming packet authentication failed from [AF_INET]198.51.100.4:1194", AccessDenied, None, Some("198.51.100.4"), Some(1194)),
             ("haproxy", "Connect from 192.0.2.60:50583 to 192.0.2.2:80 (web/HTTP)", HttpRequest, None, Some("192.0.2.60"), Some(50583)),
             ("dhcpd", "DHCPACK on 192.0.2.40 to 00:11:22:33:44:55 (laptop) via igb1", System, None, None, None),
