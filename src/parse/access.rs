@@ -13,6 +13,20 @@ use nom::sequence::{delimited, preceded};
 use crate::parse::{Context, scan};
 use crate::record::{Civil, EventType, LogRecord, Severity, Timestamp, Zone};
 
+/// A cheap look: the line may be of one of these formats, with nothing in front of it.
+pub(crate) fn recognise(text: &str) -> bool {
+    match text.as_bytes() {
+        [b'<', ..] => false,
+        [b'[', ..] | [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'/', ..] => true,
+        // A syslog tag ends in a colon; nothing in front of an access log's time does, but an address like 2001:db8::.
+        _ => {
+            scan::has(text, "] \"")
+                && bracketed_time(text)
+                    .is_some_and(|(front, ..)| !front.split(' ').any(|w| w.ends_with(':') && scan::ip(w).is_none()))
+        }
+    }
+}
+
 /// Reads a line that has no envelope; `None` where it is of none of these formats.
 pub(crate) fn parse<'a>(text: &'a str, context: &Context<'_>) -> Option<LogRecord<'a>> {
     let text = text.trim_end();

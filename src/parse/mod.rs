@@ -8,6 +8,8 @@ pub mod envelope;
 mod json;
 pub mod message;
 mod scan;
+mod timestamp;
+mod token;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -46,14 +48,23 @@ pub fn text(frame: &[u8]) -> Cow<'_, str> {
 
 /// Reads one frame's text. Always returns a record.
 pub fn parse<'a>(text: &'a str, context: &Context<'_>) -> LogRecord<'a> {
-    if text.starts_with('{') {
+    if text.trim_start().starts_with('{') {
         return envelope::json::parse(text, context);
     }
-    if let Some(record) = access::parse(text, context) {
+    if access::recognise(text)
+        && let Some(record) = access::parse(text, context)
+    {
         return record;
     }
-    let mut record = LogRecord::text(text);
-    message::device(text, &mut record);
+    let mut record = envelope::read(text, context);
+    message::parse(&mut record);
+    record
+}
+
+/// Reads one frame's text as [`parse`] does, its message by that parser and no other.
+pub fn parse_as<'a>(text: &'a str, context: &Context<'_>, parser: message::MessageParser) -> LogRecord<'a> {
+    let mut record = envelope::read(text, context);
+    message::parse_as(&mut record, parser);
     record
 }
 

@@ -285,7 +285,7 @@ impl<'a> Reader<'a, '_> {
             Cow::Owned(p) => p.to_ascii_lowercase().into(),
         });
         record.action = action.map(|a| a.2);
-        record.severity = severity.map_or(Severity::Low, |s| s.2);
+        record.severity = severity.map_or(record.severity, |s| s.2);
         record.format.message = "json";
         let told = event_type.map(|t| t.2);
         for (name, value) in self.fields {
@@ -312,8 +312,8 @@ impl<'a> Reader<'a, '_> {
 fn inner<'a>(message: Cow<'a, str>, record: &mut LogRecord<'a>, context: Option<&Context<'_>>) {
     let read = context.and_then(|context| match &message {
         // docker's json-file driver keeps the newline of every line.
-        Cow::Borrowed(text) => line(text, record.app.as_deref(), context),
-        Cow::Owned(text) => line(text, record.app.as_deref(), context).map(LogRecord::into_owned),
+        Cow::Borrowed(text) => line(text, record.app.clone(), context),
+        Cow::Owned(text) => line(text, record.app.clone(), context).map(LogRecord::into_owned),
     });
     record.message = match message {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim_end_matches(['\n', '\r'])),
@@ -347,9 +347,16 @@ fn inner<'a>(message: Cow<'a, str>, record: &mut LogRecord<'a>, context: Option<
 }
 
 /// What the parsers of lines make of `text`, said by `app`; `None` where it is mere text to them.
-fn line<'a>(text: &'a str, app: Option<&str>, context: &Context<'_>) -> Option<LogRecord<'a>> {
+fn line<'a>(text: &'a str, app: Option<Cow<'a, str>>, context: &Context<'_>) -> Option<LogRecord<'a>> {
     let text = text.trim_end_matches(['\n', '\r']);
-    let _ = app;
+    if app.is_some() {
+        let mut record = LogRecord::text(text);
+        record.app = app;
+        crate::parse::message::parse(&mut record);
+        if record.format.message != "text" {
+            return Some(record);
+        }
+    }
     let read = crate::parse::parse(text, context);
     (read.format.message != "text" || !read.format.envelope.is_empty()).then_some(read)
 }
@@ -546,6 +553,26 @@ mod tests {
         assert_eq!((record.host.as_deref(), record.message.as_ref()), (Some("fw1"), "hello"));
         assert!(!message(r#"@cee: {"msg":"#, &mut record));
         assert!(!message("plain", &mut record));
+    }
+
+    #[test]
+    fn lines_inside_are_read() {
+        let docker = read(
+            r#"{"log":"192.0.2.7 - eve [11/Feb/2026:08:15:30 +0000] \"GET / HTTP/1.1\" 200 5\n","stream":"stdout","time":"2026-02-11T08:15:31.5Z"}"#,
+        );
+        assert_eq!((docker.event_type, docker.username.as_deref()), (EventType::HttpRequest, Some("eve")));
+        assert_eq!(docker.event_time, at("2026-02-11T08:15:30Z"));
+        assert_eq!(docker.format.to_string(), "json+access");
+        let journal = read(
+            r#"{"__REALTIME_TIMESTAMP":"1770797730000000","_HOSTNAME":"h","SYSLOG_IDENTIFIER":"sshd","_PID":"7","PRIORITY":"6","MESSAGE":"Failed password for root from 192.0.2.9 port 4000 ssh2"}"#,
+        );
+        assert_eq!((journal.event_type, journal.username.as_deref()), (EventType::LoginFailed, Some("root")));
+        assert_eq!((journal.src_ip, journal.host.as_deref()), ("192.0.2.9".parse().ok(), Some("h")));
+        let beat = read(r#"{"@timestamp":"2026-02-11T08:16:00Z","message":"<13>1 2026-02-11T08:15:30Z web1 shop 7 - - hello"}"#);
+        assert_eq!(
+            (beat.event_time, beat.host.as_deref(), beat.message.as_ref()),
+            (at("2026-02-11T08:15:30Z"), Some("web1"), "hello")
+        );
     }
 
     proptest! {

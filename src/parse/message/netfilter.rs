@@ -66,14 +66,17 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
     true
 }
 
+/// The message may be a packet: it has `PROTO=`, or both addresses.
+pub(super) fn looks_like(message: &str) -> bool {
+    scan::has(message, "PROTO=") || (scan::has(message, "SRC=") && scan::has(message, "DST="))
+}
+
 /// The rule's prefix without the kernel's `[  123.456]`, and the packet; `None` for a message that is no packet.
 fn split(message: &str) -> Option<(&str, &str)> {
-    let bytes = message.as_bytes();
-    let packet = memchr::memmem::find(bytes, b"PROTO=").is_some()
-        || (memchr::memmem::find(bytes, b"SRC=").is_some() && memchr::memmem::find(bytes, b"DST=").is_some());
-    if !packet {
+    if !looks_like(message) {
         return None;
     }
+    let bytes = message.as_bytes();
     let start = memchr::memmem::find_iter(bytes, b"IN=").find(|&at| {
         // A prefix may end without a space: "DROPIN=eth0 OUT=". What the kernel writes always has OUT= next.
         let value = message[at..].find(' ').map_or(message.len(), |space| at + space);
