@@ -42,7 +42,7 @@ pub(crate) fn message<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool 
 fn fill<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) -> bool {
     match text.as_bytes() {
         [b'0'..=b'9', _, _, _, b'/', ..] if nginx_error(text, record, zone) => true,
-        [b'[', ..] => apache_error(text, record, zone) || proxy_manager(text, record, zone),
+        [b'[', ..] => apache_error(text, record, zone) || time_first(text, record, zone),
         _ => access(text, record, zone),
     }
 }
@@ -61,6 +61,7 @@ fn access<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) ->
     if time == "-" && front != "- - -" {
         return false;
     }
+    record.fields.reserve(8);
     who(front, record);
     record.event_time = record.event_time.or_else(|| clf_time(time, zone));
     request_line(request, record);
@@ -176,6 +177,7 @@ fn nginx_error<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone
     };
     if let Some(about) = about {
         client(about.split(", ").next().unwrap_or(about), record);
+        server(about.split_once(", server: ").map_or("", |(_, server)| server), record);
         if let Some(request) = scan::between(about, "request: \"", '"') {
             request_line(request, record);
         }
@@ -186,13 +188,25 @@ fn nginx_error<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone
             record.set("http.request.referrer", referrer);
         }
     }
+    // nginx as a mail proxy.
+    let mail = what.strip_prefix("client ").and_then(|w| w.split_once(" connected to "));
+    if let Some((from, to)) = mail {
+        client(from, record);
+        server(to, record);
+    }
+    let mail_login = what.starts_with("client login failed: ");
+    let login = about.filter(|_| mail_login).and_then(|about| scan::between(about, "login: \"", '"'));
     let named = what.strip_prefix("user \"").and_then(|w| w.split_once('"')).map(|(user, _)| user);
     let named = named.or_else(|| what.strip_prefix("PAM: user '").and_then(|w| w.split_once('\'')).map(|(user, _)| user));
-    let refused = scan::has(what, ": password mismatch")
+    let refused = mail_login
+        || scan::has(what, ": password mismatch")
         || (scan::has(what, " was not found in "))
         || (what.starts_with("PAM: user ") && scan::has(what, "not authenticated"));
     let denied = scan::has(what, "access forbidden by rule") || what.starts_with("no user/password was provided");
-    finish(record, refused, denied, named, about.is_some(), level);
+    finish(record, refused, denied, named.or(login), about.is_some(), level);
+    if mail.is_some() {
+        record.event_type = EventType::ConnectionAllowed;
+    }
     record.format.message = "nginx_error";
     true
 }
@@ -290,19 +304,50 @@ fn finish<'a>(record: &mut LogRecord<'a>, refused: bool, denied: bool, user: Opt
     }
 }
 
-/// nginx proxy manager: `[time] - 404 404 - GET http host "/path" [Client 192.0.2.1] [Length 5] … "agent" "referrer"`.
-fn proxy_manager<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) -> bool {
+/// Formats that begin with their time.
+fn time_first<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) -> bool {
     let Some((time, rest)) = text.strip_prefix('[').and_then(|t| t.split_once("] ")) else { return false };
-    let Some(when) = clf_time(time, zone).or_else(|| clf_time(time, Some(&Zone::UTC)).filter(|_| zone.is_none())) else {
+    // Without a zone to ask, only whether it is a time matters: the envelope has told when.
+    let Some(when) = clf_time(time, zone.or(Some(&Zone::UTC))) else { return false };
+    if !proxy_manager(rest, record) && !ssl_request(rest, record) {
+        return false;
+    }
+    record.event_time = record.event_time.or(Some(when));
+    record.event_type = EventType::HttpRequest;
+    record.severity = Severity::Low;
+    record.format.message = "access";
+    true
+}
+
+/// Apache's `ssl_request_log` as it is configured by default: `[time] 192.0.2.1 TLSv1.3 CIPHER "GET / HTTP/1.1" 512`.
+fn ssl_request<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
+    let Some((head, tail)) = text.split_once(" \"") else { return false };
+    let mut words = head.split(' ');
+    let (Some(peer), Some(version), Some(cipher), None) = (words.next(), words.next(), words.next(), words.next()) else {
         return false;
     };
-    let Some((head, tail)) = rest.split_once(" \"") else { return false };
+    let Some((request, rest)) = tail.rsplit_once("\" ") else { return false };
+    if rest != "-" && rest.parse::<u64>().is_err() {
+        return false;
+    }
+    client(peer, record);
+    record.set("tls.version", version);
+    record.set("tls.cipher", cipher);
+    request_line(request, record);
+    if let Ok(bytes) = rest.parse::<i64>() {
+        record.set("http.response.body.bytes", bytes);
+    }
+    true
+}
+
+/// nginx proxy manager: `[time] - 404 404 - GET http host "/path" [Client 192.0.2.1] [Length 5] … "agent" "referrer"`.
+fn proxy_manager<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
+    let Some((head, tail)) = text.split_once(" \"") else { return false };
     let Some(peer) = scan::between(tail, "[Client ", ']') else { return false };
     // Cache state, the upstream's status, ours, a dash; then the request.
     let mut words = head.split(' ').skip_while(|w| !(w.len() > 2 && w.bytes().all(|b| b.is_ascii_uppercase())));
     let (Some(method), Some(_scheme), host) = (words.next(), words.next(), words.next()) else { return false };
     client(peer, record);
-    record.event_time = record.event_time.or(Some(when));
     record.set("http.request.method", method);
     if let Some(host) = host {
         record.set("url.domain", host);
@@ -313,9 +358,6 @@ fn proxy_manager<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zo
     if let Some(code) = head.split(' ').filter_map(|w| w.parse::<u32>().ok()).rfind(|c| (100..1000).contains(c)) {
         record.set("http.response.status_code", code);
     }
-    record.event_type = EventType::HttpRequest;
-    record.severity = Severity::Low;
-    record.format.message = "access";
     true
 }
 
@@ -346,6 +388,14 @@ fn quoted(text: &str, fits: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
             backslashes % 2 == 0 && bytes.get(at + 1).is_none_or(|next| *next == b' ') && fits(&inner[at + 1..])
         })
         .map(|at| (&inner[..at], &inner[at + 1..]))
+}
+
+/// The end that was asked, where it is named by its address and port.
+fn server(text: &str, record: &mut LogRecord<'_>) {
+    let (host, port) = scan::host_port(text.split([',', ' ']).next().unwrap_or_default());
+    if let (Some(ip), Some(port)) = (scan::ip(host), port) {
+        (record.dst_ip, record.dst_port) = (Some(ip), Some(port));
+    }
 }
 
 /// Sets a field unless the server wrote its dash for nothing.
@@ -409,6 +459,7 @@ mod tests {
             (r#"192.0.2.7, 10.0.0.1, 10.0.0.2 - - [11/Feb/2026:08:15:30 +0100] "GET / HTTP/1.1" 200 5 "-" "x""#, "192.0.2.7", None, "/", 200),
             (r#"::ffff:192.0.2.7 10.0.0.1 - [11/Feb/2026:08:15:30 +0100] "GET / HTTP/1.1" 200 5 "-"  "x""#, "192.0.2.7", None, "/", 200),
             (r#"192.0.2.7 - - [11/Feb/2026:08:15:30 +0100] "\x16\x03\x01\x02" 400 150 "-" "-""#, "192.0.2.7", None, r"\x16\x03\x01\x02", 400),
+            (r#"[11/Feb/2026:08:15:30 +0100] 192.0.2.7 TLSv1.3 TLS_AES_256_GCM_SHA384 "GET /s HTTP/1.1" 512"#, "192.0.2.7", None, "/s", 0),
             (r#"192.0.2.7 - - [1/Feb/2026:08:15:30 +0100] "GET /"x" HTTP/1.1" 200 5 "-" "x" 0.003 [default] - "10.1.1.1""#, "192.0.2.7", None, r#"/"x""#, 200),
             (r#"[11/Feb/2026:08:15:30 +0100] - 404 404 - GET https shop.example "/x" [Client 192.0.2.7] [Length 5] [Gzip -] "agent" "-""#, "192.0.2.7", None, "/x", 404),
         ];
@@ -418,7 +469,7 @@ mod tests {
             assert_eq!(record.src_ip, src.parse().ok(), "{line}");
             assert_eq!(record.username.as_deref(), user, "{line}");
             assert_eq!(record.field("url.original"), Some(&url.into()), "{line}");
-            assert_eq!(record.field("http.response.status_code"), Some(&Value::Int(status)), "{line}");
+            assert_eq!(record.field("http.response.status_code"), (status > 0).then_some(&Value::Int(status)), "{line}");
             assert!(record.event_time.is_some(), "{line}");
         }
         assert_eq!(read(table[0].0).event_time, Some(Timestamp::parse_rfc3339("2026-02-11T07:15:30Z").unwrap()));
@@ -438,6 +489,8 @@ mod tests {
             (r#"2026/02/11 08:15:30 [error] 812#0: *17 no user/password was provided for basic authentication, client: 192.0.2.7, server: _"#, AccessDenied, Some("192.0.2.7"), None, None),
             (r#"2026/02/11 08:15:30 [error] 812#0: *17 access forbidden by rule, client: 2001:db8::7, server: _"#, AccessDenied, Some("2001:db8::7"), None, None),
             (r#"2026/02/11 08:15:30 [crit] 812#0: *17 SSL_do_handshake() failed (SSL: error:0A00006C) while SSL handshaking, client: 192.0.2.7, server: 0.0.0.0:443"#, HttpRequest, Some("192.0.2.7"), None, None),
+            (r#"2026/02/11 08:15:30 [info] 8#8: *15 client login failed: "Invalid login" while in http auth state, client: 192.0.2.7, server: 0.0.0.0:25, login: "eve@example.net""#, LoginFailed, Some("192.0.2.7"), None, Some("eve@example.net")),
+            (r#"2026/02/11 08:15:30 [info] 8#8: *15 client 192.0.2.7:5000 connected to 0.0.0.0:25"#, ConnectionAllowed, Some("192.0.2.7"), Some(5000), None),
             (r#"2026/02/11 08:15:30 [notice] 812#812: signal process started"#, ServiceChange, None, None, None),
             (r#"[Wed Feb 11 08:15:30.123456 2026] [auth_basic:error] [pid 7:tid 99] [client 192.0.2.7:5000] AH01618: user eve not found: /private"#, LoginFailed, Some("192.0.2.7"), Some(5000), Some("eve")),
             (r#"[Wed Feb 11 08:15:30.123456 2026] [auth_basic:error] [pid 7] [client 192.0.2.7:5000] AH01617: user eve: authentication failure for "/private": Password Mismatch, referer: https://a.example/"#, LoginFailed, Some("192.0.2.7"), Some(5000), Some("eve")),
@@ -455,7 +508,7 @@ mod tests {
             assert_eq!(record.username.as_deref(), user, "{line}");
         }
         assert_eq!(read(table[0].0).event_time, Some(Timestamp::parse_rfc3339("2026-02-11T08:15:30Z").unwrap()));
-        assert_eq!(read(table[6].0).event_time, Some(Timestamp::parse_rfc3339("2026-02-11T08:15:30.123456Z").unwrap()));
+        assert_eq!(read(table[8].0).event_time, Some(Timestamp::parse_rfc3339("2026-02-11T08:15:30.123456Z").unwrap()));
     }
 
     #[test]

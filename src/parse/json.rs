@@ -183,6 +183,11 @@ fn storable(raw: &str) -> bool {
     let escapes_fit = memchr::memmem::find_iter(bytes, b"\\u").all(|at| {
         !(raw[at + 2..].starts_with("0000") || raw[at + 2..].starts_with(['d', 'D']) && is_surrogate(&bytes[at + 2..]))
     });
+    escapes_fit && (memchr::memchr2_iter(b'{', b'[', bytes).count() <= MAX_DEPTH || depth(bytes) <= MAX_DEPTH)
+}
+
+/// How deep the objects and arrays of a checked value nest.
+fn depth(bytes: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0usize, false, false);
     for byte in bytes {
         match byte {
@@ -197,7 +202,7 @@ fn storable(raw: &str) -> bool {
             _ => {}
         }
     }
-    escapes_fit && deepest <= MAX_DEPTH
+    deepest
 }
 
 fn is_surrogate(digits: &[u8]) -> bool {

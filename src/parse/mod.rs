@@ -56,6 +56,11 @@ pub fn parse<'a>(text: &'a str, context: &Context<'_>) -> LogRecord<'a> {
     {
         return record;
     }
+    if matches!(text.as_bytes(), [_, _, b'/', ..])
+        && let Some(record) = message::ids_fast::read(text, context)
+    {
+        return record;
+    }
     let mut record = envelope::read(text, context);
     message::parse(&mut record);
     record

@@ -89,7 +89,7 @@ fn column(name: &str) -> Option<(Column, u8)> {
     use Column::*;
     Some(match name {
         "@timestamp" => (Time, 0), "timestamp" => (Time, 1), "time" => (Time, 2), "ts" => (Time, 3), "datetime" => (Time, 4),
-        "event_time" | "eventTime" | "event.created" | "isotimestamp" => (Time, 5), "date" | "_ts" | "Time" | "StartUTC" => (Time, 6),
+        "event_time" | "eventTime" | "event.created" | "isotimestamp" => (Time, 5), "date" | "Time" | "StartUTC" | "unixTime" => (Time, 6),
         "_SOURCE_REALTIME_TIMESTAMP" => (JournalTime, 1), "__REALTIME_TIMESTAMP" => (JournalTime, 2),
         "host" | "hostname" | "host.name" => (Host, 1), "_HOSTNAME" | "host.hostname" | "hostIdentifier" | "syslog_hostname" => (Host, 2),
         "computer" | "Computer" | "device" | "sensor" | "observer.name" => (Host, 3), "beat.hostname" | "agent.hostname" => (Host, 4),
@@ -100,7 +100,7 @@ fn column(name: &str) -> Option<(Column, u8)> {
         "remote_user" | "ClientUsername" => (User, 3), "decorations.username" => (User, 4),
         "source.ip" | "src_ip" | "source_ip" | "srcip" | "id.orig_h" => (SrcIp, 1),
         "client.ip" | "client_ip" | "clientip" | "remote_addr" | "remote_ip" | "ClientHost" | "sourceIPAddress" => (SrcIp, 2),
-        "source.address" | "origin.address" | "src" | "src_addr" | "ClientAddr" | "remote" | "access_device.ip" => (SrcIp, 3), "ip" => (SrcIp, 4),
+        "source.address" | "origin.address" | "src" | "src_addr" | "ClientAddr" | "remote" | "req.remoteAddress" => (SrcIp, 3), "ip" => (SrcIp, 4),
         "source.port" | "src_port" | "source_port" | "srcport" | "id.orig_p" => (SrcPort, 1),
         "client.port" | "remote_port" | "ClientPort" => (SrcPort, 2),
         "destination.ip" | "dest_ip" | "dst_ip" | "destination_ip" | "dstip" | "id.resp_h" => (DstIp, 1),
@@ -113,7 +113,7 @@ fn column(name: &str) -> Option<(Column, u8)> {
         "severity" => (Level, 1), "log.level" | "level" | "log_level" | "loglevel" | "lvl" => (Level, 2), "PRIORITY" => (Level, 3),
         "event_type" => (Type, 1),
         "http.request.method" | "request_method" | "RequestMethod" | "method" => (Method, 1),
-        "http.response.status_code" | "status" | "status_code" | "DownstreamStatus" => (Status, 1),
+        "http.response.status_code" | "status" | "status_code" | "statusCode" | "DownstreamStatus" => (Status, 1),
         "event.category" => (Category, 1), "event.outcome" => (Outcome, 1),
         _ => return None,
     })
@@ -288,6 +288,7 @@ impl<'a> Reader<'a, '_> {
         record.severity = severity.map_or(record.severity, |s| s.2);
         record.format.message = "json";
         let told = event_type.map(|t| t.2);
+        record.fields.reserve(self.fields.len());
         for (name, value) in self.fields {
             record.set(name, value);
         }

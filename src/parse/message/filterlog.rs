@@ -27,6 +27,7 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
         (fields.next(), name, fields.next())
     };
     let (Some(source), Some(destination)) = (fields.next(), fields.next()) else { return false };
+    record.fields.reserve(8);
     record.src_ip = scan::ip(source);
     record.dst_ip = scan::ip(destination);
     // OPNsense writes some names in capitals and leaves others empty.

@@ -12,6 +12,7 @@ mod dovecot;
 mod dropbear;
 mod filterlog;
 mod ftp;
+pub(super) mod ids_fast;
 mod login;
 mod logind;
 mod netfilter;
@@ -41,6 +42,7 @@ const PARSERS: &[(&str, Parser)] = &[
     ("dovecot", dovecot::parse),
     ("dropbear", dropbear::parse),
     ("filterlog", filterlog::parse),
+    ("ids_fast", ids_fast::parse),
     ("json", envelope::json::message),
     ("logind", logind::parse),
     ("login", login::parse),
@@ -147,6 +149,7 @@ fn by_app(app: &str) -> Option<Parser> {
         "filterlog" => filterlog::parse,
         "php-fpm" | "php" | "audit" | "openvpn" | "haproxy" | "dhcpd" => pfsense::parse,
         "nginx" | "apache2" | "apache" | "httpd" => access::message,
+        "snort" | "suricata" => ids_fast::parse,
         app if app.starts_with('%') => cisco_asa::parse,
         _ => return None,
     })
@@ -183,6 +186,7 @@ fn by_prefix(text: &str) -> Option<Parser> {
         b'%' => Some(cisco_asa::parse),
         b'{' | b'@' => Some(envelope::json::message),
         b'/' if starts(&["/index.php: "]) => Some(pfsense::parse),
+        b'[' if ids_fast::looks_like(text) => Some(ids_fast::parse),
         _ if netfilter::looks_like(text) => Some(netfilter::parse),
         _ if access::recognise(text) => Some(access::message),
         _ => None,

@@ -10,6 +10,7 @@ use crate::record::{EventType, LogRecord, Severity};
 /// Reads a packet line. Needs `PROTO=` or both addresses; a line whose beginning was lost is read as far as it goes.
 pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
     let Some((prefix, body)) = split(message) else { return false };
+    record.fields.reserve(8);
     let mut quoted = false;
     let mut lengths = 0;
     for token in body.split_ascii_whitespace() {

@@ -74,6 +74,7 @@ pub(crate) fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>) -> Result<boo
         fields.push(("network.protocol".into(), Value::Str(app_proto)));
     }
     fields.push(("event.kind".into(), Value::Str(kind)));
+    record.fields.reserve(fields.len() + 8);
     for (name, value) in fields {
         record.set(name, value);
     }
@@ -93,14 +94,14 @@ fn read_alert<'a>(raw: &'a str, record: &mut LogRecord<'a>) {
         match name.as_ref() {
             "signature" => {
                 if let Some(text) = value.into_text() {
-                    malware |= names_malware(&text);
+                    malware |= is_malware(&text, "");
                     record.message = text.clone();
                     record.set("rule.name", text);
                 }
             }
             "category" => {
                 if let Some(text) = value.into_text() {
-                    malware |= text.contains("Trojan") || text.contains("Malware") || text.contains("Used for C2");
+                    malware |= is_malware("", &text);
                     record.set("rule.category", text);
                 }
             }
@@ -132,6 +133,11 @@ fn read_alert<'a>(raw: &'a str, record: &mut LogRecord<'a>) {
     if malware && record.event_type == EventType::IdsAlert {
         record.event_type = EventType::MalwareDetected;
     }
+}
+
+/// Whether a rule of that name and class says that a host runs malware.
+pub(super) fn is_malware(signature: &str, category: &str) -> bool {
+    names_malware(signature) || category.contains("Trojan") || category.contains("Malware") || category.contains("Used for C2")
 }
 
 /// Rules whose name, by Emerging Threats' naming, says that the host runs malware.

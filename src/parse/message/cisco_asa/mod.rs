@@ -32,6 +32,7 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
             None => return false,
         },
     };
+    record.fields.reserve(12);
     let meaning = meaning::of(id, level);
     (record.event_type, record.severity) = (meaning.event_type, meaning.severity);
     record.set("event.code", i64::from(id));
@@ -66,6 +67,8 @@ fn assign<'a>(id: u32, text: &'a str, record: &mut LogRecord<'a>) {
     if meaning::responder_first(id, text) {
         std::mem::swap(&mut named.source, &mut named.destination);
     }
+    let user = named.source.and_then(|s| s.user).or(named.destination.and_then(|d| d.user)).or(named.user);
+    record.username = user.map(Into::into);
     if let Some(source) = named.source {
         record.src_ip = scan::ip(source.host);
         record.src_port = source.port;
@@ -92,7 +95,6 @@ fn assign<'a>(id: u32, text: &'a str, record: &mut LogRecord<'a>) {
             record.set("destination.nat.ip", mapped);
         }
     }
-    record.username = named.user.map(Into::into);
     record.protocol = named.protocol.map(scan::protocol);
     if record.protocol.as_deref().is_some_and(|p| p.contains("icmp")) {
         // What stands in a port's place is ICMP's sequence number, type or code.
@@ -221,6 +223,10 @@ mod tests {
                 "data_transfer low 198.51.100.9 443 > 10.1.1.7 50222 -"),
             ("%ASA-6-302015: Built outbound UDP connection 5 for outside:resolver/53 (resolver/53) to inside:10.1.1.7/5000 (192.0.2.1/5000)",
                 "connection_allowed low 10.1.1.7 5000 > ? 53 -"),
+            ("%ASA-6-302015: Built inbound UDP connection 6 for outside:198.51.100.9/5000 (198.51.100.9/5000)(LAB\\eve, 7) to inside:10.1.1.7/53 (10.1.1.7/53)(LAB\\bob, 8)",
+                "connection_allowed low 198.51.100.9 5000 > 10.1.1.7 53 eve"),
+            ("%ASA-6-302016: Teardown UDP connection 9 for inside:10.1.1.7/68 to NP Identity Ifc:255.255.255.255/67 duration 0:02:01 bytes 300",
+                "data_transfer low 10.1.1.7 68 > 255.255.255.255 67 -"),
             ("%ASA-6-302020: Built inbound ICMP connection for faddr 198.51.100.9/3 gaddr 192.0.2.5/0 laddr 10.1.1.5/0 type 8 code 0",
                 "connection_allowed low 198.51.100.9 > 10.1.1.5 -"),
             ("%ASA-6-302021: Teardown ICMP connection for faddr 198.51.100.9/0 gaddr 192.0.2.5/1 laddr 10.1.1.5/1",

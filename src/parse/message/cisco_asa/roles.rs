@@ -15,6 +15,8 @@ pub(super) struct Endpoint<'a> {
     pub(super) port: Option<u16>,
     /// Its address on the other side of the translation, where that differs.
     pub(super) mapped: Option<&'a str>,
+    /// The user behind it.
+    pub(super) user: Option<&'a str>,
 }
 
 /// What a message names.
@@ -22,6 +24,7 @@ pub(super) struct Endpoint<'a> {
 pub(super) struct Roles<'a> {
     pub(super) source: Option<Endpoint<'a>>,
     pub(super) destination: Option<Endpoint<'a>>,
+    /// The user that the message as a whole is about.
     pub(super) user: Option<&'a str>,
     pub(super) group: Option<&'a str>,
     pub(super) protocol: Option<&'a str>,
@@ -55,8 +58,7 @@ pub(super) fn of(text: &str) -> Roles<'_> {
                 last = take(&mut words, &mut roles.destination, Last::Destination, last);
             }
             "->" | "==>" | "=" if word.len() < 4 && roles.destination.is_none() && scan_endpoint(before).is_some() => {
-                roles.source = scan_endpoint(before);
-                roles.user = roles.user.or(user_in(before));
+                roles.source = scan_endpoint(before).map(|end| Endpoint { user: user_in(before), ..end });
                 last = take(&mut words, &mut roles.destination, Last::Destination, last);
             }
             "IP" | "Addr" | "peer" | "address" | "remote-peer" if roles.source.is_none() => {
@@ -146,6 +148,10 @@ fn take<'a>(words: &mut Words<'a>, slot: &mut Option<Endpoint<'a>>, role: Last, 
             None => return last,
         }
     }
+    // The device's own interface has blanks in its name.
+    if word == "NP" && ahead.rest.trim_ascii_start().starts_with("Identity Ifc:") {
+        word = ahead.nth(1).unwrap_or_default();
+    }
     let Some(end) = scan_endpoint(word) else { return last };
     *slot = Some(end);
     // A user may be glued to it; then the walk sees the word again.
@@ -182,7 +188,7 @@ fn scan_endpoint(word: &str) -> Option<Endpoint<'_>> {
     }
     // 106100's form: the slash stands between interface and address, the port in parentheses.
     if let (Some(port), Some((interface, host))) = (behind.and_then(|p| p.parse().ok()), word.split_once('/')) {
-        return Some(Endpoint { interface: Some(interface), host, port: Some(port), mapped: None });
+        return Some(Endpoint { interface: Some(interface), host, port: Some(port), ..Endpoint::default() });
     }
     let (place, port) = match word.rsplit_once('/') {
         Some((place, port)) => (place, Some(port)),
@@ -197,7 +203,7 @@ fn scan_endpoint(word: &str) -> Option<Endpoint<'_>> {
     }
     match place.split_once(':') {
         Some((interface, host)) if !interface.is_empty() && !host.is_empty() => {
-            Some(Endpoint { interface: Some(interface), host, port: port.and_then(scan::service_port), mapped: None })
+            Some(Endpoint { interface: Some(interface), host, port: port.and_then(scan::service_port), ..Endpoint::default() })
         }
         // A name without an interface is an endpoint only with a numeric port: faddr gateway/0.
         None => {
@@ -224,7 +230,7 @@ fn parenthesis<'a>(word: &'a str, last: Last, roles: &mut Roles<'a>) {
         let end = if last == Last::Source { &mut roles.source } else { &mut roles.destination };
         match end {
             Some(end) if scan::ip(host).is_some() => end.mapped = (end.host != host && end.mapped.is_none()).then_some(host),
-            _ if part.contains('\\') => roles.user = roles.user.or(known_user(part)),
+            Some(end) if part.contains('\\') => end.user = end.user.or(known_user(part.trim_end_matches(','))),
             _ => {}
         }
     }
