@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use super::super::token::{is_host_name, whole_number, word};
 use super::super::{Context, message, timestamp};
 use super::Priority;
-use crate::record::{Format, LogRecord, Timestamp};
+use crate::record::{LogRecord, Timestamp};
 
 /// Reads what follows the PRI, or a whole line without one. Always understands something.
 pub(crate) fn read<'a>(text: &'a str, priority: Option<Priority>, context: &Context<'_>) -> LogRecord<'a> {
@@ -27,23 +27,23 @@ pub(crate) fn read<'a>(text: &'a str, priority: Option<Priority>, context: &Cont
         record.format.envelope = "rfc3164";
         record.event_time = header.time;
         record.host = header.host.map(Cow::Borrowed);
+        record.app = header.app.map(Cow::Borrowed);
         after_time(header.rest, &mut record, context);
-    } else if priority.is_some() {
+    } else if !without_time(body, &mut record) && priority.is_some() {
         match tag(body) {
             Some(tag) => tag.file(&mut record),
             None if after_host(body, &mut record, true) => {}
             None => record.message = Cow::Borrowed(body),
         }
-    } else {
-        without_time(body, &mut record);
     }
     record
 }
 
-/// A time at the front, and a Cisco host where it stands before the time.
+/// A time at the front, and what Cisco puts before it.
 struct Header<'a> {
     time: Option<Timestamp>,
     host: Option<&'a str>,
+    app: Option<&'a str>,
     rest: &'a str,
 }
 
@@ -51,7 +51,7 @@ struct Header<'a> {
 fn timed<'a>(text: &'a str, context: &Context<'_>) -> Option<Header<'a>> {
     let header = |host, text: &'a str| {
         let (rest, reading) = timestamp::reading(text).ok()?;
-        Some(Header { time: Some(reading.instant(context)?), host, rest })
+        Some(Header { time: Some(reading.instant(context)?), host, app: None, rest })
     };
     if let Some(found) = header(None, text) {
         return Some(found);
@@ -69,8 +69,15 @@ fn timed<'a>(text: &'a str, context: &Context<'_>) -> Option<Header<'a>> {
     if let Some(found) = header(Some(host), clock_mark(rest)) {
         return Some(found);
     }
+    // Wireless controllers name the task: `wlc1: *emWeb: Aug 22 18:14:03.172: %NIM-3-…`.
+    if let Some((app, rest)) = rest.strip_prefix('*').and_then(|rest| rest.split_once(": "))
+        && is_program(app)
+        && let Some(found) = header(Some(host), rest)
+    {
+        return Some(Header { app: Some(app), ..found });
+    }
     // An uptime (`00:00:46`, `2y10w`) stands where the time would; the tag behind it shows what this is.
-    cisco_tag_within(rest).map(|rest| Header { time: None, host: Some(host), rest })
+    cisco_tag_within(rest).map(|rest| Header { time: None, host: Some(host), app: None, rest })
 }
 
 /// `*` (clock not set), `.` (set once, out of sync) before a Cisco time; also a stray colon.
@@ -203,16 +210,16 @@ fn is_repetition(text: &str) -> bool {
 
 /// A line of a file without a time, such as `journalctl -o cat` or a container's output: `host app[pid]: message`, `app[pid]: message`;
 /// `host app: message` only for an app that this program knows, since prose may look the same.
-fn without_time<'a>(text: &'a str, record: &mut LogRecord<'a>) {
+fn without_time<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     let (first, rest) = word(text);
     let certain = |tag: &Tag<'a>| tag.pid.is_some() || message::is_known_app(tag.app);
     let tag_first = || tag(text).filter(certain).map(|tag| (None, tag));
     let host_first = || tag(rest).filter(|tag| is_host_name(first) && certain(tag)).map(|tag| (Some(first), tag));
-    if let Some((host, tag)) = tag_first().or_else(host_first) {
-        record.format = Format { envelope: "rfc3164", message: "text" };
-        record.host = host.map(Cow::Borrowed);
-        tag.file(record);
-    }
+    let Some((host, tag)) = host_first().or_else(tag_first) else { return false };
+    record.format.envelope = "rfc3164";
+    record.host = host.map(Cow::Borrowed);
+    tag.file(record);
+    true
 }
 
 /// A host as syslog senders write it: a name, an address, with `@` (syslog-ng chains) or `/` (relays) in it.
@@ -308,7 +315,8 @@ fn module<'a>(text: &'a str, app: &'a str, rest: &'a str) -> Option<Tag<'a>> {
     }
 }
 
-/// `Google Chrome[85294]: message`: macOS programs have spaces in their names. Two or three words of letters, and a pid.
+/// `Google Chrome[85294]: message`: macOS programs have spaces in their names. Two or three
+/// words of letters, the first with a capital, and a pid.
 fn spaced(text: &str) -> Option<Tag<'_>> {
     let head = &text.as_bytes()[..text.len().min(64)];
     let open = memchr::memchr(b'[', head)?;
@@ -320,5 +328,9 @@ fn spaced(text: &str) -> Option<Tag<'_>> {
     let close = memchr::memchr(b']', &text.as_bytes()[open..text.len().min(open + 16)])?;
     let (inside, after) = (&text[open + 1..open + close], &text[open + close + 1..]);
     let number = whole_number(inside)?;
-    (words <= 3 && plain && after.starts_with(':')).then(|| Tag { app, pid: Some(number), message: after[1..].trim_start() })
+    (words <= 3 && plain && text.starts_with(|c: char| c.is_ascii_uppercase()) && after.starts_with(':')).then(|| Tag {
+        app,
+        pid: Some(number),
+        message: after[1..].trim_start(),
+    })
 }

@@ -189,17 +189,17 @@ fn param(input: &str) -> Parsed<'_, (&str, Cow<'_, str>)> {
 }
 
 /// `PARAM-VALUE` up to and with its closing quote. `\"`, `\\` and `\]` are escapes; a backslash before anything else is itself (§6.3.3).
+/// A bare `]`, which the RFC forbids and senders write, is let through.
 fn value(input: &str) -> Parsed<'_, Cow<'_, str>> {
     let bytes = input.as_bytes();
     let mut at = 0;
     loop {
-        let Some(next) = memchr::memchr3(b'"', b'\\', b']', &bytes[at..]) else { return no() };
+        let Some(next) = memchr::memchr2(b'"', b'\\', &bytes[at..]) else { return no() };
         at += next;
-        match bytes[at] {
-            b'"' => break,
-            b'\\' => at = (at + 2).min(bytes.len()),
-            _ => return no(),
+        if bytes[at] == b'"' {
+            break;
         }
+        at = (at + 2).min(bytes.len());
     }
     let (raw, rest) = (&input[..at], &input[at + 1..]);
     if !raw.contains('\\') {

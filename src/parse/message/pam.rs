@@ -19,6 +19,7 @@ pub(super) fn is_pam(text: &str) -> bool {
 
 /// Reads one message of PAM. The service is named in the module's brackets, else the app is the service.
 pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
+    let message = message.strip_suffix(" [preauth]").unwrap_or(message);
     let Origin { module, service, text } = origin(message);
     if let Some(service) = service {
         record.set("pam.service", service);
@@ -73,7 +74,7 @@ fn authentication<'a>(module: &str, text: &'a str, record: &mut LogRecord<'a>) -
     let told_by = if matches!(module, "" | "pam_unix") { ToldBy::Pam } else { ToldBy::Announcement };
     if let Some(details) = text.strip_prefix("authentication failure;") {
         failed(record, FORMAT, "pam_authentication", told_by);
-        parties(details, record);
+        parties(module, details, record);
         return true;
     }
     if let Ok((rest, count)) = number(1, 6)(text)
@@ -81,7 +82,7 @@ fn authentication<'a>(module: &str, text: &'a str, record: &mut LogRecord<'a>) -
     {
         failed(record, FORMAT, "pam_authentication", ToldBy::Pam);
         record.count = count.max(1);
-        parties(details, record);
+        parties(module, details, record);
         return true;
     }
     if let Some(user) = text.strip_prefix("Invalid verification code for ") {
@@ -126,10 +127,13 @@ fn denied(record: &mut LogRecord<'_>) -> bool {
     true
 }
 
-/// ` logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1  user=root`. The names stand at the end, and come from outside, so the
-/// first `rhost=` is PAM's.
-fn parties<'a>(details: &'a str, record: &mut LogRecord<'a>) {
-    let Some((before, rest)) = details.split_once(" rhost=") else { return };
+/// ` logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1  user=root`. The remote user comes from outside and may hold a `rhost=` of its
+/// own. pam_unix writes only accounts that exist behind it, so the last `rhost=` is PAM's; other modules write any name
+/// there, and services that use them leave the remote user empty, so the first one is.
+fn parties<'a>(module: &str, details: &'a str, record: &mut LogRecord<'a>) {
+    let at = if matches!(module, "" | "pam_unix") { details.rfind(" rhost=") } else { details.find(" rhost=") };
+    let Some(at) = at else { return };
+    let (before, rest) = (&details[..at], &details[at + " rhost=".len()..]);
     let (host, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     set_remote(record, host);
     let user = rest.trim_start().strip_prefix("user=").unwrap_or("");

@@ -86,6 +86,13 @@ fn user_from<'a>(text: &'a str, extra: fn(&str) -> bool) -> Option<Peer<'a>> {
     address(rest, extra).map(|(address, port)| Peer { user: "", address, port })
 }
 
+/// As [`user_from`], whatever follows the port.
+fn user_from_port(text: &str) -> Option<Peer<'_>> {
+    let at = text[..text.rfind(" port ")?].rfind(" from ")?;
+    let (address, port) = address(&text[at + 6..], |_| true)?;
+    port.map(|port| Peer { user: &text[..at], address, port: Some(port) })
+}
+
 /// `<address>[ port <port>][ ssh1|ssh2][: extra]` to the end of the text.
 fn address(text: &str, extra: fn(&str) -> bool) -> Option<(&str, Option<u16>)> {
     let (address, rest) = word(text);
@@ -145,8 +152,10 @@ fn attempt<'a>(verdict: &str, rest: &'a str, record: &mut LogRecord<'a>) -> bool
     }
     let has_key = method.starts_with("publickey") || method.starts_with("hostbased");
     let extra = if has_key || method.starts_with("gssapi") || method.starts_with("rsa") { key } else { nothing };
-    // Old servers append more than the key to any method; nothing of it is ours to judge if no address ends the line.
-    let Some(peer) = user_from(peer, extra).or_else(|| user_from(peer, |_| true)) else { return false };
+    // Every version since 2.1 names the port. Old ones append more than the key to any method; nothing of that is ours to judge if no
+    // address ends the line.
+    let found = user_from(peer, extra).filter(|found| found.port.is_some());
+    let Some(peer) = found.or_else(|| user_from_port(peer)).or_else(|| user_from(peer, nothing)) else { return false };
     peer.file_with_user(record);
     match verdict {
         "Failed" => {
