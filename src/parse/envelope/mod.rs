@@ -63,6 +63,7 @@ impl Priority {
 
     /// Files facility and severity in `record`.
     pub(crate) fn apply(self, record: &mut LogRecord<'_>) {
+        record.fields.reserve(8);
         record.severity = Severity::from_syslog(self.0 % 8);
         record.set("log.syslog.facility.code", i64::from(self.0 / 8));
         record.set("log.syslog.severity.code", i64::from(self.0 % 8));

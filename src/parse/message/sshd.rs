@@ -3,7 +3,9 @@
 //! A user name is whatever the client sent, ` from 192.0.2.1 port 22` included, so addresses are searched from the right end of a line,
 //! where sshd itself put them. What sshd appends behind the address is a key or certificate, which is checked for its form.
 
-use super::super::token::{ip, port_number, set_remote, set_user, word};
+use std::net::IpAddr;
+
+use super::super::token::{ip, is_host_name, port_number, rfind, set_remote, set_user, word};
 use super::{failed, is, succeeded};
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
 
@@ -47,14 +49,23 @@ fn failed_login(record: &mut LogRecord<'_>, told_by: ToldBy) -> bool {
 /// Who tried, from where, and what stands behind that.
 struct Peer<'a> {
     user: &'a str,
-    address: &'a str,
+    at: Address<'a>,
+}
+
+/// An address or host name, and a port.
+struct Address<'a> {
+    ip: Option<IpAddr>,
+    text: &'a str,
     port: Option<u16>,
 }
 
 impl<'a> Peer<'a> {
     fn file(&self, record: &mut LogRecord<'a>) {
-        set_remote(record, self.address);
-        record.src_port = self.port;
+        match self.at.ip {
+            Some(ip) => record.src_ip = Some(ip),
+            None => _ = set_remote(record, self.at.text),
+        }
+        record.src_port = self.at.port;
     }
 
     /// As [`Peer::file`], with the name of the account; what sshd puts before a name that is none is not part of it.
@@ -75,55 +86,50 @@ fn user_from<'a>(text: &'a str, extra: fn(&str) -> bool) -> Option<Peer<'a>> {
     let mut end = text.len();
     // sshd itself writes the word once or twice; a name of a hundred bytes has room for a few more.
     for _ in 0..20 {
-        let Some(at) = text[..end].rfind(" from ") else { break };
-        if let Some((address, port)) = address(&text[at + 6..], extra) {
-            return Some(Peer { user: &text[..at], address, port });
+        let Some(from) = rfind(&text[..end], " from ") else { break };
+        if let Some(at) = address(&text[from + 6..], extra) {
+            return Some(Peer { user: &text[..from], at });
         }
-        end = at;
+        end = from;
     }
     // An empty user name.
-    let rest = text.strip_prefix("from ")?;
-    address(rest, extra).map(|(address, port)| Peer { user: "", address, port })
+    address(text.strip_prefix("from ")?, extra).map(|at| Peer { user: "", at })
 }
 
 /// As [`user_from`], whatever follows the port.
 fn user_from_port(text: &str) -> Option<Peer<'_>> {
-    let at = text[..text.rfind(" port ")?].rfind(" from ")?;
-    let (address, port) = address(&text[at + 6..], |_| true)?;
-    port.map(|port| Peer { user: &text[..at], address, port: Some(port) })
+    let from = rfind(&text[..rfind(text, " port ")?], " from ")?;
+    let at = address(&text[from + 6..], |_| true)?;
+    at.port.is_some().then_some(Peer { user: &text[..from], at })
 }
 
 /// `<address>[ port <port>][ ssh1|ssh2][: extra]` to the end of the text.
-fn address(text: &str, extra: fn(&str) -> bool) -> Option<(&str, Option<u16>)> {
-    let (address, rest) = word(text);
-    let (address, colon) = match address.strip_suffix(':') {
-        Some(bare) if ip(address).is_none() => (bare, true),
-        _ => (address, false),
-    };
-    if ip(address).is_none() && !super::super::token::is_host_name(address) {
-        return None;
+fn address(text: &str, extra: fn(&str) -> bool) -> Option<Address<'_>> {
+    let (name, mut rest) = word(text);
+    let mut at = Address { ip: ip(name), text: name, port: None };
+    if at.ip.is_none() {
+        let bare = name.strip_suffix(':');
+        (at.text, at.ip) = bare.map_or((name, None), |bare| (bare, ip(bare)));
+        if at.ip.is_none() && !is_host_name(at.text) {
+            return None;
+        }
+        if bare.is_some() {
+            return extra(rest).then_some(at);
+        }
     }
-    if colon {
-        return extra(rest).then_some((address, None));
-    }
-    let mut rest = rest;
-    let mut port = None;
     if let Some(after) = rest.strip_prefix("port ") {
         let digits = after.bytes().take_while(u8::is_ascii_digit).count();
-        port = Some(port_number(&after[..digits])?);
+        at.port = Some(port_number(&after[..digits])?);
         rest = after[digits..].strip_prefix(' ').unwrap_or(&after[digits..]);
     }
-    for protocol in ["ssh2", "ssh1", "ssh"] {
-        if let Some(after) = rest.strip_prefix(protocol) {
-            rest = after.trim_start_matches(' ');
-            break;
-        }
+    if let Some(after) = rest.strip_prefix("ssh") {
+        rest = after.trim_start_matches(['1', '2']).trim_start_matches(' ');
     }
     let ends = match rest.strip_prefix(':') {
         Some(tail) => extra(tail.trim_start()),
         None => rest.is_empty() || rest.starts_with("via ") || rest.starts_with("on "),
     };
-    ends.then_some((address, port))
+    ends.then_some(at)
 }
 
 fn nothing(_: &str) -> bool {
@@ -146,15 +152,14 @@ fn key(tail: &str) -> bool {
 
 /// `Failed password for [invalid user ]<user> from <address> port <port> ssh2[: key]` and its friendlier relatives.
 fn attempt<'a>(verdict: &str, rest: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((method, peer)) = rest.split_once(" for ") else { return false };
-    if method.is_empty() || method.contains(' ') {
-        return false;
-    }
+    // A method has no spaces, so the first one ends it.
+    let (method, peer) = word(rest);
+    let Some(peer) = peer.strip_prefix("for ").filter(|_| !method.is_empty()) else { return false };
     let has_key = method.starts_with("publickey") || method.starts_with("hostbased");
     let extra = if has_key || method.starts_with("gssapi") || method.starts_with("rsa") { key } else { nothing };
     // Every version since 2.1 names the port. Old ones append more than the key to any method; nothing of that is ours to judge if no
     // address ends the line.
-    let found = user_from(peer, extra).filter(|found| found.port.is_some());
+    let found = user_from(peer, extra).filter(|found| found.at.port.is_some());
     let Some(peer) = found.or_else(|| user_from_port(peer)).or_else(|| user_from(peer, nothing)) else { return false };
     peer.file_with_user(record);
     match verdict {
@@ -206,16 +211,14 @@ fn parted<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
 /// `<user> <address> port <port>` read from the right; without a user, `<address>[ port <port>]` from the left.
 fn user_at(text: &str, has_user: bool) -> Option<Peer<'_>> {
     if !has_user {
-        let (address, rest) = word(text);
-        ip(address)?;
+        let (name, rest) = word(text);
         let port = rest.strip_prefix("port ").and_then(|rest| port_number(word(rest).0.trim_end_matches(':')));
-        return Some(Peer { user: "", address, port });
+        return Some(Peer { user: "", at: Address { ip: Some(ip(name)?), text: name, port } });
     }
-    let (who, port) = text.rsplit_once(" port ")?;
-    let port = port_number(port)?;
-    let (user, address) = who.rsplit_once(' ').unwrap_or(("", who));
-    ip(address)?;
-    Some(Peer { user, address, port: Some(port) })
+    let end = rfind(text, " port ")?;
+    let port = port_number(&text[end + 6..])?;
+    let (user, name) = text[..end].rsplit_once(' ').unwrap_or(("", &text[..end]));
+    Some(Peer { user, at: Address { ip: Some(ip(name)?), text: name, port: Some(port) } })
 }
 
 /// `Connection from …`, `Connection closed by …`, `Connection reset by …`.
@@ -333,8 +336,8 @@ fn pre_authentication<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
         return failed_login(record, ToldBy::Closing);
     }
     if let Some(from) = text.strip_prefix("ROOT LOGIN REFUSED FROM ") {
-        let Some((from, port)) = address(from, nothing) else { return false };
-        Peer { user: "root", address: from, port }.file_with_user(record);
+        let Some(at) = address(from, nothing) else { return false };
+        Peer { user: "root", at }.file_with_user(record);
         return failed_login(record, ToldBy::Announcement);
     }
     if let Some(user) = text.strip_prefix("input_userauth_request: ") {
@@ -422,7 +425,8 @@ fn refused<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
                 let address = address.trim_end_matches([':', '.']);
                 let port = rest.strip_prefix("port ").map(|rest| rest.split([' ', ':']).next().unwrap_or(rest));
                 let address = if ip(address).is_some() { address } else { word(peer).0 };
-                ip(address).map(|_| Peer { user: "", address, port: port.and_then(port_number) })
+                let port = port.and_then(port_number);
+                ip(address).map(|ip| Peer { user: "", at: Address { ip: Some(ip), text: address, port } })
             }
         };
         if let Some(found) = found {
