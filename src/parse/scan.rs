@@ -71,14 +71,21 @@ pub(crate) fn protocol_number(number: u16) -> Option<&'static str> {
 
 /// The text between the first `open` and the next `close` after it.
 pub(crate) fn between<'a>(text: &'a str, open: &str, close: char) -> Option<&'a str> {
-    let start = memchr::memmem::find(text.as_bytes(), open.as_bytes())? + open.len();
+    let start = find(text, open)? + open.len();
     let rest = &text[start..];
     rest.find(close).map(|end| &rest[..end])
 }
 
-/// `needle` occurs in `text`.
+/// `needle`, which is not empty, occurs in `text`.
 pub(crate) fn has(text: &str, needle: &str) -> bool {
-    memchr::memmem::find(text.as_bytes(), needle.as_bytes()).is_some()
+    find(text, needle).is_some()
+}
+
+/// Where `needle` first occurs. Lines are short and needles begin with a byte that is rare in them: preparing a substring search would
+/// take longer than the search.
+pub(crate) fn find(text: &str, needle: &str) -> Option<usize> {
+    let (text, needle) = (text.as_bytes(), needle.as_bytes());
+    memchr::memchr_iter(*needle.first()?, text).find(|&at| text[at..].starts_with(needle))
 }
 
 /// `Jan` … `Dec`, as 1–12.

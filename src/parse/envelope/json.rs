@@ -81,6 +81,8 @@ enum Column {
     Status,
     Category,
     Outcome,
+    /// Which of Zeek's logs it is from.
+    Stream,
 }
 
 /// What a member's name says, and how well it is known to say so: of two, the lower number wins.
@@ -92,20 +94,20 @@ fn column(name: &str) -> Option<(Column, u8)> {
         "event_time" | "eventTime" | "event.created" | "isotimestamp" => (Time, 5), "date" | "Time" | "StartUTC" | "unixTime" => (Time, 6),
         "_SOURCE_REALTIME_TIMESTAMP" => (JournalTime, 1), "__REALTIME_TIMESTAMP" => (JournalTime, 2),
         "host" | "hostname" | "host.name" => (Host, 1), "_HOSTNAME" | "host.hostname" | "hostIdentifier" | "syslog_hostname" => (Host, 2),
-        "computer" | "Computer" | "device" | "sensor" | "observer.name" => (Host, 3), "beat.hostname" | "agent.hostname" => (Host, 4),
+        "computer" | "Computer" | "device" | "sensor" | "observer.name" | "@system" => (Host, 3), "beat.hostname" | "agent.hostname" => (Host, 4),
         "SYSLOG_IDENTIFIER" | "process.name" | "app" | "appname" | "app_name" => (App, 1),
         "program" | "application" | "syslog_program" | "ident" => (App, 2), "_COMM" | "service" | "service.name" | "daemon" => (App, 3),
         "pid" | "process.pid" | "_PID" => (Pid, 1), "SYSLOG_PID" | "procid" => (Pid, 2),
         "user.name" | "username" | "user_name" | "userName" => (User, 1), "user" | "account" | "login" => (User, 2),
         "remote_user" | "ClientUsername" => (User, 3), "decorations.username" => (User, 4),
-        "source.ip" | "src_ip" | "source_ip" | "srcip" | "id.orig_h" => (SrcIp, 1),
+        "source.ip" | "src_ip" | "source_ip" | "srcip" | "id.orig_h" | "id_orig_h" => (SrcIp, 1),
         "client.ip" | "client_ip" | "clientip" | "remote_addr" | "remote_ip" | "ClientHost" | "sourceIPAddress" => (SrcIp, 2),
         "source.address" | "origin.address" | "src" | "src_addr" | "ClientAddr" | "remote" | "req.remoteAddress" => (SrcIp, 3), "ip" => (SrcIp, 4),
-        "source.port" | "src_port" | "source_port" | "srcport" | "id.orig_p" => (SrcPort, 1),
+        "source.port" | "src_port" | "source_port" | "srcport" | "id.orig_p" | "id_orig_p" => (SrcPort, 1),
         "client.port" | "remote_port" | "ClientPort" => (SrcPort, 2),
-        "destination.ip" | "dest_ip" | "dst_ip" | "destination_ip" | "dstip" | "id.resp_h" => (DstIp, 1),
+        "destination.ip" | "dest_ip" | "dst_ip" | "destination_ip" | "dstip" | "id.resp_h" | "id_resp_h" => (DstIp, 1),
         "destination.address" | "server.ip" | "server_addr" | "dst" | "dst_addr" | "dest" => (DstIp, 2),
-        "destination.port" | "dest_port" | "dst_port" | "destination_port" | "dstport" | "id.resp_p" => (DstPort, 1),
+        "destination.port" | "dest_port" | "dst_port" | "destination_port" | "dstport" | "id.resp_p" | "id_resp_p" => (DstPort, 1),
         "server.port" | "server_port" => (DstPort, 2),
         "network.transport" | "proto" => (Protocol, 1), "transport" | "protocol" => (Protocol, 2),
         "event.action" | "action" => (Action, 1), "eventid" | "event_action" => (Action, 2),
@@ -114,7 +116,7 @@ fn column(name: &str) -> Option<(Column, u8)> {
         "event_type" => (Type, 1),
         "http.request.method" | "request_method" | "RequestMethod" | "method" => (Method, 1),
         "http.response.status_code" | "status" | "status_code" | "statusCode" | "DownstreamStatus" => (Status, 1),
-        "event.category" => (Category, 1), "event.outcome" => (Outcome, 1),
+        "event.category" => (Category, 1), "_path" | "@stream" => (Stream, 1), "event.outcome" => (Outcome, 1),
         _ => return None,
     })
 }
@@ -153,6 +155,7 @@ struct Found<'a> {
     method: bool,
     status: bool,
     authentication: bool,
+    notice: bool,
     outcome: Option<bool>,
 }
 
@@ -221,10 +224,11 @@ impl<'a> Reader<'a, '_> {
                 };
                 place(&mut found.event_type, rank, name, kind, value)
             }
-            Column::Method | Column::Status | Column::Category | Column::Outcome => {
+            Column::Method | Column::Status | Column::Category | Column::Outcome | Column::Stream => {
                 match (column, &value) {
                     (Column::Method, Scalar::Text(_)) => found.method = true,
                     (Column::Status, _) => found.status |= value.number::<u16>().is_some_and(|s| (100..600).contains(&s)),
+                    (Column::Stream, Scalar::Text(word)) => found.notice |= word == "notice",
                     (Column::Category, Scalar::Text(word)) => found.authentication |= word == "authentication",
                     (Column::Category, Scalar::Array(list)) => found.authentication |= scan::has(list, "\"authentication\""),
                     (Column::Outcome, Scalar::Text(word)) => {
@@ -300,6 +304,7 @@ impl<'a> Reader<'a, '_> {
             (_, true, _) if action.contains("logout") || action.contains("logoff") => EventType::Logout,
             (_, true, Some(true)) => EventType::LoginSuccess,
             (_, true, Some(false)) => EventType::LoginFailed,
+            _ if self.found.notice => EventType::IdsAlert,
             _ if self.found.method && self.found.status => EventType::HttpRequest,
             _ => EventType::Other,
         };
@@ -531,6 +536,7 @@ mod tests {
             (r#"{"event.category":"web","event.outcome":"failure"}"#, EventType::Other),
             (r#"{"event_type":"login_failed","src_ip":"192.0.2.1"}"#, EventType::LoginFailed),
             (r#"{"eventid":"cowrie.login.failed"}"#, EventType::LoginFailed),
+            (r#"{"_path":"notice","id.orig_h":"192.0.2.1","note":"Scan::Port_Scan"}"#, EventType::IdsAlert),
             (r#"{"method":"GET","status":403}"#, EventType::HttpRequest),
             (r#"{"message":"authentication failure"}"#, EventType::Other),
         ] {

@@ -77,8 +77,7 @@ fn split(message: &str) -> Option<(&str, &str)> {
     if !looks_like(message) {
         return None;
     }
-    let bytes = message.as_bytes();
-    let start = memchr::memmem::find_iter(bytes, b"IN=").find(|&at| {
+    let start = memchr::memchr_iter(b'I', message.as_bytes()).filter(|&at| message[at..].starts_with("IN=")).find(|&at| {
         // A prefix may end without a space: "DROPIN=eth0 OUT=". What the kernel writes always has OUT= next.
         let value = message[at..].find(' ').map_or(message.len(), |space| at + space);
         message[value..].starts_with(" OUT=")

@@ -12,9 +12,10 @@ use crate::record::{EventType, LogRecord, Severity, Value};
 
 /// `text` may be an EVE record: it has the members that every one of them has.
 pub(crate) fn looks_like(text: &str) -> bool {
-    scan::has(text, "\"event_type\"")
-        && scan::has(text, "\"timestamp\"")
-        && ["\"flow_id\"", "\"dest_ip\"", "\"stats\"", "\"pcap_cnt\""].iter().any(|name| scan::has(text, name))
+    let has = |name: &str| memchr::memmem::find(text.as_bytes(), name.as_bytes()).is_some();
+    has("\"event_type\"")
+        && has("\"timestamp\"")
+        && ["\"flow_id\"", "\"dest_ip\"", "\"stats\"", "\"pcap_cnt\""].into_iter().any(has)
 }
 
 /// Reads an EVE record. False, and the record untouched, where it is none.

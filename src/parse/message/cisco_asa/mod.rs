@@ -115,6 +115,11 @@ fn assign<'a>(id: u32, text: &'a str, record: &mut LogRecord<'a>) {
 /// What some messages say beyond the roles.
 fn refine<'a>(id: u32, text: &'a str, record: &mut LogRecord<'a>) {
     let action = match id {
+        // "192.0.2.1 Erase configuration", "Begin configuration: 192.0.2.1 reading from device"
+        111_001..=111_007 => {
+            record.src_ip = record.src_ip.or(text.split([' ', ':']).find_map(scan::ip));
+            return;
+        }
         106_100 | 106_102 | 106_103 => {
             let list = text.strip_prefix("access-list ").and_then(|t| t.split_once(' ')).map(|(name, _)| name);
             if let Some(list) = list {
@@ -293,6 +298,8 @@ mod tests {
                 "connection_allowed low 198.51.100.9 4500 > 192.0.2.1 4500 peer1"),
             ("%ASA-5-111010: User 'admin', running 'CLI' from IP 10.1.1.9, executed 'write memory'",
                 "config_change low 10.1.1.9 > - admin"),
+            ("%ASA-5-111002: Begin configuration: 10.1.1.9 reading from device",
+                "config_change low 10.1.1.9 > - -"),
             ("%ASA-5-111008: User 'admin' executed the 'no logging on' command.",
                 "config_change low - > - admin"),
             ("%ASA-5-502101: New user added to local dbase: Uname: eve Priv: 15 Encpass: x",
