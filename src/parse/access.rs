@@ -89,7 +89,8 @@ fn bracketed_time(text: &str) -> Option<(&str, &str, &str)> {
         let inner = &text[open + 1..];
         let close = inner.find(']')?;
         let (time, rest) = (&inner[..close], &inner[close + 1..]);
-        let looks_right = time == "-" || (time.len() >= 19 && time.as_bytes().get(1..8)?.contains(&b'/'));
+        let looks_right =
+            time == "-" || (time.len() >= 19 && (time.as_bytes()[1..8].contains(&b'/') || time.as_bytes()[4] == b'-'));
         (looks_right && rest.starts_with(" \"")).then(|| (text[..open].trim(), time, rest))
     })
 }
@@ -130,7 +131,7 @@ fn who<'a>(front: &'a str, record: &mut LogRecord<'a>) {
     }
 }
 
-fn request_line<'a>(request: &'a str, record: &mut LogRecord<'a>) {
+pub(crate) fn request_line<'a>(request: &'a str, record: &mut LogRecord<'a>) {
     if request.is_empty() || request == "-" {
         return;
     }
@@ -405,8 +406,11 @@ fn said<'a>(record: &mut LogRecord<'a>, name: &'static str, value: &'a str) {
     }
 }
 
-/// `10/Oct/2026:13:55:36 -0700`; without a zone, `zone` is asked.
-fn clf_time(text: &str, zone: Option<&Zone>) -> Option<Timestamp> {
+/// `10/Oct/2026:13:55:36 -0700`, or RFC 3339 (`$time_iso8601`); without a zone, `zone` is asked.
+pub(crate) fn clf_time(text: &str, zone: Option<&Zone>) -> Option<Timestamp> {
+    if text.as_bytes().get(4) == Some(&b'-') {
+        return scan::iso_time(text, zone);
+    }
     let (rest, (day, _, month, _, year, _)) =
         (scan::digits(1, 2), char('/'), take_while1(|c: char| c.is_ascii_alphabetic()), char('/'), scan::digits(4, 4), char(':'))
             .parse(text)
@@ -455,6 +459,7 @@ mod tests {
             (r#"192.0.2.7 - - [11/Feb/2026:08:15:30 +0100] "GET /a HTTP/1.1" 200 512"#, "192.0.2.7", None, "/a", 200),
             (r#"192.0.2.7 - eve [11/Feb/2026:08:15:30 +0100] "POST /login HTTP/2.0" 401 - "https://www.example.net/" "curl/8.5""#, "192.0.2.7", Some("eve"), "/login", 401),
             (r#"2001:db8::7 - Eve Smith [11/Feb/2026:08:15:30 +0100] "GET /?q=\"x\" HTTP/1.1" 304 0 "-" "-""#, "2001:db8::7", Some("Eve Smith"), r#"/?q=\"x\""#, 304),
+            (r#"192.0.2.7 - - [2026-02-11T08:15:30+01:00] "GET /iso HTTP/1.1" 200 5 "-" "x""#, "192.0.2.7", None, "/iso", 200),
             (r#"www.example.net:443 192.0.2.7 - - [11/Feb/2026:08:15:30 +0100] "GET / HTTP/1.1" 200 5 "-" "x""#, "192.0.2.7", None, "/", 200),
             (r#"192.0.2.7, 10.0.0.1, 10.0.0.2 - - [11/Feb/2026:08:15:30 +0100] "GET / HTTP/1.1" 200 5 "-" "x""#, "192.0.2.7", None, "/", 200),
             (r#"::ffff:192.0.2.7 10.0.0.1 - [11/Feb/2026:08:15:30 +0100] "GET / HTTP/1.1" 200 5 "-"  "x""#, "192.0.2.7", None, "/", 200),
@@ -474,7 +479,7 @@ mod tests {
         }
         assert_eq!(read(table[0].0).event_time, Some(Timestamp::parse_rfc3339("2026-02-11T07:15:30Z").unwrap()));
         assert_eq!(read(table[1].0).field("user_agent.original"), Some(&"curl/8.5".into()));
-        assert_eq!(read(table[3].0).field("url.domain"), Some(&"www.example.net".into()));
+        assert_eq!(read(table[4].0).field("url.domain"), Some(&"www.example.net".into()));
         let by_name = read(r#"monitor - - [11/Feb/2026:08:15:30 +0000] "-" 408 -"#);
         assert_eq!(by_name.field("source.domain"), Some(&"monitor".into()));
     }

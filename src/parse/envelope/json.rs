@@ -83,6 +83,8 @@ enum Column {
     Outcome,
     /// Which of Zeek's logs it is from.
     Stream,
+    /// An event's name in structured logging.
+    Event,
 }
 
 /// What a member's name says, and how well it is known to say so: of two, the lower number wins.
@@ -99,7 +101,7 @@ fn column(name: &str) -> Option<(Column, u8)> {
         "program" | "application" | "syslog_program" | "ident" => (App, 2), "_COMM" | "service" | "service.name" | "daemon" => (App, 3),
         "pid" | "process.pid" | "_PID" => (Pid, 1), "SYSLOG_PID" | "procid" => (Pid, 2),
         "user.name" | "username" | "user_name" | "userName" => (User, 1), "user" | "account" | "login" => (User, 2),
-        "remote_user" | "ClientUsername" => (User, 3), "decorations.username" => (User, 4),
+        "remote_user" | "ClientUsername" => (User, 3), "decorations.username" | "identifier" => (User, 4),
         "source.ip" | "src_ip" | "source_ip" | "srcip" | "id.orig_h" | "id_orig_h" => (SrcIp, 1),
         "client.ip" | "client_ip" | "clientip" | "remote_addr" | "remote_ip" | "ClientHost" | "sourceIPAddress" => (SrcIp, 2),
         "source.address" | "origin.address" | "src" | "src_addr" | "ClientAddr" | "remote" | "req.remoteAddress" => (SrcIp, 3), "ip" => (SrcIp, 4),
@@ -116,7 +118,7 @@ fn column(name: &str) -> Option<(Column, u8)> {
         "event_type" => (Type, 1),
         "http.request.method" | "request_method" | "RequestMethod" | "method" => (Method, 1),
         "http.response.status_code" | "status" | "status_code" | "statusCode" | "DownstreamStatus" => (Status, 1),
-        "event.category" => (Category, 1), "_path" | "@stream" => (Stream, 1), "event.outcome" => (Outcome, 1),
+        "event.category" => (Category, 1), "_path" | "@stream" => (Stream, 1), "event" => (Event, 1), "event.outcome" => (Outcome, 1),
         _ => return None,
     })
 }
@@ -156,6 +158,7 @@ struct Found<'a> {
     status: bool,
     authentication: bool,
     notice: bool,
+    refused: bool,
     outcome: Option<bool>,
 }
 
@@ -224,10 +227,14 @@ impl<'a> Reader<'a, '_> {
                 };
                 place(&mut found.event_type, rank, name, kind, value)
             }
-            Column::Method | Column::Status | Column::Category | Column::Outcome | Column::Stream => {
+            Column::Method | Column::Status | Column::Category | Column::Outcome | Column::Stream | Column::Event => {
                 match (column, &value) {
                     (Column::Method, Scalar::Text(_)) => found.method = true,
                     (Column::Status, _) => found.status |= value.number::<u16>().is_some_and(|s| (100..600).contains(&s)),
+                    (Column::Event, Scalar::Text(word)) => {
+                        found.refused |=
+                            matches!(word.as_ref(), "invalid_login" | "login_failed" | "failed_login" | "login.failed");
+                    }
                     (Column::Stream, Scalar::Text(word)) => found.notice |= word == "notice",
                     (Column::Category, Scalar::Text(word)) => found.authentication |= word == "authentication",
                     (Column::Category, Scalar::Array(list)) => found.authentication |= scan::has(list, "\"authentication\""),
@@ -299,7 +306,7 @@ impl<'a> Reader<'a, '_> {
         let action = record.action.as_deref().unwrap_or_default();
         record.event_type = match (told, self.found.authentication, self.found.outcome) {
             (Some(kind), ..) => kind,
-            _ if action == "cowrie.login.failed" => EventType::LoginFailed,
+            _ if self.found.refused || action == "cowrie.login.failed" => EventType::LoginFailed,
             _ if action == "cowrie.login.success" => EventType::LoginSuccess,
             (_, true, _) if action.contains("logout") || action.contains("logoff") => EventType::Logout,
             (_, true, Some(true)) => EventType::LoginSuccess,
@@ -535,6 +542,8 @@ mod tests {
             (r#"{"event.category":"authentication","event.outcome":"unknown"}"#, EventType::Other),
             (r#"{"event.category":"web","event.outcome":"failure"}"#, EventType::Other),
             (r#"{"event_type":"login_failed","src_ip":"192.0.2.1"}"#, EventType::LoginFailed),
+            (r#"{"event_type":"login_failed","timestamp":"2026-02-11T08:15:30Z","dest_ip":"192.0.2.1"}"#, EventType::LoginFailed),
+            (r#"{"action":"invalid_identifier","event":"invalid_login","identifier":"eve"}"#, EventType::LoginFailed),
             (r#"{"eventid":"cowrie.login.failed"}"#, EventType::LoginFailed),
             (r#"{"_path":"notice","id.orig_h":"192.0.2.1","note":"Scan::Port_Scan"}"#, EventType::IdsAlert),
             (r#"{"method":"GET","status":403}"#, EventType::HttpRequest),

@@ -29,6 +29,9 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
             "IN" => record.set("observer.ingress.interface.name", value),
             "OUT" => record.set("observer.egress.interface.name", value),
             "MAC" => mac(value, record),
+            // With the log flag macdecode.
+            "MACSRC" => record.set("source.mac", value),
+            "MACDST" => record.set("destination.mac", value),
             "SRC" => record.src_ip = scan::ip(value),
             "DST" => record.dst_ip = scan::ip(value),
             "SPT" => record.src_port = value.parse().ok(),

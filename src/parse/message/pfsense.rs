@@ -3,7 +3,7 @@
 //! Wordings: pfSense `src/etc/inc/auth.inc` and `authgui.inc`; OPNsense `src/www/authgui.inc` and its `audit` facility; OpenVPN's and
 //! ISC dhcpd's own messages.
 
-use crate::parse::scan;
+use crate::parse::{access, scan};
 use crate::record::{EventType, LogRecord, Severity};
 
 /// Reads a line of one of these programs, by the name that the envelope gave it.
@@ -99,8 +99,41 @@ fn openvpn<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
     true
 }
 
+/// haproxy's HTTP and TCP logs (configuration manual, §8.2.2 and §8.2.3):
+/// `192.0.2.1:50000 [11/Feb/2026:08:15:30.608] front back/server 0/0/1/2/3 200 512 - - ---- 1/1/0/0/0 0/0 "GET / HTTP/1.1"`.
+fn haproxy_traffic<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
+    let Some((from, rest)) = message.split_once(" [") else { return false };
+    let (Some((src, src_port)), Some((time, rest))) = (endpoint(from), rest.split_once("] ")) else { return false };
+    let mut words = rest.split(' ');
+    let (Some(front), Some(back), Some(_timers), Some(status)) = (words.next(), words.next(), words.next(), words.next()) else {
+        return false;
+    };
+    (record.src_ip, record.src_port) = (Some(src), src_port);
+    record.event_time = record.event_time.or_else(|| access::clf_time(time, None));
+    record.set("haproxy.frontend_name", front);
+    record.set("haproxy.backend_name", back.split('/').next().unwrap_or(back));
+    record.severity = Severity::Low;
+    match rest.rsplit_once(" \"") {
+        Some((_, request)) => {
+            if let Some(code) = status.parse::<u32>().ok().filter(|code| (100..1000).contains(code)) {
+                record.set("http.response.status_code", code);
+            }
+            access::request_line(request.trim_end_matches('"'), record);
+            record.event_type = EventType::HttpRequest;
+        }
+        None => {
+            record.protocol = Some("tcp".into());
+            record.event_type = EventType::ConnectionAllowed;
+        }
+    }
+    true
+}
+
 /// `Connect from 192.0.2.1:50000 to 192.0.2.9:80 (frontend/HTTP)`: haproxy without `option httplog`.
 fn haproxy<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
+    if haproxy_traffic(message, record) {
+        return true;
+    }
     let Some((from, rest)) = message.strip_prefix("Connect from ").and_then(|m| m.split_once(" to ")) else { return false };
     let (to, service) = rest.split_once(' ').unwrap_or((rest, ""));
     let (Some((src, src_port)), Some((dst, dst_port))) = (endpoint(from), endpoint(to)) else { return false };
@@ -172,6 +205,7 @@ mod tests {
             ("openvpn", "198.51.100.4:41000 TLS Auth Error: Auth Username/Password verification failed for peer", LoginFailed, None, Some("198.51.100.4"), Some(41000)),
             ("openvpn", "TLS Error: incoming packet authentication failed from [AF_INET]198.51.100.4:1194", AccessDenied, None, Some("198.51.100.4"), Some(1194)),
             ("haproxy", "Connect from 192.0.2.60:50583 to 192.0.2.2:80 (web/HTTP)", HttpRequest, None, Some("192.0.2.60"), Some(50583)),
+            ("haproxy", r#"192.0.2.60:58430 [11/Feb/2026:08:15:30.608] main main/<NOSRV> -1/-1/-1/-1/0 401 248 - - PR-- 0/0/0/0/0 0/0 "GET / HTTP/1.1""#, HttpRequest, None, Some("192.0.2.60"), Some(58430)),
             ("dhcpd", "DHCPACK on 192.0.2.40 to 00:11:22:33:44:55 (laptop) via igb1", System, None, None, None),
         ];
         for (app, message, kind, user, src, port) in table {

@@ -53,7 +53,8 @@ pub(crate) fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>) -> Result<boo
             _ => push(&mut fields, top_name(name), value),
         }
     })?;
-    let Some(kind) = kind else { return Ok(false) };
+    // Our own vocabulary in a member of that name is somebody else's record.
+    let Some(kind) = kind.filter(|kind| kind.parse::<EventType>().is_err()) else { return Ok(false) };
     record.event_time = time.or(record.event_time);
     (record.src_ip, record.src_port) = source;
     (record.dst_ip, record.dst_port) = destination;
