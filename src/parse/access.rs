@@ -177,7 +177,8 @@ fn nginx_error<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone
         None => (rest, None),
     };
     if let Some(about) = about {
-        client(about.split(", ").next().unwrap_or(about), record);
+        // "192.0.2.1 using starttls"
+        client(about.split([',', ' ']).next().unwrap_or(about), record);
         server(about.split_once(", server: ").map_or("", |(_, server)| server), record);
         if let Some(request) = scan::between(about, "request: \"", '"') {
             request_line(request, record);
@@ -196,7 +197,8 @@ fn nginx_error<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone
         server(to, record);
     }
     let mail_login = what.starts_with("client login failed: ");
-    let login = about.filter(|_| mail_login).and_then(|about| scan::between(about, "login: \"", '"'));
+    let mail_entry = what == "client logged in";
+    let login = about.filter(|_| mail_login || mail_entry).and_then(|about| scan::between(about, "login: \"", '"'));
     let named = what.strip_prefix("user \"").and_then(|w| w.split_once('"')).map(|(user, _)| user);
     let named = named.or_else(|| what.strip_prefix("PAM: user '").and_then(|w| w.split_once('\'')).map(|(user, _)| user));
     let refused = mail_login
@@ -207,6 +209,8 @@ fn nginx_error<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone
     finish(record, refused, denied, named.or(login), about.is_some(), level);
     if mail.is_some() {
         record.event_type = EventType::ConnectionAllowed;
+    } else if mail_entry {
+        record.event_type = EventType::LoginSuccess;
     }
     record.format.message = "nginx_error";
     true
@@ -495,6 +499,7 @@ mod tests {
             (r#"2026/02/11 08:15:30 [error] 812#0: *17 access forbidden by rule, client: 2001:db8::7, server: _"#, AccessDenied, Some("2001:db8::7"), None, None),
             (r#"2026/02/11 08:15:30 [crit] 812#0: *17 SSL_do_handshake() failed (SSL: error:0A00006C) while SSL handshaking, client: 192.0.2.7, server: 0.0.0.0:443"#, HttpRequest, Some("192.0.2.7"), None, None),
             (r#"2026/02/11 08:15:30 [info] 8#8: *15 client login failed: "Invalid login" while in http auth state, client: 192.0.2.7, server: 0.0.0.0:25, login: "eve@example.net""#, LoginFailed, Some("192.0.2.7"), None, Some("eve@example.net")),
+            (r#"2026/02/11 08:15:30 [info] 8#8: *15 client logged in, client: 192.0.2.7 using starttls, server: 0.0.0.0:587, login: "eve""#, LoginSuccess, Some("192.0.2.7"), None, Some("eve")),
             (r#"2026/02/11 08:15:30 [info] 8#8: *15 client 192.0.2.7:5000 connected to 0.0.0.0:25"#, ConnectionAllowed, Some("192.0.2.7"), Some(5000), None),
             (r#"2026/02/11 08:15:30 [notice] 812#812: signal process started"#, ServiceChange, None, None, None),
             (r#"[Wed Feb 11 08:15:30.123456 2026] [auth_basic:error] [pid 7:tid 99] [client 192.0.2.7:5000] AH01618: user eve not found: /private"#, LoginFailed, Some("192.0.2.7"), Some(5000), Some("eve")),
@@ -513,7 +518,7 @@ mod tests {
             assert_eq!(record.username.as_deref(), user, "{line}");
         }
         assert_eq!(read(table[0].0).event_time, Some(Timestamp::parse_rfc3339("2026-02-11T08:15:30Z").unwrap()));
-        assert_eq!(read(table[8].0).event_time, Some(Timestamp::parse_rfc3339("2026-02-11T08:15:30.123456Z").unwrap()));
+        assert_eq!(read(table[9].0).event_time, Some(Timestamp::parse_rfc3339("2026-02-11T08:15:30.123456Z").unwrap()));
     }
 
     #[test]

@@ -306,7 +306,7 @@ impl<'a> Reader<'a, '_> {
         let action = record.action.as_deref().unwrap_or_default();
         record.event_type = match (told, self.found.authentication, self.found.outcome) {
             (Some(kind), ..) => kind,
-            _ if self.found.refused || action == "cowrie.login.failed" => EventType::LoginFailed,
+            _ if self.found.refused || matches!(action, "login_failed" | "cowrie.login.failed") => EventType::LoginFailed,
             _ if action == "cowrie.login.success" => EventType::LoginSuccess,
             (_, true, _) if action.contains("logout") || action.contains("logoff") => EventType::Logout,
             (_, true, Some(true)) => EventType::LoginSuccess,

@@ -81,9 +81,10 @@ fn split(message: &str) -> Option<(&str, &str)> {
         return None;
     }
     let start = memchr::memchr_iter(b'I', message.as_bytes()).filter(|&at| message[at..].starts_with("IN=")).find(|&at| {
-        // A prefix may end without a space: "DROPIN=eth0 OUT=". What the kernel writes always has OUT= next.
-        let value = message[at..].find(' ').map_or(message.len(), |space| at + space);
-        message[value..].starts_with(" OUT=")
+        // A prefix may end without a space: "DROPIN=eth0 OUT=". What the kernel writes always has OUT= next; an interface's name
+        // has at most 15 bytes.
+        let near = &message.as_bytes()[at..message.len().min(at + 32)];
+        near.iter().position(|b| *b == b' ').is_some_and(|space| message[at + space..].starts_with(" OUT="))
     });
     let start = match start {
         Some(start) => start,

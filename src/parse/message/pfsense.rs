@@ -103,12 +103,24 @@ fn openvpn<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
 /// `192.0.2.1:50000 [11/Feb/2026:08:15:30.608] front back/server 0/0/1/2/3 200 512 - - ---- 1/1/0/0/0 0/0 "GET / HTTP/1.1"`.
 fn haproxy_traffic<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
     let Some((from, rest)) = message.split_once(" [") else { return false };
-    let (Some((src, src_port)), Some((time, rest))) = (endpoint(from), rest.split_once("] ")) else { return false };
+    let Some((time, rest)) = rest.split_once("] ") else { return false };
+    // A client that is not to be named is a dash.
+    let (src, src_port) = match from.strip_prefix("-:") {
+        Some(port) => (None, port.parse().ok()),
+        None => match endpoint(from) {
+            Some((ip, port)) => (Some(ip), port),
+            None => return false,
+        },
+    };
     let mut words = rest.split(' ');
-    let (Some(front), Some(back), Some(_timers), Some(status)) = (words.next(), words.next(), words.next(), words.next()) else {
+    let (Some(front), Some(back)) = (words.next(), words.next()) else { return false };
+    // Some put the name that was asked for before the timers.
+    let Some(_timers) = words.find(|word| word.contains('/') && word.starts_with(|c: char| c.is_ascii_digit() || c == '-'))
+    else {
         return false;
     };
-    (record.src_ip, record.src_port) = (Some(src), src_port);
+    let status = words.next().unwrap_or_default();
+    (record.src_ip, record.src_port) = (src, src_port);
     record.event_time = record.event_time.or_else(|| access::clf_time(time, None));
     record.set("haproxy.frontend_name", front);
     record.set("haproxy.backend_name", back.split('/').next().unwrap_or(back));
@@ -118,7 +130,7 @@ fn haproxy_traffic<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
             if let Some(code) = status.parse::<u32>().ok().filter(|code| (100..1000).contains(code)) {
                 record.set("http.response.status_code", code);
             }
-            access::request_line(request.trim_end_matches('"'), record);
+            access::request_line(request.split('"').next().unwrap_or(request), record);
             record.event_type = EventType::HttpRequest;
         }
         None => {
@@ -206,6 +218,7 @@ mod tests {
             ("openvpn", "TLS Error: incoming packet authentication failed from [AF_INET]198.51.100.4:1194", AccessDenied, None, Some("198.51.100.4"), Some(1194)),
             ("haproxy", "Connect from 192.0.2.60:50583 to 192.0.2.2:80 (web/HTTP)", HttpRequest, None, Some("192.0.2.60"), Some(50583)),
             ("haproxy", r#"192.0.2.60:58430 [11/Feb/2026:08:15:30.608] main main/<NOSRV> -1/-1/-1/-1/0 401 248 - - PR-- 0/0/0/0/0 0/0 "GET / HTTP/1.1""#, HttpRequest, None, Some("192.0.2.60"), Some(58430)),
+            ("haproxy", r#"-:11178 [22/Jun/2026:12:03:08.833] www~ app/node7 app.example.com 0/0/1/29/30 404 448 - - ---- 3/3/0/0/0 0/0 "GET / HTTP/1.1" 0/0"#, HttpRequest, None, None, Some(11178)),
             ("dhcpd", "DHCPACK on 192.0.2.40 to 00:11:22:33:44:55 (laptop) via igb1", System, None, None, None),
         ];
         for (app, message, kind, user, src, port) in table {

@@ -6,6 +6,12 @@
 
 use crate::parse::scan;
 
+/// Words between a role's name and its holder ("from IP address 10.1.1.7"). The walk never looks far ahead: its time stays linear.
+const MAX_FILLERS: usize = 3;
+
+/// Bytes within which a quoted user ends.
+const MAX_USER: usize = 256;
+
 /// One end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Endpoint<'a> {
@@ -142,10 +148,9 @@ fn take<'a>(words: &mut Words<'a>, slot: &mut Option<Endpoint<'a>>, role: Last, 
     let mut ahead = *words;
     let Some(mut word) = ahead.next() else { return last };
     // "between host 10.1.1.7", "from IP 10.1.1.7", "from IP address 10.1.1.7", "from outside: 10.1.1.7"
-    while matches!(word, "host" | "IP" | "address" | "peer" | "client") {
-        match ahead.next() {
-            Some(next) => word = next,
-            None => return last,
+    for _ in 0..MAX_FILLERS {
+        if matches!(word, "host" | "IP" | "address" | "peer" | "client") {
+            word = ahead.next().unwrap_or_default();
         }
     }
     // The device's own interface has blanks in its name.
@@ -244,8 +249,10 @@ fn user_in(word: &str) -> Option<&str> {
 /// The value after a name, past `=` and `:`.
 fn value<'a>(words: &mut Words<'a>) -> Option<&'a str> {
     let mut word = words.next()?;
-    while matches!(word, "=" | ":" | "address:" | "address" | "IP" | "=>") {
-        word = words.next()?;
+    for _ in 0..MAX_FILLERS {
+        if matches!(word, "=" | ":" | "address:" | "address" | "IP" | "=>") {
+            word = words.next()?;
+        }
     }
     Some(word)
 }
@@ -256,7 +263,8 @@ fn user<'a>(words: &mut Words<'a>, roles: &mut Roles<'a>) {
     let rest = ahead.rest.trim_ascii_start().trim_start_matches(['=', ':']).trim_ascii_start();
     for (open, close) in [('<', '>'), ('\'', '\''), ('"', '"')] {
         if let Some(inner) = rest.strip_prefix(open) {
-            if let Some(end) = inner.find(close) {
+            let near = &inner.as_bytes()[..inner.len().min(MAX_USER)];
+            if let Some(end) = near.iter().position(|b| *b == close as u8) {
                 roles.user = known_user(&inner[..end]);
                 words.rest = &inner[end + 1..];
             }
