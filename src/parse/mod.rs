@@ -5,6 +5,7 @@
 
 mod access;
 pub mod envelope;
+mod error_log;
 mod json;
 pub mod message;
 mod scan;
