@@ -110,7 +110,8 @@ pub(crate) fn epoch(input: &str) -> Parsed<'_, Timestamp> {
 
 fn trailing_year(input: &str) -> Parsed<'_, u32> {
     let (rest, (_, year)) = (char(' '), number(4, 4)).parse(input)?;
-    let ends = rest.is_empty() || rest.starts_with([' ', ':']);
+    // A colon without a space makes it the start of an IPv6 address.
+    let ends = rest.is_empty() || rest == ":" || rest.starts_with(' ') || rest.starts_with(": ");
     if ends && (1970..2100).contains(&year) { Ok((rest, year)) } else { no() }
 }
 

@@ -505,3 +505,348 @@ fn service<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     .any(|prefix| text.starts_with(prefix))
         && other(record)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+    use crate::record::EventType::{self, *};
+    use crate::record::ToldBy::{self, *};
+
+    const NO_LOGIN: Option<ToldBy> = None;
+
+    #[test]
+    fn attempts() {
+        check(
+            "sshd",
+            "sshd",
+            &[
+                (
+                    "Failed password for root from 192.0.2.7 port 40022 ssh2",
+                    LoginFailed,
+                    "root",
+                    "192.0.2.7:40022",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "Failed password for invalid user admin from 2001:db8::7 port 22 ssh2",
+                    LoginFailed,
+                    "admin",
+                    "[2001:db8::7]:22",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "Failed password for illegal user admin from ::ffff:192.0.2.7 port 22 ssh2",
+                    LoginFailed,
+                    "admin",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+                ("Failed none for invalid user  from 192.0.2.7 port 22 ssh2", LoginFailed, "", "192.0.2.7:22", Some(Service), 1),
+                ("Failed password for mia from 192.0.2.7 port 22", LoginFailed, "mia", "192.0.2.7:22", Some(Service), 1),
+                (
+                    "Failed password for mia from gw.example.org port 22 ssh2",
+                    LoginFailed,
+                    "mia",
+                    "gw.example.org",
+                    Some(Service),
+                    1,
+                ),
+                ("Failed password for mia from UNKNOWN port 65535 ssh2", LoginFailed, "mia", "", Some(Service), 1),
+                (
+                    "Failed keyboard-interactive/pam for invalid user x y from 192.0.2.7 port 22 ssh2 [preauth]",
+                    LoginFailed,
+                    "x y",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "Failed publickey for mia from 192.0.2.7 port 22 ssh2: RSA SHA256:hUq1Yt2r8o0S3bY7pB1lq9Jr4a5cVfZ0w6kXn2mEo1s",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+                ("Accepted password for mia from 192.0.2.7 port 22 ssh2", LoginSuccess, "mia", "192.0.2.7:22", NO_LOGIN, 1),
+                (
+                    "Accepted publickey for mia from 192.0.2.7 port 22 ssh2: ED25519-CERT SHA256:abc ID mia@laptop (serial 7) CA RSA SHA256:def",
+                    LoginSuccess,
+                    "mia",
+                    "192.0.2.7:22",
+                    NO_LOGIN,
+                    1,
+                ),
+                (
+                    "Accepted hostbased for mia from 192.0.2.7 port 22 ssh2: client user \"mia\", client host \"a b\"",
+                    LoginSuccess,
+                    "mia",
+                    "192.0.2.7:22",
+                    NO_LOGIN,
+                    1,
+                ),
+                (
+                    "Postponed keyboard-interactive for mia from 192.0.2.7 port 22 ssh2 [preauth]",
+                    Other,
+                    "mia",
+                    "192.0.2.7:22",
+                    NO_LOGIN,
+                    1,
+                ),
+                (
+                    "Partial publickey for mia from 192.0.2.7 port 22 ssh2: ED25519 SHA256:abc",
+                    Other,
+                    "mia",
+                    "192.0.2.7:22",
+                    NO_LOGIN,
+                    1,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn names_cannot_pose_as_addresses() {
+        check(
+            "sshd",
+            "sshd",
+            &[
+                (
+                    "Failed password for invalid user a from 198.51.100.9 port 1 ssh2 from 192.0.2.7 port 22 ssh2",
+                    LoginFailed,
+                    "a from 198.51.100.9 port 1 ssh2",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "Failed password for invalid user a from 198.51.100.9 port 1 ssh2: b from 192.0.2.7 port 22 ssh2",
+                    LoginFailed,
+                    "a from 198.51.100.9 port 1 ssh2: b",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "Failed publickey for invalid user a from 198.51.100.9 port 1 ssh2: RSA SHA256:x from 192.0.2.7 port 22 ssh2: RSA SHA256:y",
+                    LoginFailed,
+                    "a from 198.51.100.9 port 1 ssh2: RSA SHA256:x",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "Invalid user a from 198.51.100.9 port 1 from 192.0.2.7 port 22",
+                    LoginFailed,
+                    "a from 198.51.100.9 port 1",
+                    "192.0.2.7:22",
+                    Some(Announcement),
+                    1,
+                ),
+                (
+                    "User a from 198.51.100.9 not allowed because b from 192.0.2.7 not allowed because not listed in AllowUsers",
+                    LoginFailed,
+                    "a from 198.51.100.9 not allowed because b",
+                    "192.0.2.7",
+                    Some(Announcement),
+                    1,
+                ),
+                (
+                    "Connection closed by invalid user a 198.51.100.9 port 1 192.0.2.7 port 22 [preauth]",
+                    LoginFailed,
+                    "a 198.51.100.9 port 1",
+                    "192.0.2.7:22",
+                    Some(Closing),
+                    1,
+                ),
+                (
+                    "Disconnecting authenticating user a 192.0.2.7 port 22: Change of username or service not allowed: (a,ssh-connection) -> (b 198.51.100.9 port 1: Too many,ssh-connection) [preauth]",
+                    LoginFailed,
+                    "a",
+                    "192.0.2.7:22",
+                    Some(Closing),
+                    1,
+                ),
+                (
+                    "error: PAM: Authentication failure for illegal user a from 198.51.100.9 from 192.0.2.7",
+                    LoginFailed,
+                    "a from 198.51.100.9",
+                    "192.0.2.7",
+                    Some(Pam),
+                    1,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn other_tellers_of_a_failed_attempt() {
+        check(
+            "sshd",
+            "sshd",
+            &[
+                ("Invalid user admin from 192.0.2.7", LoginFailed, "admin", "192.0.2.7", Some(Announcement), 1),
+                ("Illegal user  from 192.0.2.7 port 9", LoginFailed, "", "192.0.2.7:9", Some(Announcement), 1),
+                (
+                    "User root from gw.example.org not allowed because listed in DenyUsers",
+                    LoginFailed,
+                    "root",
+                    "gw.example.org",
+                    Some(Announcement),
+                    1,
+                ),
+                ("User mia not allowed because account is locked", LoginFailed, "mia", "", Some(Announcement), 1),
+                ("ROOT LOGIN REFUSED FROM 192.0.2.7 port 22", LoginFailed, "root", "192.0.2.7:22", Some(Announcement), 1),
+                (
+                    "Authentication tried for mia with correct key but not from a permitted host (host=a.example.org, ip=192.0.2.7, required=x).",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7",
+                    Some(Announcement),
+                    1,
+                ),
+                (
+                    "error: PAM: User not known to the underlying authentication module for illegal user x from h.example.org",
+                    LoginFailed,
+                    "x",
+                    "h.example.org",
+                    Some(Pam),
+                    1,
+                ),
+                (
+                    "error: PAM: authentication error for mia from 192.0.2.7 via 192.0.2.10",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7",
+                    Some(Pam),
+                    1,
+                ),
+                (
+                    "fatal: Access denied for user mia by PAM account configuration [preauth]",
+                    LoginFailed,
+                    "mia",
+                    "",
+                    Some(Pam),
+                    1,
+                ),
+                (
+                    "error: maximum authentication attempts exceeded for invalid user x from 192.0.2.7 port 22 ssh2 [preauth]",
+                    LoginFailed,
+                    "x",
+                    "192.0.2.7:22",
+                    Some(Closing),
+                    1,
+                ),
+                ("Disconnecting: Too many authentication failures for root [preauth]", LoginFailed, "root", "", Some(Closing), 1),
+                ("Disconnecting: Too many authentication failures [preauth]", LoginFailed, "", "", Some(Closing), 1),
+                (
+                    "Disconnecting authenticating user root 192.0.2.7 port 22: Too many authentication failures [preauth]",
+                    LoginFailed,
+                    "root",
+                    "192.0.2.7:22",
+                    Some(Closing),
+                    1,
+                ),
+                (
+                    "Connection reset by authenticating user mia 192.0.2.7 port 22 [preauth]",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7:22",
+                    Some(Closing),
+                    1,
+                ),
+                ("Disconnected from invalid user x 192.0.2.7 port 22", LoginFailed, "x", "192.0.2.7:22", Some(Closing), 1),
+                (
+                    "error: Received disconnect from 192.0.2.7 port 22:14: No supported authentication methods available [preauth]",
+                    LoginFailed,
+                    "",
+                    "192.0.2.7:22",
+                    Some(Closing),
+                    1,
+                ),
+                (
+                    "error: Received disconnect from 192.0.2.7: 3: com.jcraft.jsch.JSchException: Auth fail [preauth]",
+                    LoginFailed,
+                    "",
+                    "192.0.2.7",
+                    Some(Closing),
+                    1,
+                ),
+                (
+                    "fatal: Unable to negotiate with 192.0.2.7 port 22: no matching cipher found. Their offer: a,b [preauth]",
+                    LoginFailed,
+                    "",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "banner exchange: Connection from 192.0.2.7 port 22: invalid format",
+                    LoginFailed,
+                    "",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "Bad protocol version identification 'GET / from 198.51.100.9' from 192.0.2.7 port 22",
+                    LoginFailed,
+                    "",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn lines_that_do_not_say_that_a_login_failed() {
+        let quiet = |event_type: EventType, cases: &[(&'static str, &'static str, &'static str)]| {
+            for (message, user, remote) in cases {
+                check("sshd", "sshd", &[(message, event_type, user, remote, None, 1)]);
+            }
+        };
+        quiet(
+            Other,
+            &[
+                ("Connection from 192.0.2.7 port 50022 on 192.0.2.1 port 22 rdomain \"\"", "", "192.0.2.7:50022"),
+                ("Connection closed by 192.0.2.7 port 22 [preauth]", "", "192.0.2.7:22"),
+                ("Connection reset by 192.0.2.7 [preauth]", "", "192.0.2.7"),
+                ("Did not receive identification string from 192.0.2.7 port 22", "", "192.0.2.7:22"),
+                ("Received disconnect from 192.0.2.7: 11: Bye Bye [preauth]", "", "192.0.2.7"),
+                ("fatal: Timeout before authentication for 192.0.2.7 port 22", "", "192.0.2.7:22"),
+                ("Timeout before authentication for connection from 192.0.2.7 to 192.0.2.1, pid = 77", "", "192.0.2.7"),
+                (
+                    "Address 192.0.2.7 maps to a.example.org, but this does not map back to the address - POSSIBLE BREAK-IN ATTEMPT!",
+                    "",
+                    "192.0.2.7",
+                ),
+                (
+                    "reverse mapping checking getaddrinfo for a.example.org [192.0.2.7] failed - POSSIBLE BREAK-IN ATTEMPT!",
+                    "",
+                    "192.0.2.7",
+                ),
+                ("Disconnecting 192.0.2.7 port 22: Protocol error [preauth]", "", "192.0.2.7:22"),
+                ("Starting session: shell on pts/0 for mia from 192.0.2.7 port 22 id 0", "mia", "192.0.2.7:22"),
+                ("error: kex_exchange_identification: Connection closed by remote host", "", ""),
+                (
+                    "ssh_dispatch_run_fatal: Connection from authenticating user mia 192.0.2.7 port 22: message authentication code incorrect [preauth]",
+                    "mia",
+                    "192.0.2.7:22",
+                ),
+            ],
+        );
+        quiet(Logout, &[("Disconnected from user mia 192.0.2.7 port 22", "mia", "192.0.2.7:22")]);
+        quiet(ServiceChange, &[("Server listening on 0.0.0.0 port 22.", "", ""), ("Received signal 15; terminating.", "", "")]);
+        quiet(AccessDenied, &[("refused connect from x@192.0.2.7 (192.0.2.7)", "", "192.0.2.7")]);
+        quiet(
+            ConnectionBlocked,
+            &[("drop connection #10 from [192.0.2.7]:5022 on [192.0.2.1]:22 past MaxStartups", "", "192.0.2.7:5022")],
+        );
+        check("sshd", "sshd", &[("input_userauth_request: invalid user x [preauth]", Other, "x", "", Some(Announcement), 1)]);
+    }
+}
