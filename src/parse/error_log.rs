@@ -34,8 +34,13 @@ pub(super) fn nginx<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<
     };
     record.event_time = record.event_time.or_else(|| zone.and_then(|zone| scan::iso_time(time, Some(zone))));
     record.pid = record.pid.or(pid);
-    let (what, about) = match rest.split_once(", client: ") {
-        Some((what, about)) => (what, Some(about)),
+    // A user's name may pretend to be the rest of the line: what follows it is looked for from the right.
+    let named = rest.starts_with("user \"") || rest.starts_with("PAM: user '");
+    let after_user =
+        [": password mismatch", " was not found in ", " - not authenticated"].iter().filter_map(|sign| rest.rfind(sign)).max();
+    let start = after_user.filter(|_| named).unwrap_or(0);
+    let (what, about) = match rest[start..].split_once(", client: ") {
+        Some((what, about)) => (&rest[..start + what.len()], Some(about)),
         None => (rest, None),
     };
     if let Some(about) = about {
@@ -203,6 +208,12 @@ mod tests {
     fn read(line: &str) -> LogRecord<'_> {
         let now = Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").unwrap();
         access::parse(line, &Context { now, zone: &Zone::UTC }).unwrap_or_else(|| panic!("not read: {line}"))
+    }
+
+    #[test]
+    fn a_name_cannot_pretend_to_be_another_client() {
+        let line = r#"2026/02/11 08:15:30 [error] 812#0: *17 user "x", client: 203.0.113.66, server: _": password mismatch, client: 192.0.2.7, server: _"#;
+        assert_eq!(read(line).src_ip, "192.0.2.7".parse().ok());
     }
 
     #[test]

@@ -414,7 +414,7 @@ fn address(value: &Scalar<'_>) -> Option<(std::net::IpAddr, Option<u16>)> {
     scan::ip(host).map(|ip| (ip, port))
 }
 
-/// Our own words, syslog's names and numbers: emergency to critical are high, error and warning medium, the rest low.
+/// Our own words, syslog's names and numbers.
 fn severity(value: &Scalar<'_>) -> Option<Severity> {
     if let Scalar::Text(word) = value
         && let Some(own) = Severity::ALL.iter().find(|own| own.as_str().eq_ignore_ascii_case(word))
@@ -426,12 +426,7 @@ fn severity(value: &Scalar<'_>) -> Option<Severity> {
         Scalar::Text(word) => scan::level(word).or_else(|| word.parse().ok()),
         _ => value.number(),
     }?;
-    match level {
-        0..=2 => Some(Severity::High),
-        3..=4 => Some(Severity::Medium),
-        5..=7 => Some(Severity::Low),
-        _ => None,
-    }
+    (level <= 7).then(|| Severity::from_syslog(level))
 }
 
 #[cfg(test)]

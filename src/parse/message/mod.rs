@@ -96,7 +96,8 @@ pub fn told(app: Option<&str>, message: &str) -> (Option<ToldBy>, u32) {
 
 /// Some parser reads what this app writes.
 pub(super) fn is_known_app(app: &str) -> bool {
-    by_app(app).is_some()
+    // What Cisco puts in a tag's place is the message's number: it belongs to the message.
+    !app.starts_with('%') && by_app(app).is_some()
 }
 
 fn read(record: &mut LogRecord<'_>, forced: Option<Parser>) {
@@ -188,7 +189,6 @@ fn by_prefix(text: &str) -> Option<Parser> {
         }
         b'%' => Some(cisco_asa::parse),
         b'{' | b'@' => Some(envelope::json::message),
-        b'/' if starts(&["/index.php: "]) => Some(pfsense::parse),
         b'[' if ids_fast::looks_like(text) => Some(ids_fast::parse),
         _ if netfilter::looks_like(text) => Some(netfilter::parse),
         _ if access::recognise(text) => Some(access::message),

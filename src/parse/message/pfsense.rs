@@ -1,20 +1,18 @@
-//! What pfSense and OPNsense say besides their packets: logins to the web interface, OpenVPN, haproxy's connections, dhcpd's leases.
-//!
-//! Wordings: pfSense `src/etc/inc/auth.inc` and `authgui.inc`; OPNsense `src/www/authgui.inc` and its `audit` facility; OpenVPN's and
-//! ISC dhcpd's own messages.
+//! What pfSense and OPNsense say besides their packets: changes made in the web interface (its logins are [`webgui`]'s), OpenVPN, haproxy's
+//! connections, dhcpd's leases.
 
+use super::webgui;
 use crate::parse::{access, scan};
 use crate::record::{EventType, LogRecord, Severity};
 
 /// Reads a line of one of these programs, by the name that the envelope gave it.
 pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
     let understood = match record.app.as_deref().unwrap_or_default() {
-        "php-fpm" | "php" | "php-cgi" | "audit" | "lighttpd" | "configd.py" | "opnsense" => web(message, record),
+        "php-fpm" | "php" | "audit" => return webgui::parse(message, record) || configuration(message, record),
         "openvpn" | "openvpn_server" | "ovpn-server" => openvpn(message, record),
         "haproxy" => haproxy(message, record),
         "dhcpd" => dhcpd(message, record),
         app if app.starts_with("openvpn") => openvpn(message, record),
-        _ if message.starts_with("/index.php: ") => web(message, record),
         _ => false,
     };
     if understood {
@@ -23,35 +21,18 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
     understood
 }
 
-/// `/index.php: webConfigurator authentication error for user 'eve' from: 192.0.2.1`,
-/// `/index.php: Successful login for user 'admin' from: 192.0.2.1 (Local Database)`,
-/// `/index.php: Web GUI authentication error for 'eve' from 192.0.2.1`, `user admin authenticated successfully for WebGui …`.
-fn web<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let (_, text) = message.split_once(".php: ").unwrap_or(("", message));
-    let (kind, severity) = if scan::has(text, "uthentication error for ") || scan::has(text, "ser authentication error") {
-        (EventType::LoginFailed, Severity::Medium)
-    } else if text.starts_with("Successful login for user ") || text.starts_with("Web GUI login success") {
-        (EventType::LoginSuccess, Severity::Low)
-    } else if text.starts_with("User logged out for user ") || text.starts_with("Session timed out for user ") {
-        (EventType::Logout, Severity::Low)
-    } else if let Some(change) = text.split_once("Configuration Change: ").map(|(_, change)| change) {
-        // "Configuration Change: admin@192.0.2.1 (Local Database): Firewall: Rules - saved"
-        let (who, what) = change.split_once(": ").unwrap_or((change, ""));
-        if let Some((user, from)) = who.split_once('@') {
-            record.username = Some(user.into());
-            record.src_ip = from.split(' ').next().and_then(scan::ip);
-        }
-        record.set("event.reason", what);
-        record.event_type = EventType::ConfigChange;
-        record.severity = Severity::Low;
-        return true;
-    } else {
-        return false;
-    };
-    (record.event_type, record.severity) = (kind, severity);
-    record.username = scan::between(text, "'", '\'').filter(|user| !user.is_empty()).map(Into::into);
-    let from = text.rsplit_once(" from: ").or_else(|| text.rsplit_once(" from ")).map(|(_, from)| from);
-    record.src_ip = from.and_then(|f| f.split([' ', ',']).next()).and_then(scan::ip);
+/// `/firewall_rules.php: Configuration Change: admin@192.0.2.1 (Local Database): Firewall: Rules - saved`.
+fn configuration<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
+    let Some((_, change)) = message.split_once("Configuration Change: ") else { return false };
+    let (who, what) = change.split_once(": ").unwrap_or((change, ""));
+    if let Some((user, from)) = who.split_once('@') {
+        record.username = Some(user.into());
+        record.src_ip = from.split(' ').next().and_then(scan::ip);
+    }
+    record.set("event.reason", what);
+    record.event_type = EventType::ConfigChange;
+    record.severity = Severity::Low;
+    record.format.message = "pfsense";
     true
 }
 

@@ -114,6 +114,15 @@ fn assign<'a>(id: u32, text: &'a str, record: &mut LogRecord<'a>) {
 
 /// What some messages say beyond the roles.
 fn refine<'a>(id: u32, text: &'a str, record: &mut LogRecord<'a>) {
+    // A user's name that comes before the address may pretend to be one: the last address after a name is the device's own word.
+    if matches!(record.event_type, EventType::LoginFailed | EventType::LoginSuccess) {
+        for sign in ["user IP = ", "> IP <", "' from "] {
+            let end = text.rsplit_once(sign).and_then(|(_, after)| after.split([' ', '>']).next()).and_then(roles::endpoint);
+            if let Some(end) = end.filter(|end| scan::ip(end.host).is_some()) {
+                (record.src_ip, record.src_port) = (scan::ip(end.host), end.port);
+            }
+        }
+    }
     let action = match id {
         // "192.0.2.1 Erase configuration", "Begin configuration: 192.0.2.1 reading from device"
         111_001..=111_007 => {
@@ -346,6 +355,17 @@ mod tests {
         }
         assert_eq!(read(table[2].0).message, "SERVER-WEBAPP example attempt");
         assert_eq!(read(table[0].0).field("url.original"), Some(&"https://www.example.net/a, b".into()));
+    }
+
+    #[test]
+    fn a_name_cannot_pretend_to_be_another_address() {
+        for message in [
+            "%ASA-6-113015: AAA user authentication Rejected : reason = Invalid password : local database : user = x : user IP = 203.0.113.66 : user IP = 192.0.2.7",
+            "%ASA-6-716039: Group <g> User <x> IP <203.0.113.66> IP <192.0.2.7> Authentication: rejected, Session Type: WebVPN.",
+            "%ASA-6-109006: Authentication failed for user 'x' from 203.0.113.66/1 to' from 192.0.2.7/4000 to 198.51.100.80/80 on interface inside",
+        ] {
+            assert_eq!(read(message).src_ip, "192.0.2.7".parse().ok(), "{message}");
+        }
     }
 
     #[test]

@@ -63,13 +63,13 @@ pub(super) fn of(text: &str) -> Roles<'_> {
             "to" | "dst" | "faddr" | "and" if roles.destination.is_none() => {
                 last = take(&mut words, &mut roles.destination, Last::Destination, last);
             }
-            "->" | "==>" | "=" if word.len() < 4 && roles.destination.is_none() && scan_endpoint(before).is_some() => {
-                roles.source = scan_endpoint(before).map(|end| Endpoint { user: user_in(before), ..end });
+            "->" | "==>" | "=" if word.len() < 4 && roles.destination.is_none() && endpoint(before).is_some() => {
+                roles.source = endpoint(before).map(|end| Endpoint { user: user_in(before), ..end });
                 last = take(&mut words, &mut roles.destination, Last::Destination, last);
             }
             "IP" | "Addr" | "peer" | "address" | "remote-peer" if roles.source.is_none() => {
                 let mut ahead = words;
-                if let Some(end) = value(&mut ahead).and_then(scan_endpoint).filter(|end| scan::ip(end.host).is_some()) {
+                if let Some(end) = value(&mut ahead).and_then(endpoint).filter(|end| scan::ip(end.host).is_some()) {
                     roles.source = Some(end);
                     last = Last::Source;
                     words = ahead;
@@ -77,7 +77,7 @@ pub(super) fn of(text: &str) -> Roles<'_> {
             }
             "server" if roles.destination.is_none() => {
                 let mut ahead = words;
-                if let Some(end) = value(&mut ahead).and_then(scan_endpoint).filter(|end| scan::ip(end.host).is_some()) {
+                if let Some(end) = value(&mut ahead).and_then(endpoint).filter(|end| scan::ip(end.host).is_some()) {
                     roles.destination = Some(end);
                     words = ahead;
                 }
@@ -97,7 +97,7 @@ pub(super) fn of(text: &str) -> Roles<'_> {
             }
             "Accessed" | "denied" if roles.source.is_none() && scan::ip(before).is_some() => {
                 // 304001, 304002: "10.1.1.7 Accessed URL 198.51.100.80:http://…".
-                roles.source = scan_endpoint(before);
+                roles.source = endpoint(before);
             }
             "URL" | "SRC" if roles.destination.is_none() => {
                 let mut ahead = words;
@@ -157,7 +157,7 @@ fn take<'a>(words: &mut Words<'a>, slot: &mut Option<Endpoint<'a>>, role: Last, 
     if word == "NP" && ahead.rest.trim_ascii_start().starts_with("Identity Ifc:") {
         word = ahead.nth(1).unwrap_or_default();
     }
-    let Some(end) = scan_endpoint(word) else { return last };
+    let Some(end) = endpoint(word) else { return last };
     *slot = Some(end);
     // A user may be glued to it; then the walk sees the word again.
     if !word.contains('(') {
@@ -176,7 +176,7 @@ fn take<'a>(words: &mut Words<'a>, slot: &mut Option<Endpoint<'a>>, role: Last, 
 
 /// `inside:10.1.1.7/5000`, `inside/10.1.1.7(5000)`, `10.1.1.7/5000`, `10.1.1.7`, `(10.1.1.7)`, `inside:name/53`.
 /// A word alone is no endpoint.
-fn scan_endpoint(word: &str) -> Option<Endpoint<'_>> {
+pub(super) fn endpoint(word: &str) -> Option<Endpoint<'_>> {
     let word = word.trim_end_matches([',', '.', ';', ':']);
     let word = word.strip_prefix('(').map_or(word, |w| w.trim_end_matches(')'));
     let word = word.strip_prefix('<').and_then(|w| w.strip_suffix('>')).unwrap_or(word);
