@@ -106,10 +106,17 @@ fn assign<'a>(id: u32, text: &'a str, record: &mut LogRecord<'a>) {
     if let Some(bytes) = named.bytes {
         record.set("network.bytes", bytes);
     }
-    if let Some(duration) = named.duration {
-        record.set("event.duration_text", duration);
+    if let Some(duration) = named.duration.and_then(nanoseconds) {
+        record.set("event.duration", duration);
     }
     refine(id, text, record);
+}
+
+/// `H:MM:SS` in nanoseconds, ECS's unit of `event.duration`.
+fn nanoseconds(text: &str) -> Option<i64> {
+    let mut parts = text.split(':').map(|part| part.parse::<u32>().ok().map(i64::from));
+    let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
+    (hours * 3600 + minutes * 60 + seconds).checked_mul(1_000_000_000).filter(|_| parts.next().is_none())
 }
 
 /// What some messages say beyond the roles.
@@ -335,6 +342,15 @@ mod tests {
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn the_end_of_a_connection_tells_its_length() {
+        let record = read(
+            "%ASA-6-302014: Teardown TCP connection 1 for outside:198.51.100.9/443 to inside:10.1.1.7/5 duration 1:00:31 bytes 9182 TCP FINs",
+        );
+        assert_eq!(record.field("event.duration"), Some(&3_631_000_000_000i64.into()));
+        assert_eq!(record.field("network.bytes"), Some(&9182i64.into()));
     }
 
     #[test]
