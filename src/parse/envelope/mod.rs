@@ -1,6 +1,6 @@
 //! Envelopes: who sent a line, when, and the message inside.
 //!
-//! [`read`] recognises the envelope from its first bytes: `{` is JSON (see [`json`]); `<PRI>` and a version is RFC 5424; everything else is
+//! `read` recognises the envelope from its first bytes: `<PRI>` and a version is RFC 5424; everything else is
 //! BSD syslog in one of its many spellings, or no envelope at all.
 
 pub(crate) mod json;

@@ -65,7 +65,7 @@ fn timed<'a>(text: &'a str, context: &Context<'_>) -> Option<Header<'a>> {
     }
     let text = sequence_number(text).unwrap_or(text);
     if let Some(found) = header(None, clock_mark(text)) {
-        return Some(found);
+        return Some(Header { rest: without_zone_name(found.rest), ..found });
     }
     let (host, rest) = text.split_once(": ").filter(|(host, _)| is_host_name(host))?;
     let rest = rest.trim_start_matches(' ');
@@ -87,6 +87,12 @@ fn timed<'a>(text: &'a str, context: &Context<'_>) -> Option<Header<'a>> {
 /// `*` (clock not set), `.` (set once, out of sync) before a Cisco time; also a stray colon.
 fn clock_mark(text: &str) -> &str {
     text.trim_start_matches(['*', '.', ':', ' '])
+}
+
+/// Cisco devices write no host behind such a time, so a word before the tag is a zone by a name of the administrator's own.
+fn without_zone_name(rest: &str) -> &str {
+    let (name, after) = word(rest.trim_start_matches(' '));
+    if name.ends_with(':') && is_cisco_tag(after) { after } else { rest }
 }
 
 /// `000042: `: Cisco's `service sequence-numbers`.
@@ -131,6 +137,10 @@ fn after_time<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'
     {
         record.host = Some(Cow::Borrowed(host));
         record.message = Cow::Borrowed(after);
+        return;
+    }
+    if is_level(first) {
+        record.message = Cow::Borrowed(rest);
         return;
     }
     if first.ends_with(':') || first.contains('[') || first.starts_with('[') || !is_host_like(first) {
@@ -202,6 +212,11 @@ fn spelled_priority(text: &str) -> Option<(Priority, &str)> {
     let (first, rest) = word(text);
     let (facility, severity) = first.split_once('.')?;
     Priority::from_words(facility, severity).map(|priority| (priority, rest))
+}
+
+/// The level of a program's own log, which has a time like syslog's and then no host.
+fn is_level(text: &str) -> bool {
+    matches!(text, "TRACE" | "DEBUG" | "INFO" | "NOTICE" | "WARN" | "WARNING" | "ERROR" | "CRITICAL" | "FATAL")
 }
 
 /// syslogd's own words, which carry no tag.
@@ -343,6 +358,7 @@ mod tests {
     use super::*;
     use crate::parse::parse;
     use crate::record::{Severity, Value, Zone};
+    use proptest::prelude::*;
 
     /// Frame; time within 2026 (without the year), host, app, pid, message.
     type Case<'a> = (&'a str, &'a str, &'a str, &'a str, u32, &'a str);
@@ -381,6 +397,10 @@ mod tests {
             ("Jun  1 22:14:15 mx1 A sentence: with a colon", "06-01T22:14:15", "mx1", "", 0, "A sentence: with a colon"),
             ("Jun  1 22:14:15 mx1 key=value a:b", "06-01T22:14:15", "mx1", "", 0, "key=value a:b"),
             ("Jun  1 22:14:15 aix1 Message forwarded from aix2: app[3]: x", "06-01T22:14:15", "aix2", "app", 3, "x"),
+            ("2026-06-01 22:14:15,042 ERROR pool: x", "06-01T22:14:15.042", "", "", 0, "ERROR pool: x"),
+            ("2026/06/01 22:14:15 [error] 7#7: *1 x", "06-01T22:14:15", "", "", 0, "[error] 7#7: *1 x"),
+            ("Jun  1 22:14:15 mx1 CEF:0|a|b", "06-01T22:14:15", "mx1", "", 0, "CEF:0|a|b"),
+            ("Jun  1 22:14:15 mx1 {\"a\": 1}", "06-01T22:14:15", "mx1", "", 0, "{\"a\": 1}"),
             ("Jun  1 22:14:15 mx1", "06-01T22:14:15", "mx1", "", 0, ""),
             ("Jun  1 22:14:15", "06-01T22:14:15", "", "", 0, ""),
             ("Jun  1 22:14:15 last message repeated 2 times", "06-01T22:14:15", "", "", 0, "last message repeated 2 times"),
@@ -393,6 +413,7 @@ mod tests {
     fn cisco() {
         check(&[
             ("<189>29: *Jun  1 00:00:29.123: %SYS-5-CONFIG_I: x", "06-01T00:00:29.123", "", "", 0, "%SYS-5-CONFIG_I: x"),
+            ("29: *Jun  1 00:00:29 lab: %SYS-5-A: x", "06-01T00:00:29", "", "", 0, "%SYS-5-A: x"),
             ("<189>29: r1: .Jun  1 00:00:29 CEST: %SYS-5-A: x", "05-31T22:00:29", "r1", "", 0, "%SYS-5-A: x"),
             ("<189>29: r1: 000042: Jun 1 2026 00:00:29: %SYS-5-A: x", "06-01T00:00:29", "r1", "", 0, "%SYS-5-A: x"),
             ("<189>29: r1: 2y10w: %SYS-5-A: x", "", "r1", "", 0, "%SYS-5-A: x"),
@@ -434,6 +455,28 @@ mod tests {
             let r = parse(line, &context);
             assert_eq!((r.app.as_deref(), r.severity), (Some("hostapd"), Severity::High), "{line}");
             assert_eq!(r.field("log.syslog.facility.code"), Some(&Value::Int(3)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_sender_writes_is_read_back(
+            pri in prop::option::of(0u8..=191),
+            secs in 0i64..86_400,
+            host in "[a-z][a-z0-9.-]{0,20}",
+            app in "[a-z][a-z0-9_./-]{0,20}",
+            pid in prop::option::of(any::<u32>()),
+            message in "[!-~é]([ -~é]{0,40}[!-~é])?",
+        ) {
+            let now = Timestamp::parse_rfc3339("2026-06-01T12:00:00Z").unwrap();
+            let clock = format!("{:02}:{:02}:{:02}", secs / 3600, secs / 60 % 60, secs % 60);
+            let pri = pri.map_or(String::new(), |pri| format!("<{pri}>"));
+            let tag = pid.map_or(app.clone(), |pid| format!("{app}[{pid}]"));
+            let frame = format!("{pri}Jun  1 {clock} {host} {tag}: {message}");
+            let r = super::super::read(&frame, &Context { now, zone: &Zone::UTC });
+            prop_assert_eq!(r.event_time.map(|t| t.to_string()), Some(format!("2026-06-01T{clock}Z")));
+            prop_assert_eq!((r.host.as_deref(), r.app.as_deref(), r.pid), (Some(&*host), Some(&*app), pid));
+            prop_assert_eq!(&*r.message, &*message);
         }
     }
 }

@@ -32,7 +32,7 @@ use super::token::{between, number};
 use super::{access, envelope};
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
 
-/// Reads a message into a record whose `format.message` it names. False: not understood, and the record is as it was.
+/// Reads a message into a record and names itself in `format.message`. False: not understood; event type, severity and format are as they were.
 type Parser = for<'a> fn(&'a str, &mut LogRecord<'a>) -> bool;
 
 /// Every message parser by its name.
