@@ -3,7 +3,7 @@
 //! `read` recognises the envelope from its first bytes: `<PRI>` and a version is RFC 5424; everything else is
 //! BSD syslog in one of its many spellings, or no envelope at all.
 
-pub mod json;
+pub(crate) mod json;
 pub(crate) mod rfc3164;
 pub(crate) mod rfc5424;
 

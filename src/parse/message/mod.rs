@@ -7,22 +7,29 @@
 //! products that rate what they report.
 
 mod account;
+mod cisco_asa;
 mod dovecot;
 mod dropbear;
+mod filterlog;
 mod ftp;
+pub(super) mod ids_fast;
 mod login;
 mod logind;
+mod netfilter;
 mod pam;
+mod pfsense;
 mod postfix;
 mod sshd;
 mod su;
 mod sudo;
+pub(crate) mod suricata;
 mod vsftpd;
 mod webgui;
 
 use std::borrow::Cow;
 
 use super::token::{between, number};
+use super::{access, envelope};
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
 
 /// Reads a message into a record and names itself in `format.message`. False: not understood; event type, severity and format are as they were.
@@ -30,12 +37,19 @@ type Parser = for<'a> fn(&'a str, &mut LogRecord<'a>) -> bool;
 
 /// Every message parser by its name.
 const PARSERS: &[(&str, Parser)] = &[
+    ("access", access::message),
     ("account", account::parse),
+    ("cisco_asa", cisco_asa::parse),
     ("dovecot", dovecot::parse),
     ("dropbear", dropbear::parse),
+    ("filterlog", filterlog::parse),
+    ("ids_fast", ids_fast::parse),
+    ("json", envelope::json::message),
     ("logind", logind::parse),
     ("login", login::parse),
+    ("netfilter", netfilter::parse),
     ("pam", pam::parse),
+    ("pfsense", pfsense::parse),
     ("postfix", postfix::parse),
     ("proftpd", ftp::proftpd),
     ("pure-ftpd", ftp::pure_ftpd),
@@ -82,7 +96,8 @@ pub fn told(app: Option<&str>, message: &str) -> (Option<ToldBy>, u32) {
 
 /// Some parser reads what this app writes.
 pub(super) fn is_known_app(app: &str) -> bool {
-    by_app(app).is_some()
+    // What Cisco puts in a tag's place is the message's number: it belongs to the message.
+    !app.starts_with('%') && by_app(app).is_some()
 }
 
 fn read(record: &mut LogRecord<'_>, forced: Option<Parser>) {
@@ -133,6 +148,12 @@ fn by_app(app: &str) -> Option<Parser> {
         "proftpd" => ftp::proftpd,
         "pure-ftpd" => ftp::pure_ftpd,
         "dropbear" => dropbear::parse,
+        "kernel" => netfilter::parse,
+        "filterlog" => filterlog::parse,
+        "php-fpm" | "php" | "audit" | "openvpn" | "haproxy" | "dhcpd" => pfsense::parse,
+        "nginx" | "apache2" | "apache" | "httpd" => access::message,
+        "snort" | "suricata" => ids_fast::parse,
+        app if app.starts_with('%') => cisco_asa::parse,
         _ => return None,
     })
 }
@@ -166,6 +187,11 @@ fn by_prefix(text: &str) -> Option<Parser> {
         {
             Some(dovecot::parse)
         }
+        b'%' => Some(cisco_asa::parse),
+        b'{' | b'@' => Some(envelope::json::message),
+        b'[' if ids_fast::looks_like(text) => Some(ids_fast::parse),
+        _ if netfilter::looks_like(text) => Some(netfilter::parse),
+        _ if access::recognise(text) => Some(access::message),
         _ => None,
     }
 }
