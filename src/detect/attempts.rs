@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use foldhash::quality::RandomState;
 
 use super::names::{Name, Names, cut};
-use super::table::Table;
+use super::table::{SlotNumber, Table};
 use crate::record::{LogRecord, Remote, ToldBy};
 
 /// A session is over this long after its last line, in microseconds of event time.
@@ -121,22 +121,16 @@ impl Attempts {
             (None, Some(remote)) => self.hasher.hash_one((host, remote)),
             (None, None) => return Worth { any: count, user, ..Worth::default() },
         };
-        // A process that serves several remote ends has a session with each.
-        let other = |s: &Session| matches!((&s.remote, remote), (Some(known), Some(remote)) if known.as_remote() != remote);
-        let key = match self.sessions.find(key as u32, |k| *k == key) {
-            Some(session) if other(session) => self.hasher.hash_one((host, record.pid, remote)),
-            _ => key,
-        };
-        if self.sessions.find(key as u32, |k| *k == key).is_none() {
-            if self.sessions.is_full() {
-                if let Some(session) = self.sessions.evict(|key| *key as u32) {
-                    names.release(session.user);
-                }
-                self.evicted_total += 1;
+        let slot = match self.sessions.find(key as u32, |k| *k == key) {
+            // A process that serves several remote ends has a session with each.
+            Some(slot) if self.sessions.at(slot).is_of_other(remote) => {
+                let key = self.hasher.hash_one((host, record.pid, remote));
+                self.sessions.find(key as u32, |k| *k == key).unwrap_or_else(|| self.begin(key, time, names))
             }
-            self.sessions.insert(key as u32, key, Session::new(time));
-        }
-        let session = self.sessions.find(key as u32, |k| *k == key).expect("the session was just made sure of");
+            Some(slot) => slot,
+            None => self.begin(key, time, names),
+        };
+        let session = self.sessions.at(slot);
         if time.saturating_sub(session.last) >= SESSION_MICROS {
             // The process id is in use again.
             names.release(session.user);
@@ -145,12 +139,26 @@ impl Attempts {
         session.last = session.last.max(time);
         session.tell(by, count, remote, user, names)
     }
+
+    fn begin(&mut self, key: u64, time: i64, names: &mut Names) -> SlotNumber {
+        if self.sessions.is_full() {
+            if let Some(session) = self.sessions.evict(|key| *key as u32) {
+                names.release(session.user);
+            }
+            self.evicted_total += 1;
+        }
+        self.sessions.insert(key as u32, key, Session::new(time))
+    }
 }
 
 impl Session {
     fn new(time: i64) -> Session {
         let told = [0; TELLERS];
         Session { last: time, told, counted_any: 0, counted_remote: 0, counted_named: 0, remote: None, user: Name::NONE }
+    }
+
+    fn is_of_other(&self, remote: Option<Remote<'_>>) -> bool {
+        matches!((&self.remote, remote), (Some(known), Some(remote)) if known.as_remote() != remote)
     }
 
     fn tell(&mut self, by: ToldBy, count: u32, remote: Option<Remote<'_>>, user: Name, names: &mut Names) -> Worth {

@@ -164,8 +164,8 @@ impl Engine {
 
     fn put_failures(&mut self, remote: Remote<'_>, id: i64, time: i64, worth: &Worth) {
         let hash = self.hasher.hash_one(remote) as u32;
-        let state = match self.remotes.find(hash, |key| key.as_remote() == remote) {
-            Some(state) => state,
+        let slot = match self.remotes.find(hash, |key| key.as_remote() == remote) {
+            Some(slot) => slot,
             None => {
                 if self.remotes.is_full() {
                     let hasher = &self.hasher;
@@ -177,6 +177,7 @@ impl Engine {
                 self.remotes.insert(hash, remote.into(), RemoteState { window: Window::default(), newest_secs: 0 })
             }
         };
+        let state = self.remotes.at(slot);
         state.newest_secs = state.newest_secs.max(secs(time));
         let mut put = |weight: u32, user: Name, named_only: bool| {
             if weight > 0 {

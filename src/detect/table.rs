@@ -15,6 +15,10 @@ struct Slot<K, V> {
     touched: bool,
 }
 
+/// Where an entry is, until one is removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct SlotNumber(u32);
+
 /// See the module.
 pub(super) struct Table<K, V> {
     /// Hash and slot number: growing needs no look into the slots.
@@ -39,18 +43,23 @@ impl<K, V> Table<K, V> {
         self.len() >= self.max
     }
 
-    /// The entry of that hash for which `same` holds, marked as touched.
-    pub(super) fn find(&mut self, hash: u32, same: impl Fn(&K) -> bool) -> Option<&mut V> {
+    /// The slot of the entry of that hash for which `same` holds, marked as touched.
+    pub(super) fn find(&mut self, hash: u32, same: impl Fn(&K) -> bool) -> Option<SlotNumber> {
         let chunks = &self.chunks;
-        let (_, slot) =
-            *self.index.find(spread(hash), |&(h, slot)| h == hash && at(chunks, slot).is_some_and(|s| same(&s.key)))?;
-        let slot = self.chunks[slot as usize / CHUNK][slot as usize % CHUNK].as_mut()?;
-        slot.touched = true;
-        Some(&mut slot.value)
+        let here = |slot: u32| chunks[slot as usize / CHUNK][slot as usize % CHUNK].as_ref();
+        let (_, slot) = *self.index.find(spread(hash), |&(h, slot)| h == hash && here(slot).is_some_and(|s| same(&s.key)))?;
+        self.chunks[slot as usize / CHUNK][slot as usize % CHUNK].as_mut()?.touched = true;
+        Some(SlotNumber(slot))
+    }
+
+    /// The value in a slot that was just found or filled.
+    pub(super) fn at(&mut self, SlotNumber(slot): SlotNumber) -> &mut V {
+        let slot = self.chunks[slot as usize / CHUNK][slot as usize % CHUNK].as_mut();
+        &mut slot.expect("nothing was removed since the slot was found").value
     }
 
     /// Adds an entry that is not there yet. The caller has made room.
-    pub(super) fn insert(&mut self, hash: u32, key: K, value: V) -> &mut V {
+    pub(super) fn insert(&mut self, hash: u32, key: K, value: V) -> SlotNumber {
         let slot = self.free.pop().unwrap_or_else(|| {
             if self.chunks.last().is_none_or(|c| c.len() == CHUNK) {
                 // The first chunk grows with use, so that an idle program is small.
@@ -62,8 +71,8 @@ impl<K, V> Table<K, V> {
             (before + last.len() - 1) as u32
         });
         self.index.insert_unique(spread(hash), (hash, slot), |&(h, _)| spread(h));
-        let place = &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK];
-        &mut place.insert(Slot { key, value, touched: true }).value
+        self.chunks[slot as usize / CHUNK][slot as usize % CHUNK] = Some(Slot { key, value, touched: true });
+        SlotNumber(slot)
     }
 
     /// Moves the hand over `steps` slots and hands out the first entry for which `over` holds, removed.
@@ -125,10 +134,6 @@ impl<K, V> Table<K, V> {
     }
 }
 
-fn at<K, V>(chunks: &[Vec<Option<Slot<K, V>>>], slot: u32) -> Option<&Slot<K, V>> {
-    chunks[slot as usize / CHUNK][slot as usize % CHUNK].as_ref()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,7 +155,8 @@ mod tests {
         assert_eq!(table.len(), 2);
         assert_eq!(table.sweep(3, |v| *v == 20, hash), Some(20));
         table.insert(hash(&7), 7, 70);
-        assert_eq!(table.find(hash(&7), |k| *k == 7), Some(&mut 70));
+        let seven = table.find(hash(&7), |k| *k == 7).unwrap();
+        assert_eq!(*table.at(seven), 70);
         assert_eq!(table.find(hash(&1), |k| *k == 1), None);
     }
 
@@ -164,7 +170,11 @@ mod tests {
             table.insert(hash(&key), key, key);
         }
         assert_eq!(table.len(), 10_000);
-        let live = (0..50_000).filter(|key| table.find(hash(key), |k| k == key).copied() == Some(*key)).count();
-        assert_eq!(live, 10_000);
+        let live: Vec<u32> = (0..50_000).filter(|key| table.find(hash(key), |k| k == key).is_some()).collect();
+        assert_eq!(live.len(), 10_000);
+        for key in live {
+            let slot = table.find(hash(&key), |k| *k == key).unwrap();
+            assert_eq!(*table.at(slot), key);
+        }
     }
 }

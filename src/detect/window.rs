@@ -28,6 +28,9 @@ use crate::record::incident::Detector;
 /// The most lanes of a group.
 pub(super) const MAX_LANES: usize = 3;
 
+/// Points below which a window grows rather than tidies.
+const SMALL: usize = 8;
+
 const COUNTED: u32 = 25;
 const LINKED: u32 = COUNTED + MAX_LANES as u32;
 const NAMED_ONLY: u32 = 1 << 31;
@@ -171,7 +174,12 @@ impl Window {
                 return;
             }
         }
-        let reach = if lane.distinct { reach_of_accounts(points, at, lane) } else { reach_of_events(points, at, lane) };
+        let is_last = !points[at + 1..].iter().any(|p| p.is_in(lane));
+        let reach = match (is_last, lane.distinct) {
+            (true, _) => reach_of_last(points, at, number, lane),
+            (false, true) => reach_of_accounts(points, at, lane),
+            (false, false) => reach_of_events(points, at, lane),
+        };
         let Some((first, end)) = reach else { return };
         let mut previous: Option<usize> = None;
         for here in first..end {
@@ -194,6 +202,13 @@ impl Window {
     /// `settled`: no event before this time is still to come, as far as events are to be counted exactly; `None` where any may.
     pub(super) fn tidy(&mut self, settled: Option<i64>, lanes: &[Lane], limits: Limits, names: &mut Names) -> Tidied {
         let mut tidied = Tidied::default();
+        let widest = lanes.iter().map(|l| l.window_micros).max().unwrap_or(0);
+        let is_aged = |p: &Point| settled.is_some_and(|s| p.time <= s.saturating_sub(widest));
+        if self.points.capacity() < SMALL && !self.points.first().is_some_and(is_aged) {
+            // Most groups never see more than a few events: there is nothing to drop yet.
+            self.points.grow((self.points.capacity() * 2).min(limits.points));
+            return tidied;
+        }
         let mut needed: SmallVec<[u8; 64]> = SmallVec::from_elem(0, self.points.len());
         for (number, lane) in lanes.iter().enumerate() {
             mark_needed(&self.points, number, lane, settled, &mut needed);
@@ -211,7 +226,7 @@ impl Window {
                 }
                 tidied.cut += cut as u64;
             } else {
-                let wanted = (capacity * 2).max(4).min(limits.points);
+                let wanted = (capacity * 2).min(limits.points);
                 self.points.grow(wanted);
             }
         }
@@ -242,6 +257,39 @@ impl Window {
         }
         points.truncate(kept);
     }
+}
+
+/// The points from the first to one past the last that the one at `at` makes belong or links, where no later one is in the lane:
+/// the usual case, which costs O(threshold).
+///
+/// It need not look beyond a link once the window qualifies. Say that `a` and the point after it are linked, so both lie in a
+/// qualifying window V, and that `e` before `a` is still in reach. Either V begins at or before `e`, so it holds `e`; or it begins
+/// after, and then all of V lies in the window that begins at `e`. So `e` is counted, and linked as far as `a`, already.
+fn reach_of_last(points: &[Point], at: usize, number: usize, lane: &Lane) -> Option<(usize, usize)> {
+    let mut events = 0;
+    let mut accounts: SmallVec<[Name; 16]> = SmallVec::new();
+    let mut first = None;
+    for here in (0..=at).rev() {
+        let point = &points[here];
+        if points[at].time.saturating_sub(point.time) >= lane.window_micros {
+            break;
+        }
+        if !point.is_in(lane) {
+            continue;
+        }
+        if first.is_some() && point.is_linked(number) {
+            return Some((here, at + 1));
+        }
+        if !lane.distinct {
+            events += u64::from(point.weight());
+        } else if accounts.len() < lane.threshold as usize && !accounts.contains(&point.user) {
+            accounts.push(point.user);
+        }
+        if events.max(accounts.len() as u64) >= u64::from(lane.threshold) {
+            first = Some((here, at + 1));
+        }
+    }
+    first
 }
 
 /// The points from the first to one past the last that share a qualifying window with the one at `at`.
