@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use super::attempts::Key;
 use super::names::{Name, Names, spread};
@@ -69,8 +70,8 @@ struct Change {
     events: u64,
     first: i64,
     last: i64,
-    users: Vec<Name>,
-    evidence: Vec<(Timestamp, i64)>,
+    users: SmallVec<[Name; 16]>,
+    evidence: SmallVec<[(Timestamp, i64); 8]>,
 }
 
 /// Changes since they were taken last, in the order in which their first event was counted.
@@ -100,7 +101,7 @@ impl Changes {
             Some(&(_, n)) => &mut self.list[n as usize],
             None => {
                 self.index.insert_unique(spread(hash), (hash, self.list.len() as u32), |&(h, _)| spread(h));
-                let (users, evidence) = (Vec::new(), Vec::new());
+                let (users, evidence) = (SmallVec::new(), SmallVec::new());
                 let (first, last) = (point.time, point.time);
                 self.list.push(Change { lane: *lane, group: group.into(), events: 0, first, last, users, evidence });
                 self.list.last_mut().expect("a change was just pushed")
@@ -120,8 +121,7 @@ impl Changes {
     /// Hands the changes out.
     pub(super) fn take(&mut self, names: &mut Names, options: &Options) -> Vec<IncidentChange> {
         self.index.clear();
-        let list = std::mem::take(&mut self.list);
-        list.into_iter().map(|change| change.finish(names, options)).collect()
+        self.list.drain(..).map(|change| change.finish(names, options)).collect()
     }
 }
 
@@ -146,7 +146,7 @@ impl Change {
             first_seen: Timestamp::from_micros(self.first),
             last_seen: Timestamp::from_micros(self.last),
             usernames,
-            evidence: self.evidence,
+            evidence: self.evidence.into_vec(),
             severity,
             escalation,
             window_micros: self.lane.window_micros,

@@ -81,8 +81,9 @@ impl<K, V> Table<K, V> {
             let here = self.step();
             match &mut self.chunks[here / CHUNK][here % CHUNK] {
                 Some(slot) if over(&slot.value) => return self.remove(here, hash),
-                Some(slot) => slot.touched = false,
-                None => {}
+                // Written only where it changes something: most are as the hand left them, and their memory stays clean.
+                Some(slot) if slot.touched => slot.touched = false,
+                _ => {}
             }
         }
         None

@@ -115,7 +115,8 @@ pub(super) struct Tidied {
 /// The points of one group. See the module.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    points: SmallVec<[Point; 1]>,
+    /// Two are held in place: most remote ends fail no more often.
+    points: SmallVec<[Point; 2]>,
 }
 
 impl Window {
@@ -218,7 +219,8 @@ impl Window {
         }
         self.drop_unneeded(lanes, &needed, names);
         let (len, capacity) = (self.points.len(), self.points.capacity());
-        if len * 4 > capacity * 3 {
+        // At least half of the room is then free, so that tidying costs O(1) for each point.
+        if len * 2 > capacity {
             if capacity >= limits.points {
                 let cut = (len / 4).max(1);
                 for point in self.points.drain(..cut) {
