@@ -5,6 +5,8 @@
 
 pub mod envelope;
 pub mod message;
+mod timestamp;
+mod token;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -43,8 +45,19 @@ pub fn text(frame: &[u8]) -> Cow<'_, str> {
 
 /// Reads one frame's text. Always returns a record.
 pub fn parse<'a>(text: &'a str, context: &Context<'_>) -> LogRecord<'a> {
-    let _ = context;
-    LogRecord::text(text)
+    if text.trim_start().starts_with('{') {
+        return envelope::json::parse(text, context);
+    }
+    let mut record = envelope::read(text, context);
+    message::parse(&mut record);
+    record
+}
+
+/// Reads one frame's text as [`parse`] does, its message by that parser and no other.
+pub fn parse_as<'a>(text: &'a str, context: &Context<'_>, parser: message::MessageParser) -> LogRecord<'a> {
+    let mut record = envelope::read(text, context);
+    message::parse_as(&mut record, parser);
+    record
 }
 
 #[cfg(test)]

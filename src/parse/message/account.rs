@@ -1,0 +1,87 @@
+//! Changes of accounts and groups: useradd, userdel, usermod, groupadd, groupdel, groupmod, gpasswd, chage, passwd, chfn, chsh of shadow-utils.
+
+use std::borrow::Cow;
+
+use super::super::token::{between, set_user};
+use super::is;
+use crate::record::{EventType, LogRecord, Severity};
+
+const FORMAT: &str = "account";
+
+/// How a message starts, and what was done. The object's name follows.
+const CHANGES: [(&str, &str); 34] = [
+    ("new user: ", "user_added"),
+    ("new group: ", "group_added"),
+    ("group added to ", "group_added"),
+    ("group changed in ", "group_changed"),
+    ("group deleted from ", "group_removed"),
+    ("delete user ", "user_removed"),
+    ("removed user ", "user_removed"),
+    ("removed group ", "group_removed"),
+    ("removed shadow group ", "group_removed"),
+    ("remove group ", "group_removed"),
+    ("delete group ", "group_removed"),
+    ("change user name ", "user_changed"),
+    ("change user ", "user_changed"),
+    ("changed user ", "user_changed"),
+    ("change admin of ", "group_changed"),
+    ("change group ", "group_changed"),
+    ("changed group ", "group_changed"),
+    ("lock user ", "user_locked"),
+    ("unlock user ", "user_unlocked"),
+    ("lock password for ", "user_locked"),
+    ("unlock password for ", "user_unlocked"),
+    ("changed password expiry for ", "password_expiry_changed"),
+    ("change age of ", "password_expiry_changed"),
+    ("changed ", "password_expiry_changed"),
+    ("password for ", "password_changed"),
+    ("password changed for ", "password_changed"),
+    ("set password for ", "password_changed"),
+    ("add ", "member_added"),
+    ("delete ", "member_removed"),
+    ("user ", "member_changed"),
+    ("members of group ", "member_changed"),
+    ("group ", "group_changed"),
+    ("failed adding user ", "user_add_failed"),
+    ("failed adding group ", "group_add_failed"),
+];
+
+/// Reads one message of these programs.
+pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
+    let Some((rest, action)) = CHANGES.iter().find_map(|(start, action)| message.strip_prefix(start).map(|rest| (rest, *action)))
+    else {
+        return false;
+    };
+    let Some(name) = object(rest) else { return false };
+    is(record, FORMAT, EventType::AccountChange, Severity::Medium);
+    record.action = Some(Cow::Borrowed(action));
+    let is_group = action.starts_with("group_") || message.starts_with("members of group ");
+    if is_group {
+        record.set("group.name", name);
+    } else {
+        set_user(record, name);
+        group(rest, record);
+    }
+    true
+}
+
+/// `name=mike, UID=…`, `'mike' …`, `mike …`
+fn object(text: &str) -> Option<&str> {
+    let named = match text.strip_prefix("name=").or_else(|| text.split_once(": name=").map(|(_, rest)| rest)) {
+        Some(named) => named.split([',', ')']).next(),
+        None if text.starts_with('\'') => between(text, "'", "'"),
+        None => match between(text, "(group ", "/") {
+            Some(group) => Some(group),
+            None => text.split([' ', ',', ';', '(']).next().map(|name| name.trim_matches('\'')),
+        },
+    };
+    named.filter(|name| !name.is_empty())
+}
+
+/// The group that a user was added to or taken from.
+fn group<'a>(text: &'a str, record: &mut LogRecord<'a>) {
+    let after = [" to group ", " to shadow group ", " from group ", " from shadow group "];
+    if let Some((_, group)) = after.into_iter().find_map(|between| text.split_once(between)) {
+        record.set("group.name", group.trim_matches('\''));
+    }
+}

@@ -1,0 +1,106 @@
+//! Dropbear (svr-auth*.c, svr-session.c).
+
+use super::super::timestamp;
+use super::super::token::{between, ip_and_port, number, set_user};
+use super::{failed, is, succeeded};
+use crate::record::{EventType, LogRecord, Severity, ToldBy};
+
+const FORMAT: &str = "dropbear";
+const ACTION: &str = "ssh_login";
+
+/// Reads one message of Dropbear. Versions differ in capitals.
+pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
+    let message = without_clock(message);
+    let attempt = [
+        "Bad password attempt for ",
+        "Bad PAM password attempt for ",
+        "Login attempt for nonexistent user",
+        "Login attempt with wrong user ",
+        "root login rejected",
+    ];
+    if let Some(rest) = attempt.into_iter().find_map(|start| after(message, start)) {
+        quoted_user(rest, record);
+        peer(message, record);
+        let unknown = after(message, "Login attempt for nonexistent").is_some();
+        failed(record, FORMAT, ACTION, if unknown { ToldBy::Announcement } else { ToldBy::Service });
+        return true;
+    }
+    if let Some((_, rest)) = message.split_once(" auth succeeded for ") {
+        quoted_user(rest, record);
+        peer(message, record);
+        succeeded(record, FORMAT, ACTION);
+        return true;
+    }
+    if let Some(rest) = after(message, "Exit before auth") {
+        // `Exit before auth from <192.0.2.1:4711>: (user 'root', 3 fails): Max auth tries reached`
+        if let Some((address, port)) = between(rest, " from <", ">").and_then(ip_and_port) {
+            (record.src_ip, record.src_port) = (Some(address), port);
+        }
+        let fails =
+            rest.split_once("(user '").and_then(|(_, who)| who.split_once(" fails)")).and_then(|(who, _)| who.rsplit_once("', "));
+        if let Some((user, count)) = fails {
+            set_user(record, user);
+            let count = number(1, 6)(count).map_or(0, |(_, count)| count);
+            if count > 0 {
+                failed(record, FORMAT, ACTION, ToldBy::Closing);
+                record.count = count;
+                return true;
+            }
+        }
+        // `… Max auth tries reached - user 'root'` of older versions.
+        quoted_user(rest, record);
+        failed(record, FORMAT, ACTION, ToldBy::Closing);
+        return true;
+    }
+    if let Some(rest) = after(message, "Exit (") {
+        // `Exit (root) from <192.0.2.1:4711>: Disconnect received`
+        set_user(record, rest.split_once(')').map_or("", |(user, _)| user));
+        if let Some((address, port)) = between(rest, " from <", ">").and_then(ip_and_port) {
+            (record.src_ip, record.src_port) = (Some(address), port);
+        }
+        is(record, FORMAT, EventType::Logout, Severity::Low);
+        return true;
+    }
+    if after(message, "Child connection from ").is_some() {
+        peer(message, record);
+        is(record, FORMAT, EventType::Other, Severity::Low);
+        return true;
+    }
+    if (message.starts_with("User '") || message.starts_with("user '"))
+        && (message.ends_with("rejected") || message.ends_with("is locked"))
+    {
+        quoted_user(message, record);
+        failed(record, FORMAT, ACTION, ToldBy::Announcement);
+        return true;
+    }
+    false
+}
+
+/// The text behind `start`, in capitals or not.
+fn after<'a>(text: &'a str, start: &str) -> Option<&'a str> {
+    let head = text.get(..start.len())?;
+    head.eq_ignore_ascii_case(start).then(|| &text[start.len()..])
+}
+
+/// `[826] Jul 10 23:59:24 `: what it writes to standard error, as well.
+fn without_clock(message: &str) -> &str {
+    let inner = message.strip_prefix('[').and_then(|rest| rest.split_once("] ")).map(|(_, rest)| rest);
+    inner.and_then(|inner| timestamp::reading(inner).ok()).map_or(message, |(rest, _)| rest.trim_start())
+}
+
+/// `'name'`; a name may hold a quote, so the last one before the address closes it.
+fn quoted_user<'a>(text: &'a str, record: &mut LogRecord<'a>) {
+    if let Some((_, inside)) = text.split_once('\'') {
+        let end = inside.rfind("' from ").or_else(|| inside.find("' with ")).or_else(|| inside.find('\''));
+        set_user(record, end.map_or("", |end| &inside[..end]));
+    }
+}
+
+/// ` from 192.0.2.1:4711` at the end.
+fn peer(text: &str, record: &mut LogRecord<'_>) {
+    if let Some((_, address)) = text.rsplit_once(" from ")
+        && let Some((address, port)) = ip_and_port(address.trim_matches(['<', '>']))
+    {
+        (record.src_ip, record.src_port) = (Some(address), port);
+    }
+}

@@ -1,0 +1,84 @@
+//! ProFTPD and Pure-FTPd.
+
+use std::borrow::Cow;
+
+use super::super::token::{set_remote, set_user, word};
+use super::{failed, is, succeeded};
+use crate::record::{EventType, LogRecord, Severity, ToldBy};
+
+const ACTION: &str = "ftp_login";
+
+/// ProFTPD: `server (client[address]) - USER mike (Login failed): Incorrect password`; the dash is a colon or missing in its own log.
+pub(super) fn proftpd<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
+    const FORMAT: &str = "proftpd";
+    let (place, text) = match message.split_once("])") {
+        Some((place, text)) if place.contains(" (") => (Some(place), text.trim_start_matches([' ', '-', ':'])),
+        _ => (None, message),
+    };
+    if let Some((_, address)) = place.and_then(|place| place.rsplit_once('[')) {
+        set_remote(record, address);
+    }
+    if let Some(user) = text.strip_prefix("USER ").or_else(|| text.strip_prefix("ANON ")) {
+        let verdicts = [" (Login failed)", ": no such user found", ": Login successful", ": no such user"];
+        let Some((user, verdict)) = verdicts.into_iter().find_map(|verdict| user.rfind(verdict).map(|at| (&user[..at], verdict)))
+        else {
+            return false;
+        };
+        set_user(record, user.trim_end_matches(':'));
+        if verdict == ": Login successful" {
+            succeeded(record, FORMAT, ACTION);
+        } else {
+            failed(record, FORMAT, ACTION, ToldBy::Service);
+        }
+        return true;
+    }
+    let event_type = match text {
+        text if text.starts_with("SECURITY VIOLATION") => {
+            failed(record, FORMAT, ACTION, ToldBy::Announcement);
+            set_user(record, "root");
+            return true;
+        }
+        text if text.starts_with("Maximum login attempts") => {
+            failed(record, FORMAT, ACTION, ToldBy::Closing);
+            return true;
+        }
+        text if text.starts_with("FTP session closed") => EventType::Logout,
+        text if text.starts_with("FTP session opened") => EventType::Other,
+        text if text.starts_with("ProFTPD ") => EventType::ServiceChange,
+        _ => return false,
+    };
+    is(record, FORMAT, event_type, Severity::Low);
+    true
+}
+
+/// Pure-FTPd: `(mike@192.0.2.1) [WARNING] Authentication failed for user [mike]`; the name in front is `?` before the login.
+pub(super) fn pure_ftpd<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
+    const FORMAT: &str = "pure-ftpd";
+    let Some((who, rest)) = message.strip_prefix('(').and_then(|rest| rest.split_once(") [")) else { return false };
+    let Some((_level, text)) = rest.split_once("] ") else { return false };
+    let Some((user, address)) = who.rsplit_once('@') else { return false };
+    set_remote(record, address);
+    set_user(record, if user == "?" { "" } else { user });
+    if let Some(user) = text.strip_prefix("Authentication failed for user [").and_then(|user| user.strip_suffix(']')) {
+        set_user(record, user);
+        failed(record, FORMAT, ACTION, ToldBy::Service);
+        return true;
+    }
+    if let Some(user) = text.strip_suffix(" is now logged in") {
+        set_user(record, user);
+        succeeded(record, FORMAT, ACTION);
+        return true;
+    }
+    if text.contains(" uploaded  (") || text.contains(" downloaded  (") {
+        is(record, FORMAT, EventType::DataTransfer, Severity::Low);
+        record.action = Some(Cow::Borrowed(if text.contains(" uploaded  (") { "upload" } else { "download" }));
+        record.set(
+            "file.path",
+            text.rsplit_once("  (").map_or(text, |(path, _)| path.rsplit_once(' ').map_or(path, |(path, _)| path)),
+        );
+        return true;
+    }
+    let ended = matches!(word(text).0, "Logout." | "Timeout");
+    is(record, FORMAT, if ended { EventType::Logout } else { EventType::Other }, Severity::Low);
+    true
+}

@@ -1,0 +1,65 @@
+//! login, as util-linux, shadow-utils and BusyBox word it.
+
+use super::super::token::{between, set_remote, set_user};
+use super::{failed, succeeded};
+use crate::record::{LogRecord, ToldBy};
+
+const FORMAT: &str = "login";
+const ACTION: &str = "console_login";
+
+/// Reads one message of login.
+pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
+    if let Some(rest) = message.strip_prefix("ROOT LOGIN ") {
+        // `ROOT LOGIN ON tty1 FROM host`, older `ROOT LOGIN on '/dev/tty1'`
+        from(rest, record);
+        set_user(record, "root");
+        succeeded(record, FORMAT, ACTION);
+        return true;
+    }
+    if let Some(rest) = message.strip_prefix("LOGIN ON ") {
+        let Some((_, who)) = rest.split_once(" BY ") else { return false };
+        set_user(record, who.split_once(" FROM ").map_or(who, |(user, _)| user));
+        from(who, record);
+        succeeded(record, FORMAT, ACTION);
+        return true;
+    }
+    if message.starts_with("root login on ") {
+        // BusyBox.
+        set_user(record, "root");
+        succeeded(record, FORMAT, ACTION);
+        return true;
+    }
+    if let Some(rest) = message.strip_prefix("invalid password for ") {
+        // `invalid password for 'UNKNOWN' on 'tty1' from 'host'`
+        let user = between(rest, "'", "'").unwrap_or("");
+        set_user(record, if user == "UNKNOWN" { "" } else { user });
+        if let Some(host) = between(rest, " from '", "'") {
+            set_remote(record, host);
+        }
+        failed(record, FORMAT, ACTION, ToldBy::Service);
+        return true;
+    }
+    let told_by = match message {
+        text if text.starts_with("FAILED LOGIN ") || text.starts_with("LOGIN FAILURE ") => ToldBy::Service,
+        text if text.starts_with("TOO MANY LOGIN TRIES ") => ToldBy::Closing,
+        _ => return false,
+    };
+    // `FAILED LOGIN 1 FROM host FOR mike, Authentication failure`, `FAILED LOGIN (1) on '/dev/tty1' FOR 'mike', …`
+    if let Some((place, who)) = message.split_once(" FOR ") {
+        let user = who.rsplit_once(", ").map_or(who, |(user, _)| user).trim_matches('\'');
+        set_user(record, if matches!(user, "UNKNOWN" | "(unknown)") { "" } else { user });
+        from(place, record);
+        if let Some(host) = between(place, " from '", "'") {
+            set_remote(record, host);
+        }
+    }
+    failed(record, FORMAT, ACTION, told_by);
+    true
+}
+
+/// ` FROM host`; `(null)` is nobody.
+fn from<'a>(text: &'a str, record: &mut LogRecord<'a>) {
+    if let Some((_, host)) = text.rsplit_once(" FROM ") {
+        set_remote(record, host);
+    }
+}

@@ -1,0 +1,44 @@
+//! systemd-logind. The service has told of the login itself (sshd, login, gdm), so a new session is no login here.
+
+use super::super::token::{set_user, word};
+use super::is;
+use crate::record::{EventType, LogRecord, Severity};
+
+const FORMAT: &str = "logind";
+
+/// Reads one message of systemd-logind.
+pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
+    let session = |rest: &'a str, record: &mut LogRecord<'a>| record.set("logind.session", word(rest).0.trim_end_matches('.'));
+    let event_type = if let Some(rest) = message.strip_prefix("New session ") {
+        session(rest.trim_matches('\''), record);
+        let user = rest.split_once(" of user ").map_or("", |(_, user)| user);
+        // Since v256: `… of user 'mike' with class 'user' and type 'tty'.`
+        let user = user.split_once(" with class ").map_or(user, |(user, _)| user);
+        set_user(record, user.trim_end_matches('.').trim_matches('\''));
+        EventType::Other
+    } else if let Some(rest) = message.strip_prefix("Removed session ") {
+        session(rest, record);
+        EventType::Other
+    } else if let Some(rest) = message.strip_prefix("Session ") {
+        session(rest, record);
+        if rest.contains(" logged out") { EventType::Logout } else { EventType::Other }
+    } else if [
+        "Power key pressed",
+        "System is ",
+        "Lid ",
+        "Suspend key",
+        "Hibernate key",
+        "Watching system buttons",
+        "New seat ",
+        "Operation ",
+    ]
+    .into_iter()
+    .any(|start| message.starts_with(start))
+    {
+        EventType::System
+    } else {
+        return false;
+    };
+    is(record, FORMAT, event_type, Severity::Low);
+    true
+}

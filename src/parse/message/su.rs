@@ -1,0 +1,66 @@
+//! su, as util-linux, shadow-utils and the BSDs word it. The account is the one who asked; whom he became is `user.effective.name`.
+
+use std::borrow::Cow;
+
+use super::super::token::set_user;
+use super::{failed, is};
+use crate::record::{EventType, LogRecord, Severity, ToldBy};
+
+const FORMAT: &str = "su";
+
+/// Reads one message of su.
+pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
+    let Some((success, actor, target)) = util_linux(message).or_else(|| shadow(message)).or_else(|| bsd(message)) else {
+        return false;
+    };
+    if success {
+        is(record, FORMAT, EventType::PrivilegeUse, Severity::Low);
+        record.action = Some(Cow::Borrowed("su"));
+    } else {
+        failed(record, FORMAT, "su", ToldBy::Service);
+    }
+    set_user(record, actor);
+    record.set("user.effective.name", target);
+    true
+}
+
+/// `[FAILED SU ](to root) mike on pts/0`
+fn util_linux(message: &str) -> Option<(bool, &str, &str)> {
+    let (success, text) = match message.strip_prefix("FAILED SU ") {
+        Some(text) => (false, text),
+        None => (true, message),
+    };
+    let (target, rest) = text.strip_prefix("(to ")?.split_once(") ")?;
+    let (actor, _) = rest.rsplit_once(" on ")?;
+    Some((success, actor, target))
+}
+
+/// `Successful su for root by mike`, `FAILED su for root by mike`; `+ /dev/pts/1 mike:root`, `- pts/1 mike:root`
+fn shadow(message: &str) -> Option<(bool, &str, &str)> {
+    for (start, success) in [("Successful su for ", true), ("FAILED su for ", false)] {
+        if let Some(rest) = message.strip_prefix(start) {
+            let (target, actor) = rest.rsplit_once(" by ")?;
+            return Some((success, actor, target));
+        }
+    }
+    let success = match message.as_bytes() {
+        [b'+', b' ', ..] => true,
+        [b'-', b' ', ..] => false,
+        _ => return None,
+    };
+    let (_, names) = message[2..].split_once(' ')?;
+    let (actor, target) = names.split_once(':').or_else(|| names.split_once('-'))?;
+    Some((success, actor, target))
+}
+
+/// `BAD SU mike to root on /dev/ttyp0`, `mike to root on /dev/ttyp0`
+fn bsd(message: &str) -> Option<(bool, &str, &str)> {
+    let (success, text) = match message.strip_prefix("BAD SU ") {
+        Some(text) => (false, text),
+        None => (true, message),
+    };
+    let (names, _) = text.rsplit_once(" on ")?;
+    let (actor, target) = names.split_once(" to ")?;
+    let single = |name: &str| !name.is_empty() && !name.contains(' ');
+    (single(actor) && single(target)).then_some((success, actor, target))
+}

@@ -1,0 +1,67 @@
+//! vsftpd's own log (logging.c): `Mon Jun  8 12:08:44 2020 [pid 2] [mike] FAIL LOGIN: Client "192.0.2.1"`; the same through syslog without
+//! the time. Its other format, xferlog, is not read here.
+
+use std::borrow::Cow;
+
+use super::super::token::{between, set_remote, set_user, whole_number};
+use super::{failed, is, succeeded};
+use crate::record::{EventType, LogRecord, Severity, ToldBy};
+
+const FORMAT: &str = "vsftpd";
+const ACTION: &str = "ftp_login";
+
+/// Reads one message of vsftpd.
+pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
+    let mut text = message;
+    let mut pid = None;
+    if let Some((number, rest)) = text.strip_prefix("[pid ").and_then(|rest| rest.split_once("] ")) {
+        pid = whole_number(number);
+        text = rest;
+    }
+    // The user name is the client's and may contain anything; so may a path, behind the address.
+    let Some((user, what, client)) = login(text).or_else(|| event(text)) else { return false };
+    set_user(record, user);
+    set_remote(record, client.split('"').next().unwrap_or(client));
+    record.pid = record.pid.or(pid);
+    record.app.get_or_insert(Cow::Borrowed("vsftpd"));
+    match what {
+        "FAIL LOGIN" => failed(record, FORMAT, ACTION, ToldBy::Service),
+        "OK LOGIN" => succeeded(record, FORMAT, ACTION),
+        "FTP response" if client.contains("\", \"530 ") => failed(record, FORMAT, ACTION, ToldBy::Announcement),
+        "OK UPLOAD" | "OK DOWNLOAD" => {
+            is(record, FORMAT, EventType::DataTransfer, Severity::Low);
+            record.action = Some(Cow::Borrowed(if what == "OK UPLOAD" { "upload" } else { "download" }));
+            if let Some(path) = between(client, ", \"", "\"") {
+                record.set("file.path", path);
+            }
+        }
+        _ if what.starts_with("FAIL ") => is(record, FORMAT, EventType::AccessDenied, Severity::Low),
+        _ => is(record, FORMAT, EventType::Other, Severity::Low),
+    }
+    true
+}
+
+/// `[user] FAIL LOGIN: Client "address"`, read from the right.
+fn login(text: &str) -> Option<(&str, &str, &str)> {
+    for what in ["FAIL LOGIN", "OK LOGIN"] {
+        if let Some(at) = text.rfind(what)
+            && let Some(client) = text[at + what.len()..].strip_prefix(": Client \"")
+        {
+            return Some((bracketed(&text[..at]), &text[at..at + what.len()], client));
+        }
+    }
+    None
+}
+
+/// `[user] OK UPLOAD: Client "address", …`, `CONNECT: Client "address"`.
+fn event(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, client) = text.split_once(": Client \"")?;
+    let (user, what) =
+        before.rsplit_once("] ").map_or(("", before), |(user, what)| (user.strip_prefix('[').unwrap_or(user), what));
+    Some((user, what, client))
+}
+
+/// `[user] ` without its brackets.
+fn bracketed(text: &str) -> &str {
+    text.trim_end().strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or("")
+}
