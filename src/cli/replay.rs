@@ -300,3 +300,87 @@ fn rfc3339<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
 fn how_many<S: Serializer>(names: &BTreeSet<String>, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_u64(names.len() as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MORNING: &str = "\
+        2026-01-02T03:04:05Z web1 sshd[811]: Invalid user oracle from 198.51.100.4 port 4242\n\
+        2026-01-02T03:04:05Z web1 sshd[811]: pam_unix(sshd:auth): check pass; user unknown\n\
+        2026-01-02T03:04:05Z web1 sshd[811]: pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=198.51.100.4\n\
+        2026-01-02T03:04:07Z web1 sshd[811]: Failed password for invalid user oracle from 198.51.100.4 port 4242 ssh2\n\
+        2026-01-02T03:04:10Z web1 sshd[812]: Invalid user \u{1b}[2Jgit from 198.51.100.4 port 4243\n\
+        2026-01-02T03:04:12Z web1 sshd[812]: Failed password for invalid user \u{1b}[2Jgit from 198.51.100.4 port 4243 ssh2\n";
+    const LATER: &str = "\
+        2026-01-02T03:04:22Z web1 sshd[813]: Failed password for root from 198.51.100.4 port 4244 ssh2\n\
+        2026-01-02T03:04:32Z web1 sshd[813]: message repeated 2 times: [ Failed password for root from 198.51.100.4 port 4244 ssh2]\n\
+        2026-01-02T03:04:33Z web1 sshd[813]: error: maximum authentication attempts exceeded for root from 198.51.100.4 port 4244 ssh2 [preauth]";
+
+    fn replayed(files: &[&[u8]]) -> Vec<Incident> {
+        let mut replay = Replay::new(Timestamp::parse_rfc3339("2026-02-01T00:00:00Z").unwrap(), Zone::UTC);
+        for file in files {
+            replay.read(*file).unwrap();
+        }
+        replay.finish()
+    }
+
+    fn json(found: &[Incident]) -> String {
+        let mut out = Vec::new();
+        write_json(found, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn gzipped(text: &str) -> Vec<u8> {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(text.as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    #[test]
+    fn an_attack_over_two_files_is_found_in_any_order() {
+        let found = replayed(&[MORNING.as_bytes(), LATER.as_bytes()]);
+        let tail = "\"first_seen\":\"2026-01-02T03:04:05Z\",\"last_seen\":\"2026-01-02T03:04:32Z\",\"event_count\":5,\"distinct_count\":3}\n";
+        let line = |detector, severity, title| {
+            format!(
+                "{{\"detector\":\"{detector}\",\"severity\":\"{severity}\",\"title\":\"{title} from 198.51.100.4\",\
+                 \"group\":{{\"src_ip\":\"198.51.100.4\"}},{tail}"
+            )
+        };
+        let want = line("login_failures", "high", "Repeated failed logins")
+            + &line("brute_force", "medium", "Brute-force login attack")
+            + &line("account_compromise", "high", "Failed logins to several accounts");
+        assert_eq!(json(&found), want);
+        assert_eq!(json(&replayed(&[LATER.as_bytes(), MORNING.as_bytes()])), want);
+        assert_eq!(json(&replayed(&[&gzipped(LATER), MORNING.as_bytes()])), want);
+    }
+
+    #[test]
+    fn the_table_shows_no_control_characters() {
+        let mut out = Vec::new();
+        write_table(&replayed(&[MORNING.as_bytes(), LATER.as_bytes()]), &mut out).unwrap();
+        let table = String::from_utf8(out).unwrap();
+        assert!(table.contains("\\u{1b}[2Jgit") && !table.contains('\u{1b}'), "{table}");
+        let mut out = Vec::new();
+        write_table(&replayed(&[b"nothing\n\xff\x00 here"]), &mut out).unwrap();
+        assert_eq!(out, b"No incidents.\n");
+    }
+
+    #[test]
+    fn a_line_without_a_time_happens_when_the_one_before_did() {
+        let line = "Failed password for root from 198.51.100.4 port 4244 ssh2\n";
+        let text = format!(
+            "2026-01-02T03:04:05Z web1 sshd[1]: Connection from 198.51.100.4 port 1\n{}",
+            format!("sshd[1]: {line}").repeat(3)
+        );
+        let found = replayed(&[text.as_bytes()]);
+        assert_eq!(found.iter().map(|i| i.first_seen.to_string()).collect::<Vec<_>>(), ["2026-01-02T03:04:05Z"]);
+    }
+
+    #[test]
+    fn a_torn_gzip_file_is_an_error() {
+        let whole = gzipped(&MORNING.repeat(50));
+        let mut replay = Replay::new(Timestamp::default(), Zone::UTC);
+        assert!(replay.read(&whole[..whole.len() - 9]).is_err());
+    }
+}
