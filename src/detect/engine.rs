@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use foldhash::quality::RandomState;
 
 use super::attempts::{self, Attempts, Key, Worth};
-use super::incidents::{Changes, GroupRef};
+use super::incidents::{Changes, Found, GroupRef};
 use super::names::{Name, Names};
 use super::options::Options;
 use super::table::Table;
@@ -253,7 +253,10 @@ impl Desk {
             self.stats.points_dropped_total += tidied.cut;
         }
         let (changes, names, most) = (&mut self.changes, &mut self.names, self.options.evidence_per_change);
-        window.insert(point, weight, lanes, |lane, point, events| changes.add(lane, group, (point, events), names, most));
+        let mut found = Found::default();
+        window.insert(point, weight, lanes, |lane, point, events| {
+            changes.add(lane, group, (point, events), &mut found, names, most);
+        });
     }
 
     /// No event before that time is to be expected in a group whose newest event is at `newest`, save late ones.

@@ -74,36 +74,46 @@ struct Change {
     evidence: SmallVec<[(Timestamp, i64); 8]>,
 }
 
+/// The changes of one group, by lane.
+struct Place {
+    group: OwnedGroup,
+    changes: [Option<u32>; Detector::ALL.len()],
+}
+
 /// Changes since they were taken last, in the order in which their first event was counted.
 #[derive(Default)]
 pub(super) struct Changes {
+    /// Hash of the group and its position in `places`.
     index: HashTable<(u32, u32)>,
+    places: Vec<Place>,
     list: Vec<Change>,
 }
 
+/// Where the changes of a group are, once they were looked up.
+#[derive(Default)]
+pub(super) struct Found(Option<usize>);
+
 impl Changes {
-    /// Adds the events of a point. `hash` is that of the group.
+    /// Adds the events of a point. `hash` is that of the group; `found` is kept from one lane to the next of the same group.
     pub(super) fn add(
         &mut self,
         lane: &Lane,
         (group, hash): (GroupRef<'_>, u32),
         (point, events): (&Point, u64),
+        found: &mut Found,
         names: &mut Names,
         max_evidence: usize,
     ) {
-        let hash = hash.wrapping_add((lane.detector as u32).wrapping_mul(0x9E37_79B1));
-        let list = &self.list;
-        let same = |&(_, n): &(u32, u32)| {
-            let c = &list[n as usize];
-            c.lane.detector == lane.detector && c.group.as_ref() == group
+        let place = match found.0 {
+            Some(place) => place,
+            None => *found.0.insert(self.place(group, hash)),
         };
-        let change = match self.index.find(spread(hash), same) {
-            Some(&(_, n)) => &mut self.list[n as usize],
+        let slot = &mut self.places[place].changes[lane.detector as usize];
+        let change = match *slot {
+            Some(n) => &mut self.list[n as usize],
             None => {
-                self.index.insert_unique(spread(hash), (hash, self.list.len() as u32), |&(h, _)| spread(h));
-                let (users, evidence) = (SmallVec::new(), SmallVec::new());
-                let (first, last) = (point.time, point.time);
-                self.list.push(Change { lane: *lane, group: group.into(), events: 0, first, last, users, evidence });
+                *slot = Some(self.list.len() as u32);
+                self.list.push(Change::new(lane, group, point.time));
                 self.list.last_mut().expect("a change was just pushed")
             }
         };
@@ -118,14 +128,32 @@ impl Changes {
         }
     }
 
+    fn place(&mut self, group: GroupRef<'_>, hash: u32) -> usize {
+        let places = &self.places;
+        let same = |&(h, n): &(u32, u32)| h == hash && places[n as usize].group.as_ref() == group;
+        if let Some(&(_, n)) = self.index.find(spread(hash), same) {
+            return n as usize;
+        }
+        let place = self.places.len();
+        self.index.insert_unique(spread(hash), (hash, place as u32), |&(h, _)| spread(h));
+        self.places.push(Place { group: group.into(), changes: [None; Detector::ALL.len()] });
+        place
+    }
+
     /// Hands the changes out.
     pub(super) fn take(&mut self, names: &mut Names, options: &Options) -> Vec<IncidentChange> {
         self.index.clear();
+        self.places.clear();
         self.list.drain(..).map(|change| change.finish(names, options)).collect()
     }
 }
 
 impl Change {
+    fn new(lane: &Lane, group: GroupRef<'_>, time: i64) -> Change {
+        let (users, evidence) = (SmallVec::new(), SmallVec::new());
+        Change { lane: *lane, group: group.into(), events: 0, first: time, last: time, users, evidence }
+    }
+
     fn finish(mut self, names: &mut Names, options: &Options) -> IncidentChange {
         let mut usernames: Vec<String> = self.users.iter().filter_map(|&u| names.text(u)).map(str::to_owned).collect();
         usernames.sort_unstable();

@@ -268,9 +268,12 @@ impl Window {
 /// qualifying window V, and that `e` before `a` is still in reach. Either V begins at or before `e`, so it holds `e`; or it begins
 /// after, and then all of V lies in the window that begins at `e`. So `e` is counted, and linked as far as `a`, already.
 fn reach_of_last(points: &[Point], at: usize, number: usize, lane: &Lane) -> Option<(usize, usize)> {
+    let threshold = u64::from(lane.threshold);
     let mut events = 0;
     let mut accounts: SmallVec<[Name; 16]> = SmallVec::new();
-    let mut first = None;
+    // The earliest point in reach that is not counted and linked already.
+    let mut first = at;
+    let mut qualifies = false;
     for here in (0..=at).rev() {
         let point = &points[here];
         if points[at].time.saturating_sub(point.time) >= lane.window_micros {
@@ -279,19 +282,22 @@ fn reach_of_last(points: &[Point], at: usize, number: usize, lane: &Lane) -> Opt
         if !point.is_in(lane) {
             continue;
         }
-        if first.is_some() && point.is_linked(number) {
-            return Some((here, at + 1));
+        let is_linked = point.is_linked(number);
+        if qualifies && is_linked {
+            break;
+        }
+        if !is_linked {
+            first = here;
         }
         if !lane.distinct {
             events += u64::from(point.weight());
-        } else if accounts.len() < lane.threshold as usize && !accounts.contains(&point.user) {
+            qualifies = events >= threshold;
+        } else if !qualifies && !accounts.contains(&point.user) {
             accounts.push(point.user);
-        }
-        if events.max(accounts.len() as u64) >= u64::from(lane.threshold) {
-            first = Some((here, at + 1));
+            qualifies = accounts.len() as u64 >= threshold;
         }
     }
-    first
+    qualifies.then_some((first, at + 1))
 }
 
 /// The points from the first to one past the last that share a qualifying window with the one at `at`.
