@@ -1,0 +1,284 @@
+//! The [`Engine`]: which records are events for which detector, and the state of every group.
+
+use std::hash::BuildHasher;
+
+use foldhash::quality::RandomState;
+
+use super::attempts::{self, Attempts, Key, Worth};
+use super::incidents::{Changes, Found, GroupRef};
+use super::names::{Name, Names};
+use super::options::Options;
+use super::table::Table;
+use super::window::{Lane, Limits, MAX_LANES, Point, Window};
+use crate::record::incident::{Detector, IncidentChange};
+use crate::record::{EventType, LogRecord, Remote, Severity, Timestamp};
+
+/// How long after it has become irrelevant a remote end is forgotten at the earliest, in microseconds.
+const SLACK_MICROS: i64 = 60 * 1_000_000;
+
+/// The sole owner of detection state. See [the room's page](super).
+pub struct Engine {
+    hasher: RandomState,
+    failure_lanes: Vec<Lane>,
+    spike_lanes: Vec<Lane>,
+    cluster_lanes: Vec<Lane>,
+    remotes: Table<Key, RemoteState>,
+    spike: Window,
+    /// By position in [`EventType::ALL`].
+    clusters: Vec<Window>,
+    attempts: Attempts,
+    newest: i64,
+    desk: Desk,
+}
+
+/// What every window needs to take in a point.
+struct Desk {
+    options: Options,
+    limits: Limits,
+    names: Names,
+    changes: Changes,
+    floor: Option<i64>,
+    stats: EngineStats,
+}
+
+struct RemoteState {
+    window: Window,
+    /// Time of the newest point in seconds since 1970, rounded up, so that the sweeping hand needs no look at the heap.
+    newest_secs: u32,
+}
+
+/// What the engine holds, and what it has had to do beyond the exact. Totals count from the engine's start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EngineStats {
+    /// Remote ends that are watched.
+    pub keys: u64,
+    /// Sessions that are followed.
+    pub sessions: u64,
+    /// Account names held.
+    pub names: u64,
+    /// Memory of all of it, without the allocator's overhead.
+    pub bytes: u64,
+    /// Remote ends forgotten because nothing that concerns them can happen any more.
+    pub evicted_idle_total: u64,
+    /// Remote ends forgotten because there were too many.
+    pub evicted_full_total: u64,
+    /// Sessions forgotten because there were too many.
+    pub sessions_evicted_total: u64,
+    /// Events that came later than the lateness allows, counted as well as what is left of their time permits.
+    pub late_total: u64,
+    /// Points merged with a later one of the same account.
+    pub points_merged_total: u64,
+    /// Points forgotten because a group had too many.
+    pub points_dropped_total: u64,
+    /// Account names that there was no room to hold.
+    pub names_unheld_total: u64,
+}
+
+impl Engine {
+    /// An engine that has seen nothing. The options are taken to be valid ([`Options::validate`]).
+    pub fn new(options: Options) -> Engine {
+        let lanes = |detectors: &[Detector]| -> Vec<Lane> {
+            let on = detectors.iter().filter(|d| options.rule(**d).enabled);
+            on.map(|&detector| {
+                let rule = options.rule(detector);
+                let distinct = detector == Detector::AccountCompromise;
+                Lane { detector, distinct, threshold: rule.threshold, window_micros: rule.window_micros }
+            })
+            .collect()
+        };
+        let failure_lanes = lanes(&[Detector::LoginFailures, Detector::BruteForce, Detector::AccountCompromise]);
+        let spike_lanes = lanes(&[Detector::LoginSpike]);
+        let cluster_lanes = lanes(&[Detector::HighSeverityCluster]);
+        debug_assert!(failure_lanes.len() <= MAX_LANES);
+        let largest = Detector::ALL.iter().map(|d| options.rule(*d).threshold as usize).max().unwrap_or(0);
+        Engine {
+            hasher: RandomState::default(),
+            failure_lanes,
+            spike_lanes,
+            cluster_lanes,
+            remotes: Table::new(options.max_keys),
+            spike: Window::default(),
+            clusters: EventType::ALL.iter().map(|_| Window::default()).collect(),
+            attempts: Attempts::new(options.max_sessions),
+            newest: i64::MIN,
+            desk: Desk {
+                limits: Limits { points: options.max_points.max(largest * 4), merge_above: options.merge_points_above },
+                names: Names::new(options.max_names),
+                changes: Changes::default(),
+                floor: Some(i64::MAX),
+                stats: EngineStats::default(),
+                options,
+            },
+        }
+    }
+
+    /// Takes note of a record: `id` is its row in `logs`, `time` the event time that it is filed under.
+    pub fn observe(&mut self, record: &LogRecord<'_>, id: i64, time: Timestamp) {
+        let time = time.as_micros();
+        self.newest = self.newest.max(time);
+        let count = record.count.max(1);
+        match record.event_type {
+            EventType::LoginFailed => self.observe_failure(record, id, time, count),
+            EventType::LoginSuccess => self.observe_login(record, id, time, count),
+            _ => {}
+        }
+        if record.severity >= Severity::High && !self.cluster_lanes.is_empty() {
+            let place = record.event_type as usize;
+            let group = (GroupRef::Type(record.event_type), place as u32);
+            let point = Point::new(time, id, self.desk.names.hold(account(record)), count);
+            self.desk.put(&mut self.clusters[place], &self.cluster_lanes, group, point, count);
+        }
+        self.forget();
+    }
+
+    fn observe_login(&mut self, record: &LogRecord<'_>, id: i64, time: i64, count: u32) {
+        if !self.spike_lanes.is_empty() {
+            let point = Point::new(time, id, self.desk.names.hold(account(record)), count);
+            self.desk.put(&mut self.spike, &self.spike_lanes, (GroupRef::All, 0), point, count);
+        }
+    }
+
+    fn observe_failure(&mut self, record: &LogRecord<'_>, id: i64, time: i64, count: u32) {
+        let remote = attempts::remote(record);
+        let worth = match record.told_by {
+            Some(by) => self.attempts.tell(record, by, time, &mut self.desk.names),
+            None => {
+                let user = self.desk.names.hold(account(record));
+                let remote = if remote.is_some() { count } else { 0 };
+                Worth { any: count, remote, named: if user.is_some() { remote } else { 0 }, inherited: None, user }
+            }
+        };
+        if worth.any > 0 && !self.spike_lanes.is_empty() {
+            let point = Point::new(time, id, self.desk.names.retain(worth.user), worth.any);
+            self.desk.put(&mut self.spike, &self.spike_lanes, (GroupRef::All, 0), point, worth.any);
+        }
+        let remote = remote.or(worth.inherited.as_ref().map(Key::as_remote));
+        if let Some(remote) = remote
+            && worth.remote.max(worth.named) > 0
+            && !self.failure_lanes.is_empty()
+        {
+            self.put_failures(remote, id, time, &worth);
+        }
+        self.desk.names.release(worth.user);
+    }
+
+    fn put_failures(&mut self, remote: Remote<'_>, id: i64, time: i64, worth: &Worth) {
+        let hash = self.hasher.hash_one(remote) as u32;
+        let slot = match self.remotes.find(hash, |key| key.as_remote() == remote) {
+            Some(slot) => slot,
+            None => {
+                if self.remotes.is_full() {
+                    let hasher = &self.hasher;
+                    if let Some(gone) = self.remotes.evict(|key| hash_of(hasher, key)) {
+                        self.desk.forget(gone.window);
+                        self.desk.stats.evicted_full_total += 1;
+                    }
+                }
+                self.remotes.insert(hash, remote.into(), RemoteState { window: Window::default(), newest_secs: 0 })
+            }
+        };
+        let state = self.remotes.at(slot);
+        state.newest_secs = state.newest_secs.max(secs(time));
+        let mut put = |weight: u32, user: Name, named_only: bool| {
+            if weight > 0 {
+                let point = Point::new(time, id, self.desk.names.retain(user), weight);
+                let point = if named_only { point.named_only() } else { point };
+                self.desk.put(&mut state.window, &self.failure_lanes, (GroupRef::Remote(remote), hash), point, weight);
+            }
+        };
+        let both = worth.remote.min(worth.named);
+        put(both, worth.user, false);
+        put(worth.remote - both, Name::NONE, false);
+        // Attempts that were counted when their account was not known yet: only who counts accounts still needs them.
+        put(worth.named - both, worth.user, true);
+    }
+
+    /// Forgets a few of the remote ends and sessions that no event can concern any more.
+    fn forget(&mut self) {
+        let Some(settled) = self.desk.settled(self.newest) else { return };
+        self.attempts.sweep(settled, &mut self.desk.names);
+        let widest = self.failure_lanes.iter().map(|l| l.window_micros).max().unwrap_or(0);
+        let horizon = secs(settled.saturating_sub(widest).saturating_sub(SLACK_MICROS));
+        let hasher = &self.hasher;
+        if let Some(gone) = self.remotes.sweep(2, |state| state.newest_secs < horizon, |key| hash_of(hasher, key)) {
+            self.desk.forget(gone.window);
+            self.desk.stats.evicted_idle_total += 1;
+        }
+    }
+
+    /// Tells how far every input has been read: no event before `floor` is still to come, but for lateness. `None` while that is
+    /// not known (an input is still being caught up with): nothing is then forgotten for its age, only for lack of room.
+    /// A new engine goes by the events alone.
+    pub fn set_floor(&mut self, floor: Option<Timestamp>) {
+        self.desk.floor = floor.map(Timestamp::as_micros);
+    }
+
+    /// What has been found since it was asked last. Every event that belongs to an attack is in exactly one change.
+    pub fn take_changes(&mut self) -> Vec<IncidentChange> {
+        self.desk.changes.take(&mut self.desk.names, &self.desk.options)
+    }
+
+    /// The options it works with.
+    pub fn options(&self) -> &Options {
+        &self.desk.options
+    }
+
+    /// What it holds and has done. Cheap: the points are not walked through.
+    pub fn stats(&self) -> EngineStats {
+        let stats = &self.desk.stats;
+        EngineStats {
+            keys: self.remotes.len() as u64,
+            sessions: self.attempts.len() as u64,
+            names: self.desk.names.len() as u64,
+            bytes: stats.bytes + (self.remotes.bytes() + self.attempts.bytes() + self.desk.names.bytes()) as u64,
+            sessions_evicted_total: self.attempts.evicted_total,
+            names_unheld_total: self.desk.names.unheld_total,
+            ..*stats
+        }
+    }
+}
+
+impl Desk {
+    /// Adds a point to a window and notes what it makes count.
+    fn put(&mut self, window: &mut Window, lanes: &[Lane], group: (GroupRef<'_>, u32), point: Point, weight: u32) {
+        let newest = window.newest().map_or(point.time, |t| t.max(point.time));
+        if newest.saturating_sub(point.time) > self.options.lateness_micros {
+            self.stats.late_total += 1;
+        }
+        if window.is_full() {
+            let before = window.heap_bytes() as u64;
+            let tidied = window.tidy(self.settled(newest), lanes, self.limits, &mut self.names);
+            self.stats.bytes = self.stats.bytes + window.heap_bytes() as u64 - before;
+            self.stats.points_merged_total += tidied.merged;
+            self.stats.points_dropped_total += tidied.cut;
+        }
+        let (changes, names, most) = (&mut self.changes, &mut self.names, self.options.evidence_per_change);
+        let mut found = Found::default();
+        window.insert(point, weight, lanes, |lane, point, events| {
+            changes.add(lane, group, (point, events), &mut found, names, most);
+        });
+    }
+
+    /// No event before that time is to be expected in a group whose newest event is at `newest`, save late ones.
+    fn settled(&self, newest: i64) -> Option<i64> {
+        Some(newest.min(self.floor?).saturating_sub(self.options.lateness_micros))
+    }
+
+    fn forget(&mut self, mut window: Window) {
+        self.stats.bytes -= window.heap_bytes() as u64;
+        window.release(&mut self.names);
+    }
+}
+
+fn account<'r>(record: &'r LogRecord<'_>) -> &'r str {
+    record.username.as_deref().unwrap_or("")
+}
+
+fn hash_of(hasher: &RandomState, key: &Key) -> u32 {
+    hasher.hash_one(key.as_remote()) as u32
+}
+
+/// Whole seconds since 1970, rounded up, at the nearest end of the range where it does not fit.
+fn secs(micros: i64) -> u32 {
+    micros.div_euclid(1_000_000).saturating_add(1).clamp(0, i64::from(u32::MAX)) as u32
+}

@@ -1,0 +1,321 @@
+//! From counted events to [`IncidentChange`]s, and what an incident says of itself.
+
+use std::fmt::Write as _;
+
+use hashbrown::HashTable;
+use smallvec::SmallVec;
+
+use super::attempts::Key;
+use super::names::{Name, Names, spread};
+use super::options::Options;
+use super::window::{Lane, Point};
+use crate::record::incident::{Detector, Group, IncidentChange};
+use crate::record::{EventType, Remote, Severity, Timestamp};
+
+/// A group, as the engine knows it while it counts.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum GroupRef<'a> {
+    All,
+    Remote(Remote<'a>),
+    Type(EventType),
+}
+
+enum OwnedGroup {
+    All,
+    Remote(Key),
+    Type(EventType),
+}
+
+impl OwnedGroup {
+    fn as_ref(&self) -> GroupRef<'_> {
+        match self {
+            OwnedGroup::All => GroupRef::All,
+            OwnedGroup::Remote(key) => GroupRef::Remote(key.as_remote()),
+            OwnedGroup::Type(t) => GroupRef::Type(*t),
+        }
+    }
+}
+
+impl From<GroupRef<'_>> for OwnedGroup {
+    fn from(group: GroupRef<'_>) -> OwnedGroup {
+        match group {
+            GroupRef::All => OwnedGroup::All,
+            GroupRef::Remote(remote) => OwnedGroup::Remote(remote.into()),
+            GroupRef::Type(t) => OwnedGroup::Type(t),
+        }
+    }
+}
+
+impl From<GroupRef<'_>> for Group {
+    fn from(group: GroupRef<'_>) -> Group {
+        match group {
+            GroupRef::All => Group(Vec::new()),
+            GroupRef::Remote(Remote::Ip(ip)) => Group(vec![(SRC_IP, ip.to_string())]),
+            GroupRef::Remote(Remote::Name(name)) => Group(vec![(SRC_HOST, name.to_owned())]),
+            GroupRef::Type(t) => Group(vec![(EVENT_TYPE, t.as_str().to_owned())]),
+        }
+    }
+}
+
+/// Group key of a remote end of which the address is known.
+pub const SRC_IP: &str = "src_ip";
+/// Group key of a remote end of which only a host name is known.
+pub const SRC_HOST: &str = "src_host";
+/// Group key of `high_severity_cluster`.
+pub const EVENT_TYPE: &str = "event_type";
+
+struct Change {
+    lane: Lane,
+    group: OwnedGroup,
+    events: u64,
+    first: i64,
+    last: i64,
+    users: SmallVec<[Name; 16]>,
+    evidence: SmallVec<[(Timestamp, i64); 8]>,
+}
+
+/// The changes of one group, by lane.
+struct Place {
+    group: OwnedGroup,
+    changes: [Option<u32>; Detector::ALL.len()],
+}
+
+/// Changes since they were taken last, in the order in which their first event was counted.
+#[derive(Default)]
+pub(super) struct Changes {
+    /// Hash of the group and its position in `places`.
+    index: HashTable<(u32, u32)>,
+    places: Vec<Place>,
+    list: Vec<Change>,
+}
+
+/// Where the changes of a group are, once they were looked up.
+#[derive(Default)]
+pub(super) struct Found(Option<usize>);
+
+impl Changes {
+    /// Adds the events of a point. `hash` is that of the group; `found` is kept from one lane to the next of the same group.
+    pub(super) fn add(
+        &mut self,
+        lane: &Lane,
+        (group, hash): (GroupRef<'_>, u32),
+        (point, events): (&Point, u64),
+        found: &mut Found,
+        names: &mut Names,
+        max_evidence: usize,
+    ) {
+        let place = match found.0 {
+            Some(place) => place,
+            None => *found.0.insert(self.place(group, hash)),
+        };
+        let slot = &mut self.places[place].changes[lane.detector as usize];
+        let change = match *slot {
+            Some(n) => &mut self.list[n as usize],
+            None => {
+                *slot = Some(self.list.len() as u32);
+                self.list.push(Change::new(lane, group, point.time));
+                self.list.last_mut().expect("a change was just pushed")
+            }
+        };
+        change.events = change.events.saturating_add(events);
+        change.first = change.first.min(point.time);
+        change.last = change.last.max(point.time);
+        if change.evidence.len() < max_evidence {
+            change.evidence.push((Timestamp::from_micros(point.time), point.id));
+        }
+        if point.user.is_some() && change.users.len() < IncidentChange::MAX_USERNAMES && !change.users.contains(&point.user) {
+            change.users.push(names.retain(point.user));
+        }
+    }
+
+    fn place(&mut self, group: GroupRef<'_>, hash: u32) -> usize {
+        let places = &self.places;
+        let same = |&(h, n): &(u32, u32)| h == hash && places[n as usize].group.as_ref() == group;
+        if let Some(&(_, n)) = self.index.find(spread(hash), same) {
+            return n as usize;
+        }
+        let place = self.places.len();
+        self.index.insert_unique(spread(hash), (hash, place as u32), |&(h, _)| spread(h));
+        self.places.push(Place { group: group.into(), changes: [None; Detector::ALL.len()] });
+        place
+    }
+
+    /// Hands the changes out.
+    pub(super) fn take(&mut self, names: &mut Names, options: &Options) -> Vec<IncidentChange> {
+        self.index.clear();
+        self.places.clear();
+        self.list.drain(..).map(|change| change.finish(names, options)).collect()
+    }
+}
+
+impl Change {
+    fn new(lane: &Lane, group: GroupRef<'_>, time: i64) -> Change {
+        let (users, evidence) = (SmallVec::new(), SmallVec::new());
+        Change { lane: *lane, group: group.into(), events: 0, first: time, last: time, users, evidence }
+    }
+
+    fn finish(mut self, names: &mut Names, options: &Options) -> IncidentChange {
+        let mut usernames: Vec<String> = self.users.iter().filter_map(|&u| names.text(u)).map(str::to_owned).collect();
+        usernames.sort_unstable();
+        for user in self.users {
+            names.release(user);
+        }
+        self.evidence.sort_unstable();
+        let detector = self.lane.detector;
+        let (severity, escalation) = match detector {
+            Detector::LoginFailures | Detector::AccountCompromise | Detector::HighSeverityCluster => (Severity::High, None),
+            Detector::BruteForce => (Severity::Medium, Some((options.brute_force_high_from, Severity::High))),
+            Detector::LoginSpike => (Severity::Medium, None),
+        };
+        IncidentChange {
+            detector,
+            group: self.group.as_ref().into(),
+            events: self.events,
+            first_seen: Timestamp::from_micros(self.first),
+            last_seen: Timestamp::from_micros(self.last),
+            usernames,
+            evidence: self.evidence.into_vec(),
+            severity,
+            escalation,
+            window_micros: self.lane.window_micros,
+            threshold: self.lane.threshold,
+        }
+    }
+}
+
+/// An incident's title: what is happening, and where from.
+pub fn title(detector: Detector, group: &Group) -> String {
+    let what = match detector {
+        Detector::LoginFailures => "Repeated failed logins",
+        Detector::BruteForce => "Brute-force login attack",
+        Detector::AccountCompromise => "Failed logins to several accounts",
+        Detector::LoginSpike => "Unusually many logins",
+        Detector::HighSeverityCluster => "Cluster of severe events",
+    };
+    match group.0.first() {
+        None => what.to_owned(),
+        Some((EVENT_TYPE, value)) => format!("{what}: {}", visible(value)),
+        Some((_, value)) => format!("{what} from {}", visible(value)),
+    }
+}
+
+/// What an incident has come to, so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Account<'a> {
+    /// Which detector.
+    pub detector: Detector,
+    /// Which group.
+    pub group: &'a Group,
+    /// Events in all.
+    pub events: u64,
+    /// Event time of the earliest.
+    pub first_seen: Timestamp,
+    /// Event time of the latest.
+    pub last_seen: Timestamp,
+    /// Accounts that are known, sorted; more than a few are not all named.
+    pub usernames: &'a [String],
+    /// Length of the detector's window in microseconds.
+    pub window_micros: i64,
+    /// The detector's threshold.
+    pub threshold: u32,
+}
+
+/// An incident's description in plain English: addresses, counts, accounts, times, and the rule that it broke. What came from
+/// outside has its control characters escaped.
+pub fn description(account: &Account<'_>) -> String {
+    const NAMED: usize = 10;
+    let what = match account.detector {
+        Detector::LoginFailures | Detector::BruteForce => "failed login",
+        Detector::AccountCompromise => "failed login to several accounts",
+        Detector::LoginSpike => "login, failed or not",
+        Detector::HighSeverityCluster => "event of high or critical severity",
+    };
+    let what =
+        if account.events == 1 { what.to_owned() } else { what.replacen("login", "logins", 1).replacen("event", "events", 1) };
+    let mut text = format!("{} {what}", account.events);
+    match account.group.0.first() {
+        None => {}
+        Some((EVENT_TYPE, value)) => {
+            let _ = write!(text, " of type {}", visible(value));
+        }
+        Some((_, value)) => {
+            let _ = write!(text, " from {}", visible(value));
+        }
+    }
+    if account.first_seen == account.last_seen {
+        let _ = write!(text, " at {}.", account.first_seen);
+    } else {
+        let _ = write!(text, " between {} and {}.", account.first_seen, account.last_seen);
+    }
+    if !account.usernames.is_empty() {
+        let named: Vec<String> = account.usernames.iter().take(NAMED).map(|u| visible(u)).collect();
+        let _ = write!(text, " Accounts: {}", named.join(", "));
+        let _ = match account.usernames.len().saturating_sub(NAMED) {
+            0 => write!(text, "."),
+            // The list itself ends there, so how many more there are is not known.
+            _ if account.usernames.len() >= IncidentChange::MAX_USERNAMES => write!(text, " and many more."),
+            more => write!(text, " and {more} more."),
+        };
+    }
+    let unit = if account.detector == Detector::AccountCompromise { "different accounts" } else { "events" };
+    let _ = write!(text, " Raised at {} {unit} or more within {}.", account.threshold, duration(account.window_micros));
+    text
+}
+
+/// Text from outside with everything that could move a cursor, reorder a line or end one written as an escape.
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let is_bidi =
+            matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}' | '\u{feff}');
+        if c.is_control() || is_bidi { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
+/// A length of time in its largest whole unit.
+fn duration(micros: i64) -> String {
+    let seconds = micros / 1_000_000;
+    let (n, unit) = match seconds {
+        s if s > 0 && s % 86_400 == 0 && s > 86_400 => (s / 86_400, "day"),
+        s if s > 0 && s % 3600 == 0 && s > 3600 => (s / 3600, "hour"),
+        s if s > 0 && s % 60 == 0 => (s / 60, "minute"),
+        s => (s, "second"),
+    };
+    format!("{n} {unit}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incident_says_what_happened() {
+        let group = Group(vec![(SRC_IP, "192.0.2.7".to_owned())]);
+        let usernames = ["admin".to_owned(), "ro\u{1b}[2Jot\u{202e}".to_owned()];
+        let account = Account {
+            detector: Detector::AccountCompromise,
+            group: &group,
+            events: 4,
+            first_seen: Timestamp::from_secs(1_767_323_045),
+            last_seen: Timestamp::from_secs(1_767_323_105),
+            usernames: &usernames,
+            window_micros: 30 * 60 * 1_000_000,
+            threshold: 3,
+        };
+        assert_eq!(title(account.detector, &group), "Failed logins to several accounts from 192.0.2.7");
+        assert_eq!(
+            description(&account),
+            "4 failed logins to several accounts from 192.0.2.7 between 2026-01-02T03:04:05Z and 2026-01-02T03:05:05Z. \
+             Accounts: admin, ro\\u{1b}[2Jot\\u{202e}. Raised at 3 different accounts or more within 30 minutes."
+        );
+        let many: Vec<String> = (0..100).map(|n| format!("user{n:03}")).collect();
+        assert!(description(&Account { usernames: &many, ..account }).contains("user009 and many more."));
+        assert_eq!(title(Detector::LoginSpike, &Group::default()), "Unusually many logins");
+        let cluster = Group(vec![(EVENT_TYPE, "ids_alert".to_owned())]);
+        assert_eq!(title(Detector::HighSeverityCluster, &cluster), "Cluster of severe events: ids_alert");
+        let day = Account { detector: Detector::HighSeverityCluster, group: &cluster, window_micros: 86_400_000_000, ..account };
+        assert!(description(&day).starts_with("4 events of high or critical severity of type ids_alert between "));
+        assert!(description(&day).ends_with("Raised at 3 events or more within 24 hours."));
+    }
+}
