@@ -8,5 +8,6 @@ pub mod frame;
 pub mod parse;
 
 pub mod journal;
+pub mod listen;
 
 pub mod cli;
