@@ -8,6 +8,7 @@
 
 pub mod tcp;
 pub mod udp;
+pub mod webhook;
 
 use std::io;
 use std::net::SocketAddr;
