@@ -44,6 +44,8 @@ pub(super) enum Message {
 pub(super) struct Entry {
     pub(super) body: Vec<u8>,
     pub(super) frames: u64,
+    /// Places of the queue that it takes.
+    pub(super) places: u32,
     /// Who waits for it to be synced.
     pub(super) waiter: Option<oneshot::Sender<Result<(), JournalError>>>,
     pub(super) space: Space,
@@ -96,8 +98,9 @@ impl JournalHandle {
     pub async fn append(&self, group: &Group) -> Result<(), JournalError> {
         let body = self.body(group)?;
         let space = self.wait_for_space(Self::record_bytes(&body)).await?;
-        let place = Arc::clone(&self.queue).acquire_many_owned(self.places(&body)).await.map_err(|_| JournalError::Closed)?;
-        self.send(Entry { frames: group.frames().len() as u64, body, waiter: None, space, _place: place })
+        let places = self.places(&body);
+        let place = Arc::clone(&self.queue).acquire_many_owned(places).await.map_err(|_| JournalError::Closed)?;
+        self.send(Entry { frames: group.frames().len() as u64, body, places, waiter: None, space, _place: place })
     }
 
     /// Appends a group and returns when it is synced. Those who wait at the same time share one sync. Once called, the group may be
@@ -113,14 +116,15 @@ impl JournalHandle {
             return Err(error);
         }
         let space = Space::take(&self.shared, Self::record_bytes(&body)).ok_or(JournalError::Full)?;
+        let places = self.places(&body);
         let place = tokio::select! {
-            place = Arc::clone(&self.queue).acquire_many_owned(self.places(&body)) => place.map_err(|_| JournalError::Closed)?,
+            place = Arc::clone(&self.queue).acquire_many_owned(places) => place.map_err(|_| JournalError::Closed)?,
             health = health.wait_for(|h| *h != Health::Good) => {
                 return Err(health.ok().and_then(|h| unwell(&h)).unwrap_or(JournalError::Closed));
             }
         };
         let (waiter, answer) = oneshot::channel();
-        self.send(Entry { frames: group.frames().len() as u64, body, waiter: Some(waiter), space, _place: place })?;
+        self.send(Entry { frames: group.frames().len() as u64, body, places, waiter: Some(waiter), space, _place: place })?;
         answer.await.unwrap_or(Err(JournalError::Closed))
     }
 
@@ -137,13 +141,14 @@ impl JournalHandle {
         let Some(space) = Space::take(&self.shared, Self::record_bytes(&body)) else {
             return rejected(group, JournalError::Full);
         };
-        let place = match Arc::clone(&self.queue).try_acquire_many_owned(self.places(&body)) {
+        let places = self.places(&body);
+        let place = match Arc::clone(&self.queue).try_acquire_many_owned(places) {
             Ok(place) => place,
             Err(TryAcquireError::Closed) => return rejected(group, JournalError::Closed),
             Err(TryAcquireError::NoPermits) => return rejected(group, JournalError::Unavailable("its queue is full".into())),
         };
         let frames = group.frames().len() as u64;
-        match self.send(Entry { frames, body, waiter: None, space, _place: place }) {
+        match self.send(Entry { frames, body, places, waiter: None, space, _place: place }) {
             Ok(()) => Ok(()),
             Err(reason) => rejected(group, reason),
         }
@@ -159,11 +164,6 @@ impl JournalHandle {
         let (done, answer) = oneshot::channel();
         self.sender.try_send(Message::Flush(done)).map_err(|_| JournalError::Closed)?;
         answer.await.map_err(|_| JournalError::Closed)
-    }
-
-    /// The size limit leaves no room for a group of that many bytes just now.
-    pub fn is_full(&self, bytes: u64) -> bool {
-        self.shared.used.load(Ordering::Relaxed).saturating_add(bytes) > self.shared.options.limit_bytes
     }
 
     pub(super) fn wake(&self) {

@@ -174,7 +174,12 @@ impl Cursor {
         }
         let failed = |source: io::Error| JournalError::Read { base, source };
         if self.scanner.as_ref().is_none_or(|s| s.base() != base) {
-            self.scanner = recovery::open(&self.shared.dir, base, self.position).map_err(failed)?;
+            self.scanner = match recovery::open(&self.shared.dir, base, self.position) {
+                Ok(scanner) => scanner,
+                // Somebody deleted the file. It will not come back, so waiting for it would be waiting for ever.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+                Err(e) => return Err(failed(e)),
+            };
         }
         let Some(scanner) = self.scanner.as_mut() else {
             self.count_damage(base, self.position.max(base), end);

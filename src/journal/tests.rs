@@ -263,6 +263,29 @@ async fn after_a_failed_sync_nothing_is_assumed_and_nothing_is_doubled() {
 }
 
 #[tokio::test]
+async fn a_directory_that_vanishes_and_a_disk_that_refuses_are_survived() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("journal");
+    let options = Options { retry_pause: Duration::from_millis(5), ..small() };
+    let journal = Journal::open(&place, options, 0, &Stats::default()).unwrap();
+    let (handle, mut health) = (journal.handle(), journal.health());
+    handle.append_and_wait(&group("lan", &["before"])).await.unwrap();
+    // A file stands where the directory was: no segment can be made, whoever we are.
+    std::fs::remove_dir_all(&place).unwrap();
+    std::fs::write(&place, b"").unwrap();
+    let long = "x".repeat(5000);
+    handle.append(&group("lan", &[&long])).await.unwrap();
+    timeout(DEADLINE, health.wait_for(|h| matches!(h, Health::Failing(_)))).await.unwrap().unwrap();
+    assert!(matches!(handle.append_and_wait(&group("lan", &["no"])).await, Err(JournalError::Unavailable(_))));
+    handle.append(&group("lan", &["waits"])).await.unwrap();
+    std::fs::remove_file(&place).unwrap();
+    timeout(DEADLINE, health.wait_for(|h| *h == Health::Good)).await.unwrap().unwrap();
+    timeout(DEADLINE, handle.flush()).await.unwrap().unwrap();
+    journal.close().await;
+    assert_eq!(read_all(&journal, 0).await.0, [long.as_str(), "waits"]);
+}
+
+#[tokio::test]
 async fn many_who_wait_share_a_sync() {
     let dir = tempfile::tempdir().unwrap();
     let stats = Stats::default();

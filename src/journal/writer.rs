@@ -35,7 +35,8 @@ pub(super) fn start(shared: &Arc<Shared>, next_offset: u64) -> io::Result<(Journ
         next_offset,
         unsynced: VecDeque::new(),
         written: 0,
-        unsynced_bytes: 0,
+        unsynced_places: 0,
+        waiters: 0,
         oldest: None,
         flushes: Vec::new(),
         closing: None,
@@ -78,7 +79,10 @@ struct Writer {
     unsynced: VecDeque<Entry>,
     /// How many of them are written to the active segment.
     written: usize,
-    unsynced_bytes: usize,
+    /// Places of the queue that they take.
+    unsynced_places: usize,
+    /// How many of them somebody waits for.
+    waiters: usize,
     /// When the first of them came.
     oldest: Option<Instant>,
     flushes: Vec<oneshot::Sender<()>>,
@@ -124,7 +128,7 @@ impl Writer {
             Err(RecvTimeoutError::Timeout) => return,
             Err(RecvTimeoutError::Disconnected) => self.begin_closing(),
         }
-        while self.unsynced_bytes < self.shared.options.queue_bytes / 4
+        while self.unsynced_places < self.places / 4
             && let Ok(message) = self.receiver.try_recv()
         {
             self.take(message);
@@ -135,7 +139,8 @@ impl Writer {
         match message {
             Message::Append(entry) => {
                 self.oldest.get_or_insert_with(Instant::now);
-                self.unsynced_bytes += entry.body.len();
+                self.unsynced_places += entry.places as usize;
+                self.waiters += usize::from(entry.waiter.is_some());
                 self.unsynced.push_back(entry);
             }
             Message::Flush(done) => self.flushes.push(done),
@@ -160,8 +165,8 @@ impl Writer {
         overdue
             || self.closing.is_some()
             || !self.flushes.is_empty()
-            || self.unsynced_bytes >= self.shared.options.queue_bytes / 4
-            || self.unsynced.iter().any(|entry| entry.waiter.is_some())
+            || self.unsynced_places >= self.places / 4
+            || self.waiters > 0
     }
 
     /// Hands to the kernel what was received, so that it survives this process.
@@ -220,9 +225,10 @@ impl Writer {
             self.shared.synced.send_replace(active.end);
         }
         for entry in self.unsynced.drain(..self.written) {
-            self.unsynced_bytes -= entry.body.len();
+            self.unsynced_places -= entry.places as usize;
             entry.space.used();
             if let Some(waiter) = entry.waiter {
+                self.waiters -= 1;
                 // Whoever waited may have gone away.
                 let _ = waiter.send(Ok(()));
             }
@@ -282,14 +288,20 @@ impl Writer {
                     break;
                 }
             }
-            self.shared.segments().remove(&base);
-            self.shared.give_back_space(end - base);
+            self.forget(base, end);
             deleted = true;
         }
         // A deletion that is lost in a power cut only leaves a segment that is released again.
         if deleted && let Err(e) = File::open(&self.shared.dir).and_then(|dir| dir.sync_all()) {
             self.shared.counters.errors.add(1);
             warn!(error = %e, "cannot sync the journal's directory");
+        }
+    }
+
+    /// A segment's file is gone.
+    fn forget(&self, base: u64, end: u64) {
+        if self.shared.segments().remove(&base).is_some() {
+            self.shared.give_back_space(end - base);
         }
     }
 
@@ -322,11 +334,14 @@ impl Writer {
         let dir = &self.shared.dir;
         if let Some(broken) = &self.active {
             let path = format::segment_path(dir, broken.base);
-            if broken.synced == broken.base + SEGMENT_HEADER {
+            if !path.try_exists()? {
+                error!(segment = broken.base, "the journal's active segment is gone");
+                self.shared.counters.damaged_bytes.add(broken.synced - broken.base);
+                self.forget(broken.base, broken.synced);
+            } else if broken.synced == broken.base + SEGMENT_HEADER {
                 // Nothing in it is of use, and every attempt would leave another one.
-                std::fs::remove_file(&path).or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
-                self.shared.segments().remove(&broken.base);
-                self.shared.give_back_space(SEGMENT_HEADER);
+                std::fs::remove_file(&path)?;
+                self.forget(broken.base, broken.synced);
             } else {
                 let file = File::options().write(true).open(&path)?;
                 file.set_len(broken.synced - broken.base)?;
@@ -339,6 +354,7 @@ impl Writer {
             }
         }
         self.active = None;
+        std::fs::create_dir_all(dir)?;
         self.begin_segment()?;
         self.write()?;
         self.sync()
@@ -360,7 +376,8 @@ impl Writer {
                 None => kept.push_back(entry),
             }
         }
-        self.unsynced_bytes = kept.iter().map(|e| e.body.len()).sum();
+        self.unsynced_places = kept.iter().map(|e| e.places as usize).sum();
+        self.waiters = 0;
         self.unsynced = kept;
     }
 
