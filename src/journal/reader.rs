@@ -31,7 +31,7 @@ pub struct Sources {
     pub default_zone: Zone,
 }
 
-/// Reads the journal from a position on, once, in order. Reads happen on tokio's blocking threads, a batch at a time.
+/// Reads the journal from a position on, once, in order, over damaged places, which are counted. Reads happen on tokio's blocking threads, a batch at a time.
 #[derive(Debug)]
 pub struct Reader {
     shared: Arc<Shared>,

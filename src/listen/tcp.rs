@@ -122,7 +122,8 @@ impl Listener {
         self.address
     }
 
-    /// Accepts until `stop` is cancelled. Then connections take what has arrived, sync it and are closed; returns when all are.
+    /// Accepts until `stop` is cancelled. Then connections take what has arrived, sync it and are closed; returns when all are. While
+    /// the journal is full that can take for ever: closing the journal ends it, and what is not taken then is counted.
     ///
     /// # Errors
     /// [`ListenError::Receive`]: the listening socket is broken.
