@@ -8,5 +8,7 @@ pub mod frame;
 pub mod parse;
 
 pub mod detect;
+pub mod journal;
+pub mod listen;
 
 pub mod cli;
