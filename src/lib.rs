@@ -7,4 +7,6 @@ pub mod stats;
 pub mod frame;
 pub mod parse;
 
+pub mod tail;
+
 pub mod cli;
