@@ -114,7 +114,8 @@ impl Followed {
         if turn.moved || turn.error.is_some() {
             batch.bytes.clear();
             batch.frames.clear();
-            self.content = self.content.take().filter(|c| !turn.moved && c.position() == self.position);
+            // Lines that were read and not handed out are read again.
+            self.content = self.content.take().filter(|c| c.position() == self.position);
         }
         turn
     }

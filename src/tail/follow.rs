@@ -76,17 +76,12 @@ pub(super) struct Follower {
     random: RandomState,
     /// The very first look of a set that is to be read from the end.
     skip_existing: bool,
-    look_again: bool,
+    /// Something is not what it was: look around without delay.
+    pub(super) look_again: bool,
 }
 
 impl Follower {
-    pub(super) fn new(
-        options: Options,
-        patterns: Vec<Pattern>,
-        saved: Vec<Saved>,
-        stats: &Stats,
-        bell: &Arc<Bell>,
-    ) -> Follower {
+    pub(super) fn new(options: Options, patterns: Vec<Pattern>, saved: Vec<Saved>, stats: &Stats, bell: &Arc<Bell>) -> Follower {
         let mut follower = Follower {
             limits: Limits { line: options.max_line_bytes, head: options.fingerprint_bytes },
             input: format!("files:{}", options.name).into(),
@@ -137,9 +132,9 @@ impl Follower {
             if scanned.is_none_or(|s| self.is_scan_due(s, structure)) {
                 let start = Instant::now();
                 let first = self.skip_existing;
+                (structure, self.look_again) = (false, false);
                 self.scan();
                 scanned = Some((Instant::now(), start.elapsed()));
-                (structure, self.look_again) = (false, false);
                 if first {
                     self.skip_existing = false;
                     let Some(permit) = reserve()? else { return Ok(()) };
@@ -279,7 +274,9 @@ impl Follower {
                 Ok((position, print)) => {
                     (file.position, file.print, file.saved) = (position, print, true);
                 }
-                Err(error) => tracing::warn!(path = %file.real.display(), ?error, "cannot find the end of file, reading all of it"),
+                Err(error) => {
+                    tracing::warn!(path = %file.real.display(), ?error, "cannot find the end of file, reading all of it")
+                }
             }
         }
         self.files.push(file);

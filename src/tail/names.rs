@@ -58,13 +58,7 @@ impl Pattern {
     }
 }
 
-fn walk(
-    dir: &Path,
-    parts: &[Part],
-    depth: usize,
-    directories: &mut BTreeSet<PathBuf>,
-    found: &mut dyn FnMut(PathBuf),
-) {
+fn walk(dir: &Path, parts: &[Part], depth: usize, directories: &mut BTreeSet<PathBuf>, found: &mut dyn FnMut(PathBuf)) {
     let Some((part, rest)) = parts.split_first() else { return };
     if rest.is_empty() {
         directories.insert(dir.to_owned());
@@ -281,7 +275,8 @@ mod tests {
 
     #[test]
     fn rotated_names_belong_to_their_file() {
-        for name in ["auth.log.1", "auth.log.12.gz", "auth.log-20260101", "auth.log-20260101-12", "auth-20260101.log", "auth.log.old"]
+        for name in
+            ["auth.log.1", "auth.log.12.gz", "auth.log-20260101", "auth.log-20260101-12", "auth-20260101.log", "auth.log.old"]
         {
             assert!(is_rotation(OsStr::new(name), OsStr::new("auth.log")), "{name}");
         }

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use super::content::{self, Content, OpenError};
 use super::file::{Followed, Place};
-use super::fingerprint::{Ident, Print};
+use super::fingerprint::{Ident, Print, Stat};
 use super::follow::Follower;
 use super::listing::{self, Entry, Listing, Skipped};
 use super::names;
@@ -209,15 +209,35 @@ impl Follower {
 
     /// Whether the file is a copy of another one that is still there, as `copytruncate` and `gzip` make them. It is decided anew
     /// at each look: once the original is truncated or gone, the copy takes its place.
-    fn is_copy_at_work(&self, entry: &Entry) -> bool {
-        let Some(name) = entry.real.file_name() else { return false };
-        self.files.iter().any(|f| {
-            f.is_alive()
-                && !f.gzip
-                && (f.real.parent() == entry.real.parent() || f.path.parent() == entry.real.parent())
-                && [&f.real, &f.path].iter().any(|p| p.file_name().is_some_and(|base| names::is_derived(name, base)))
-                && self.begins_alike(f, entry).unwrap_or(false)
-        })
+    fn is_copy_at_work(&mut self, entry: &Entry) -> bool {
+        for i in 0..self.files.len() {
+            let file = &self.files[i];
+            if !may_be_copy(entry, file) {
+                continue;
+            }
+            if self.begins_alike(file, entry).unwrap_or(false) {
+                return true;
+            }
+            // The comparison says something only if the original was not truncated before it.
+            if !self.still_holds(file) {
+                self.files[i].replaced = true;
+                self.files[i].tried = Stat::default();
+                self.look_again = true;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether what was read of a file still stands in it. Failures to find out are left to the reading.
+    fn still_holds(&self, file: &Followed) -> bool {
+        match &file.content {
+            Some(content) => content.still_is(&file.print, file.position).unwrap_or(true),
+            None => {
+                let opened = Content::open(&file.real, false, &file.print, file.position, self.limits);
+                !matches!(opened, Err(OpenError::Different | OpenError::Short))
+            }
+        }
     }
 
     fn begins_alike(&self, original: &Followed, entry: &Entry) -> Option<bool> {
@@ -264,7 +284,10 @@ impl Follower {
     /// Says once of each path why it is not read.
     fn complain(&mut self, refused: Vec<(PathBuf, Skipped)>) {
         for (path, why) in refused {
-            if matches!(why, Skipped::Vanished) || self.complained.len() >= self.options.max_files || self.complained.contains(&path) {
+            if matches!(why, Skipped::Vanished)
+                || self.complained.len() >= self.options.max_files
+                || self.complained.contains(&path)
+            {
                 continue;
             }
             match &why {
@@ -291,6 +314,17 @@ impl Followed {
             self.ready = true;
         }
     }
+}
+
+/// Whether the names allow that `entry` is a copy of a file that is still there.
+fn may_be_copy(entry: &Entry, file: &Followed) -> bool {
+    let Some(name) = entry.real.file_name() else { return false };
+    let derived = |path: &Path| path.file_name().is_some_and(|base| names::is_derived(name, base));
+    let neighbours = |path: &Path| path.parent() == entry.real.parent();
+    (derived(&file.real) || derived(&file.path))
+        && (neighbours(&file.real) || neighbours(&file.path))
+        && file.is_alive()
+        && !file.gzip
 }
 
 /// Whether two paths are generations of one log, going by their names.

@@ -167,7 +167,8 @@ impl World {
         while !done(self) {
             assert!(Instant::now() < end, "{what} does not come; so far: {}", text(&self.lines));
             let running = self.running.as_mut().unwrap();
-            let next = self.runtime.block_on(async { tokio::time::timeout(Duration::from_millis(5), running.batches.recv()).await });
+            let next =
+                self.runtime.block_on(async { tokio::time::timeout(Duration::from_millis(5), running.batches.recv()).await });
             if let Ok(batch) = next {
                 let batch = batch.expect("the tail lives");
                 self.commit(&batch);

@@ -99,11 +99,7 @@ const WAYS: &[Way] = &[
             w.rename("new", "app.log");
         },
     },
-    Way {
-        name: "rewritten in place, shorter",
-        unread: false,
-        rotate: |w, new| std::fs::write(w.path("app.log"), new).unwrap(),
-    },
+    Way { name: "rewritten in place, shorter", unread: false, rotate: |w, new| std::fs::write(w.path("app.log"), new).unwrap() },
 ];
 
 const STATES: [&str; 3] = ["running", "stopped", "killed"];
