@@ -51,6 +51,8 @@ pub struct Followed {
     pub print: Print,
     /// State of the file when it was last known to hold this content.
     pub stat: Stat,
+    /// Its last modification as of the last look around, or as saved.
+    pub scanned_mtime: i64,
     /// State of the file when reading it was last tried.
     pub tried: Stat,
     /// Open, if it is.

@@ -110,6 +110,7 @@ impl Follower {
             file.position = position;
             file.print = print;
             file.stat = stat;
+            file.scanned_mtime = stat.mtime;
             file.saved = true;
             follower.files.push(file);
         }
@@ -267,6 +268,7 @@ impl Follower {
         file.gzip = entry.gzip;
         file.stat = entry.stat;
         file.tried = entry.stat;
+        file.scanned_mtime = entry.stat.mtime;
         file.ready = true;
         file.seen = true;
         if self.skip_existing {
@@ -298,6 +300,7 @@ impl Follower {
             position: 0,
             print: Print::default(),
             stat: Stat::default(),
+            scanned_mtime: 0,
             tried: Stat::default(),
             content: None,
             ready: false,

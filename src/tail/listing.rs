@@ -1,6 +1,8 @@
 //! What stands in directories now.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -99,12 +101,30 @@ pub struct Directory {
     /// In no order.
     pub entries: Vec<Entry>,
     by_ident: HashMap<Ident, usize>,
+    /// Files with a number or date in their name, by the name that it was added to.
+    by_base: HashMap<Vec<u8>, Vec<usize>>,
 }
 
 impl Directory {
     /// The file with that inode.
     pub fn with_ident(&self, ident: &Ident) -> Option<&Entry> {
         self.by_ident.get(ident).map(|i| &self.entries[*i])
+    }
+
+    /// The files that rotation may have made of the one called `name`.
+    pub fn rotations(&self, name: &OsStr) -> impl Iterator<Item = &Entry> {
+        self.by_base.get(name.as_bytes()).into_iter().flatten().map(|i| &self.entries[*i])
+    }
+
+    fn add(&mut self, entry: Entry) {
+        let i = self.entries.len();
+        if let Some(name) = entry.path.file_name() {
+            for base in names::rotated_from(name) {
+                self.by_base.entry(base).or_default().push(i);
+            }
+        }
+        self.by_ident.insert(entry.ident, i);
+        self.entries.push(entry);
     }
 }
 
@@ -121,8 +141,7 @@ impl Listing {
             if let Ok(entry) = entry(dir.join(name))
                 && entry.real == entry.path
             {
-                directory.by_ident.insert(entry.ident, directory.entries.len());
-                directory.entries.push(entry);
+                directory.add(entry);
             }
         }
         let directory = Rc::new(directory);

@@ -209,6 +209,22 @@ pub fn base(name: &OsStr) -> &[u8] {
     if end > 0 && numbered { &plain[..end] } else { plain }
 }
 
+/// The names of which rotation may have made `name`: [`is_rotation`] read backwards.
+pub fn rotated_from(name: &OsStr) -> Vec<Vec<u8>> {
+    let plain = plain(name.as_bytes());
+    let (stem, extension) = plain.split_at(stem_len(plain));
+    let mut bases = Vec::new();
+    for (whole, suffix) in [(plain, &b""[..]), (stem, extension)] {
+        for end in (1..whole.len()).filter(|i| matches!(whole[*i], b'.' | b'-' | b'_')) {
+            let candidate = [&whole[..end], suffix].concat();
+            if !bases.contains(&candidate) && is_rotation(name, OsStr::from_bytes(&candidate)) {
+                bases.push(candidate);
+            }
+        }
+    }
+    bases
+}
+
 fn plain(name: &[u8]) -> &[u8] {
     let end = name.len().saturating_sub(3);
     if end > 0 && name[end..].eq_ignore_ascii_case(b".gz") { &name[..end] } else { name }
@@ -279,6 +295,7 @@ mod tests {
             ["auth.log.1", "auth.log.12.gz", "auth.log-20260101", "auth.log-20260101-12", "auth-20260101.log", "auth.log.old"]
         {
             assert!(is_rotation(OsStr::new(name), OsStr::new("auth.log")), "{name}");
+            assert!(rotated_from(OsStr::new(name)).contains(&b"auth.log".to_vec()), "{name}");
         }
         for name in ["auth.log", "auth.log.gz", "auth.log.swp", "auth.log.1.tmp", "authpriv.log", "auth2.log"] {
             assert!(!is_rotation(OsStr::new(name), OsStr::new("auth.log")), "{name}");

@@ -6,7 +6,7 @@
 //! 1. Files with a known inode are where they are. Whether they still hold what was read of them is checked before they are read.
 //! 2. What the patterns no longer lead to is looked for by inode among its neighbours: it was renamed.
 //! 3. Lost content (the inode is gone, or holds something else) is looked for by fingerprint among the names that rotation makes.
-//! 4. Where a path has a new file, rotated neighbours that are newer than its last known file are generations that came and went
+//! 4. Rotated neighbours of a path that are newer than what was known of it at the last look are generations that came and went
 //!    unseen.
 //! 5. What is left is new, unless it is a copy of a file that is still there (`copytruncate` or `gzip` at work).
 
@@ -33,11 +33,12 @@ impl Follower {
         self.complain(refused);
         self.watch.follow(&directories);
         let mut listing = Listing::default();
+        let pasts = self.pasts();
         self.reset_untouched();
         let mut unknown = self.recognise(entries);
         self.look_for_renamed(&mut listing);
         self.look_for_copies(&mut listing);
-        self.add_unseen_generations(&mut unknown, &mut listing);
+        self.add_unseen_generations(&pasts, &mut unknown, &mut listing);
         unknown.sort_by(|a, b| (a.stat.mtime, &a.path).cmp(&(b.stat.mtime, &b.path)));
         for entry in unknown {
             self.take_up(entry);
@@ -172,17 +173,27 @@ impl Follower {
         }
     }
 
+    /// Of each path with a past, how new a neighbour must be to be a generation that came and went since the last look; and
+    /// whether the same age is enough.
+    fn pasts(&self) -> HashMap<PathBuf, (i64, bool)> {
+        let mut pasts: HashMap<PathBuf, (i64, bool)> = HashMap::new();
+        for file in self.files.iter().filter(|f| !f.done) {
+            let past = pasts.entry(file.path.clone()).or_default();
+            *past = (*past).max((file.scanned_mtime, file.saved));
+        }
+        pasts
+    }
+
     /// Step 4.
-    fn add_unseen_generations(&mut self, unknown: &mut Vec<Entry>, listing: &mut Listing) {
+    fn add_unseen_generations(&self, pasts: &HashMap<PathBuf, (i64, bool)>, unknown: &mut Vec<Entry>, listing: &mut Listing) {
         let mut found: Vec<Entry> = Vec::new();
-        for entry in unknown.iter() {
-            let last = self.files.iter().filter(|f| f.path == entry.path && f.saved && !f.done).max_by_key(|f| f.order);
-            let (Some(last), Some(base)) = (last, entry.path.file_name()) else { continue };
-            for sibling in &listing.around(&entry.path).entries {
-                let rotated = sibling.path.file_name().is_some_and(|name| names::is_rotation(name, base));
-                let taken = unknown.iter().chain(&found).any(|e| e.ident == sibling.ident) || self.is_known(&sibling.ident);
-                if rotated && !taken && sibling.stat.mtime >= last.stat.mtime {
-                    found.push(Entry { path: entry.path.clone(), ..sibling.clone() });
+        for (path, (mtime, same)) in pasts {
+            let Some(name) = path.file_name() else { continue };
+            for sibling in listing.around(path).rotations(name) {
+                let newer = sibling.stat.mtime > *mtime || (*same && sibling.stat.mtime == *mtime);
+                let taken = |e: &Entry| e.ident == sibling.ident;
+                if newer && !unknown.iter().any(taken) && !found.iter().any(taken) && !self.is_known(&sibling.ident) {
+                    found.push(Entry { path: path.clone(), ..sibling.clone() });
                 }
             }
         }
@@ -307,6 +318,7 @@ impl Followed {
     /// It was found.
     fn see(&mut self, entry: &Entry) {
         self.seen = true;
+        self.scanned_mtime = entry.stat.mtime;
         self.real.clone_from(&entry.real);
         self.place = if entry.path == self.path { Place::Home } else { Place::Away };
         if self.tried != entry.stat && !self.whole {
