@@ -226,6 +226,11 @@ impl Follower {
             if !may_be_copy(entry, file) {
                 continue;
             }
+            if file.content.is_none() && !listing::entry(file.real.clone()).is_ok_and(|e| e.ident == file.ident) {
+                // It was renamed since this look began.
+                self.look_again = true;
+                return true;
+            }
             if self.begins_alike(file, entry).unwrap_or(false) {
                 return true;
             }

@@ -15,7 +15,7 @@ use crate::record::Zone;
 use crate::stats::Stats;
 use crate::tail::{Options, SavedPosition, Tail, TailError};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(10);
 
 pub struct World {
     pub dir: tempfile::TempDir,
