@@ -69,8 +69,8 @@ pub struct Followed {
     pub last_read: Instant,
     /// The file now holds other content, or its content is that of another file.
     pub replaced: bool,
-    /// A copy of lost content was looked for.
-    pub searched: bool,
+    /// How often a copy of the lost content was looked for.
+    pub searches: u8,
     /// The current look around has found it.
     pub seen: bool,
     /// It can grow no more: an unfinished last line is to be handed out.
@@ -230,7 +230,7 @@ impl Followed {
         self.tried = stat;
         self.content = None;
         self.replaced = false;
-        self.searched = false;
+        self.searches = 0;
         self.place = Place::Away;
         self.ready = true;
     }

@@ -309,7 +309,7 @@ impl Follower {
             place: Place::Home,
             last_read: Instant::now(),
             replaced: false,
-            searched: false,
+            searches: 0,
             seen: false,
             last_line_is_due: false,
             forget: false,

@@ -24,6 +24,9 @@ use super::names;
 /// Copies opened at most in search of one lost file.
 const MAX_CANDIDATES: usize = 256;
 
+/// Searches for a copy before lost content is given up: while names are being shifted, one look can miss a file.
+const MAX_SEARCHES: u8 = 3;
+
 impl Follower {
     /// Looks around. New files are numbered from the oldest on.
     pub(super) fn scan(&mut self) {
@@ -109,10 +112,10 @@ impl Follower {
     /// Step 3.
     fn look_for_copies(&mut self, listing: &mut Listing) {
         for i in 0..self.files.len() {
-            if self.files[i].is_alive() || self.files[i].searched || self.files[i].forget || self.files[i].done {
+            if self.files[i].is_alive() || self.files[i].searches == MAX_SEARCHES || self.files[i].forget || self.files[i].done {
                 continue;
             }
-            self.files[i].searched = true;
+            self.files[i].searches += 1;
             let mut candidates: Vec<Entry> = Vec::new();
             for path in [&self.files[i].real, &self.files[i].path] {
                 let directory = listing.around(path);
@@ -121,8 +124,10 @@ impl Follower {
             // While gzip is at work there are two: the plain one is complete.
             candidates.sort_by_key(|e| e.gzip);
             let adopted = candidates.iter().take(MAX_CANDIDATES).any(|e| self.adopt(i, e));
-            if !adopted {
+            if !adopted && self.files[i].searches == MAX_SEARCHES {
                 self.give_up(i);
+            } else if !adopted {
+                self.look_again = true;
             }
         }
     }
@@ -133,9 +138,10 @@ impl Follower {
             return false;
         };
         let related = names::is_derived(name, path) || names::is_derived(name, real) || names::base(name) == names::base(real);
-        // Plain copies under a new inode are made by copytruncate. Anywhere else it takes a full fingerprint to believe that a new
-        // file is the old one, since many logs begin alike.
-        let copied = entry.gzip || lost.replaced || lost.print.head_len as usize >= self.options.fingerprint_bytes;
+        // Plain copies under a new inode are made by copytruncate, under a rotated name. Anywhere else it takes a full fingerprint
+        // to believe that a new file is the old one, since many logs begin alike.
+        let full = lost.print.head_len as usize >= self.options.fingerprint_bytes;
+        let copied = entry.gzip || lost.replaced || full || names::is_rotation(name, path);
         related && copied && lost.print.head_len > 0 && !self.is_known(&entry.ident)
     }
 
