@@ -10,5 +10,6 @@ pub mod parse;
 pub mod detect;
 pub mod journal;
 pub mod listen;
+pub mod tail;
 
 pub mod cli;
