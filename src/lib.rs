@@ -12,4 +12,6 @@ pub mod journal;
 pub mod listen;
 pub mod tail;
 
+pub mod config;
+
 pub mod cli;

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
+use crate::config::default_state_dir;
 use crate::journal::GroupView;
 use crate::journal::format::{self, KIND_GROUP, SEGMENT_HEADER};
 use crate::journal::recovery::{self, Found};
@@ -58,18 +59,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Err(e) if e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => Ok(ExitCode::SUCCESS),
         Err(e) => Err(e),
     }
-}
-
-/// Where the daemon keeps its state when nothing is configured: `/var/lib/tocsin` for root, otherwise `$XDG_STATE_HOME/tocsin` or
-/// `~/.local/state/tocsin` (XDG Base Directory Specification 0.8).
-pub fn default_state_dir() -> PathBuf {
-    if nix::unistd::geteuid().is_root() {
-        return PathBuf::from("/var/lib/tocsin");
-    }
-    // The specification tells to ignore relative paths.
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
-    base.unwrap_or_else(std::env::temp_dir).join("tocsin")
 }
 
 /// What a segment holds.
