@@ -2,7 +2,8 @@
 //!
 //! TCP has no acknowledgement that a sender could wait for, except one: **when a peer ends its side of the connection (FIN), we append
 //! and sync everything it sent, and only then end ours.** A sender that shuts its side down and reads until end of file knows that all
-//! of it is on disk. A frame that is unfinished when the connection ends, in whatever way, is kept as it is.
+//! of it is on disk. Every other end of a connection (we are stopped or killed, it was idle, it broke a limit) is a reset, so that no
+//! end can be taken for that one. A frame that is unfinished when the connection ends, in whatever way, is kept as it is.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nix::sys::socket::{MsgFlags, recv};
+use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -181,7 +182,10 @@ struct Connection {
 /// Why a connection is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    ByPeer,
+    /// The peer ended its side in order.
+    Finished,
+    /// The connection broke.
+    Broken,
     Idle,
     Memory,
     Stopped,
@@ -189,6 +193,8 @@ enum End {
 
 impl Connection {
     fn new(shared: &Arc<Shared>, stream: TcpStream, peer: IpAddr, place: OwnedSemaphorePermit) -> Connection {
+        // Whoever closes this socket, the kernel after a crash of ours included, resets the connection; see `acknowledge`.
+        let _ = stream.set_zero_linger();
         shared.open.add(1);
         let splitter = Splitter::new(shared.options.max_frame_bytes);
         Connection { shared: Arc::clone(shared), stream, peer, splitter, pending_bytes: 0, _place: place }
@@ -198,10 +204,18 @@ impl Connection {
         match self.receive(&stop).await {
             Ok(End::Idle) => self.shared.idle.add(1),
             Ok(End::Memory) => self.shared.memory.add(1),
-            Ok(End::ByPeer | End::Stopped) => {}
+            Ok(End::Finished) => self.acknowledge(),
+            Ok(End::Broken | End::Stopped) => {}
             Err(error) => debug!(peer = %self.peer, %error, "a connection's frames were not taken"),
         }
-        // Dropping the stream ends our side.
+    }
+
+    /// Lets the close that follows end the connection in order, now that everything is on disk.
+    fn acknowledge(&self) {
+        let in_order = nix::libc::linger { l_onoff: 0, l_linger: 0 };
+        if let Err(error) = setsockopt(&self.stream, sockopt::Linger, &in_order) {
+            debug!(peer = %self.peer, %error, "a connection could not be ended in order");
+        }
     }
 
     /// Takes frames until the connection is over; on return they are synced.
@@ -215,7 +229,7 @@ impl Connection {
                     () = stop.cancelled() => continue,
                     ready = tokio::time::timeout(self.shared.options.idle_timeout, self.stream.readable()) => match ready {
                         Ok(Ok(())) => {}
-                        Ok(Err(_)) => break End::ByPeer,
+                        Ok(Err(_)) => break End::Broken,
                         Err(_elapsed) => break End::Idle,
                     },
                 }
@@ -224,7 +238,7 @@ impl Connection {
             let mut buffer = Vec::with_capacity(READ_BYTES);
             let read = if stopping { self.read_arrived(&mut buffer) } else { self.stream.try_read_buf(&mut buffer) };
             match read {
-                Ok(0) => break End::ByPeer,
+                Ok(0) => break End::Finished,
                 Ok(n) => {
                     let group = self.split(&buffer);
                     drop(buffer);
@@ -240,7 +254,7 @@ impl Connection {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock && stopping => break End::Stopped,
                 Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 // Reset: what came before is good all the same.
-                Err(_) => break End::ByPeer,
+                Err(_) => break End::Broken,
             }
         };
         let mut group = Group::new(&self.shared.options.source, Timestamp::now());
@@ -398,7 +412,8 @@ mod tests {
         let mut stream = TcpStream::connect(running.address).await.unwrap();
         stream.write_all(b"<13>half").await.unwrap();
         let mut rest = Vec::new();
-        tokio::time::timeout(DEADLINE, stream.read_to_end(&mut rest)).await.expect("closed in time").unwrap();
+        let end = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut rest)).await.expect("closed in time");
+        assert_eq!(end.map_err(|e| e.kind()), Err(io::ErrorKind::ConnectionReset), "not an acknowledgement");
         assert_eq!(running.frames(1).await, [("<13>half".to_owned(), 0)]);
         running.stop().await;
 
@@ -420,7 +435,8 @@ mod tests {
         stream.write_all(b"<13>second\n<13>third").await.unwrap();
         running.stop.cancel();
         let mut rest = Vec::new();
-        tokio::time::timeout(DEADLINE, stream.read_to_end(&mut rest)).await.expect("closed in time").unwrap();
+        let end = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut rest)).await.expect("closed in time");
+        assert_eq!(end.map_err(|e| e.kind()), Err(io::ErrorKind::ConnectionReset), "not an acknowledgement");
         assert_eq!(running.frames(3).await[1..], [("<13>second".to_owned(), 0), ("<13>third".to_owned(), 0)]);
         running.stop().await;
     }
