@@ -12,6 +12,8 @@ pub mod journal;
 pub mod listen;
 pub mod tail;
 
+pub mod store;
+
 pub mod config;
 
 pub mod cli;
