@@ -14,6 +14,8 @@ pub mod tail;
 
 pub mod store;
 
+pub mod pipeline;
+
 pub mod config;
 
 pub mod cli;
