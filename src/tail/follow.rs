@@ -68,8 +68,6 @@ pub(super) struct Follower {
     pub(super) counts: Counts,
     /// Paths of which it was said why they are not read.
     pub(super) complained: HashSet<PathBuf>,
-    /// Files that were taken for copies at work when they were new: to be judged again, however old they are by then.
-    pub(super) postponed: HashSet<Ident>,
     input: Arc<str>,
     bell: Arc<Bell>,
     chunk: Vec<u8>,
@@ -96,7 +94,6 @@ impl Follower {
             patterns,
             files: Vec::new(),
             complained: HashSet::new(),
-            postponed: HashSet::new(),
             by_path: HashMap::new(),
             next_order: 0,
             random: RandomState::new(),

@@ -198,7 +198,6 @@ impl Follower {
             for sibling in listing.around(path).rotations(name) {
                 let newer = sibling.stat.mtime > *mtime || (*same && sibling.stat.mtime == *mtime);
                 let taken = |e: &Entry| e.ident == sibling.ident;
-                let newer = newer || self.postponed.contains(&sibling.ident);
                 if newer && !unknown.iter().any(taken) && !found.iter().any(taken) && !self.is_known(&sibling.ident) {
                     found.push(Entry { path: path.clone(), ..sibling.clone() });
                 }
@@ -209,16 +208,9 @@ impl Follower {
 
     /// Step 5.
     fn take_up(&mut self, entry: Entry) {
-        if self.is_known(&entry.ident) {
+        if self.is_known(&entry.ident) || self.is_copy_at_work(&entry) {
             return;
         }
-        if self.is_copy_at_work(&entry) {
-            if self.postponed.len() < self.options.max_files {
-                self.postponed.insert(entry.ident);
-            }
-            return;
-        }
-        self.postponed.remove(&entry.ident);
         let lost = |f: &Followed| !f.is_alive() && !f.forget && !f.done;
         let candidates: Vec<usize> =
             (0..self.files.len()).filter(|i| lost(&self.files[*i]) && self.may_hold(&self.files[*i], &entry)).collect();
