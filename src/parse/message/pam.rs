@@ -24,7 +24,7 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
     if let Some(service) = service {
         record.set("pam.service", service);
     }
-    let understood = authentication(module, text, record) || session(service, text, record) || account(text, record);
+    let understood = authentication(module, service, text, record) || session(service, text, record) || account(text, record);
     if !understood && (module.is_empty() || module == "PAM") && service.is_none() && !message.starts_with("PAM ") {
         return false;
     }
@@ -70,11 +70,17 @@ fn origin(message: &str) -> Origin<'_> {
 
 /// Failures. A stack runs several modules for one attempt, so only pam_unix (or a module whose name is not known, as in libpam's own
 /// lines) tells as [`ToldBy::Pam`]; what another module says of the same attempt counts beside it and not on top of it.
-fn authentication<'a>(module: &str, text: &'a str, record: &mut LogRecord<'a>) -> bool {
+///
+/// pam_unix names no account that does not exist. Of those sshd writes a line of its own with the name, whatever the method, so PAM's
+/// is a refusal there and not the line that counts.
+fn authentication<'a>(module: &str, service: Option<&str>, text: &'a str, record: &mut LogRecord<'a>) -> bool {
     let told_by = if matches!(module, "" | "pam_unix") { ToldBy::Pam } else { ToldBy::Announcement };
     if let Some(details) = text.strip_prefix("authentication failure;") {
-        failed(record, FORMAT, "pam_authentication", told_by);
         parties(module, details, record);
+        if service == Some("sshd") && module == "pam_unix" && !details.contains(" user=") {
+            return denied(record);
+        }
+        failed(record, FORMAT, "pam_authentication", told_by);
         return true;
     }
     if let Ok((rest, count)) = number(1, 6)(text)

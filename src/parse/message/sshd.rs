@@ -251,14 +251,13 @@ fn disconnecting<'a>(first: &str, rest: &'a str, record: &mut LogRecord<'a>) -> 
                 None => set_user(record, user.strip_prefix("invalid user ").unwrap_or(user)),
             }
         }
-        return failed_login(record, ToldBy::Closing);
+        return turned_away(record);
     }
-    let reason_at = match rest.strip_suffix(TOO_MANY) {
-        Some(head) => head.strip_suffix(": ").map(str::len),
-        None => rest.find(CHANGED).and_then(|at| rest[..at].strip_suffix(": ")).map(str::len),
-    };
-    if let Some(at) = reason_at {
-        return parted(&rest[..at], record) && failed_login(record, ToldBy::Closing);
+    if let Some(who) = rest.strip_suffix(TOO_MANY).and_then(|head| head.strip_suffix(": ")) {
+        return parted(who, record) && turned_away(record);
+    }
+    if let Some(who) = rest.find(CHANGED).and_then(|at| rest[..at].strip_suffix(": ")) {
+        return parted(who, record) && failed_login(record, ToldBy::Closing);
     }
     let (named, who) = match ["invalid user ", "authenticating user "].into_iter().find_map(|word| rest.strip_prefix(word)) {
         Some(who) => (true, who),
@@ -269,6 +268,14 @@ fn disconnecting<'a>(first: &str, rest: &'a str, record: &mut LogRecord<'a>) -> 
     set_user(record, peer.user);
     peer.file(record);
     other(record)
+}
+
+/// The server has had enough of a client whose failures it has told of, one by one and as "maximum authentication attempts exceeded":
+/// a refusal, and no failed login of its own.
+fn turned_away(record: &mut LogRecord<'_>) -> bool {
+    is(record, FORMAT, EventType::AccessDenied, Severity::Medium);
+    record.told_by = None;
+    true
 }
 
 /// `Received disconnect from <address>[ port <port>]:[ ]<code>: <text>` and `Received signal 15; terminating.`
@@ -740,14 +747,14 @@ mod tests {
                     Some(Closing),
                     1,
                 ),
-                ("Disconnecting: Too many authentication failures for root [preauth]", LoginFailed, "root", "", Some(Closing), 1),
-                ("Disconnecting: Too many authentication failures [preauth]", LoginFailed, "", "", Some(Closing), 1),
+                ("Disconnecting: Too many authentication failures for root [preauth]", AccessDenied, "root", "", None, 1),
+                ("Disconnecting: Too many authentication failures [preauth]", AccessDenied, "", "", None, 1),
                 (
                     "Disconnecting authenticating user root 192.0.2.7 port 22: Too many authentication failures [preauth]",
-                    LoginFailed,
+                    AccessDenied,
                     "root",
                     "192.0.2.7:22",
-                    Some(Closing),
+                    None,
                     1,
                 ),
                 (
