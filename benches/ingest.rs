@@ -126,7 +126,9 @@ async fn ingest(database: &PgConnectOptions, file: &Path, lines: u64) -> Figures
             }
         })
     };
-    pipeline::run(store.clone(), saved, engine, options, batches, watched, stats, CancellationToken::new()).await.unwrap();
+    let hard_stop = CancellationToken::new();
+    let work = pipeline::Pipeline { store: store.clone(), saved, engine, options, batches, committed: watched, stats, hard_stop };
+    work.run().await.unwrap();
     let figures = meter.stop(database).await;
     following.await.unwrap().unwrap();
     let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM logs").fetch_one(store.pool()).await.unwrap();

@@ -327,7 +327,7 @@ impl Inner {
                 Err(error) if error.is_transient() => {
                     pauses.report(&error, "waiting for the database");
                     self.say("waiting for the database");
-                    tokio::time::sleep(pauses.next()).await;
+                    tokio::time::sleep(pauses.next_pause()).await;
                 }
                 Err(error) => return Err(DaemonError::Store(error)),
             }
@@ -350,7 +350,7 @@ impl Inner {
                 Ok(taken) => break taken,
                 Err(error) if error.is_transient() => {
                     pauses.report(&error, "waiting for the database");
-                    tokio::select! { () = tokio::time::sleep(pauses.next()) => {}, () = hard_stop.cancelled() => return Ok(()) }
+                    tokio::select! { () = tokio::time::sleep(pauses.next_pause()) => {}, () = hard_stop.cancelled() => return Ok(()) }
                 }
                 Err(error) => return Err(DaemonError::Store(error)),
             }
@@ -370,24 +370,25 @@ impl Inner {
             .send(Some(Database { store: store.clone(), conninfo: conninfo.map(|dir| Embedded::conninfo_in(&dir)) }));
         self.say("storing");
 
-        let committed: Arc<dyn Fn(&[PositionChange]) + Send + Sync> = {
+        let committed: pipeline::Committed = {
             let journal = Arc::clone(&self.journal);
-            Arc::new(move |positions| {
+            Arc::new(move |positions: &[PositionChange]| {
                 for position in positions.iter().filter(|p| &*p.input == "journal").filter_map(|p| p.position) {
                     journal.release(position);
                 }
             })
         };
-        let work = pipeline::run(
-            store.clone(),
+        let work = pipeline::Pipeline {
+            store: store.clone(),
             saved,
             engine,
             options,
-            batches_in,
+            batches: batches_in,
             committed,
-            Arc::clone(&self.stats),
-            hard_stop.clone(),
-        );
+            stats: Arc::clone(&self.stats),
+            hard_stop: hard_stop.clone(),
+        };
+        let work = work.run();
         tokio::pin!(work);
         let watch = self.watch_health(store);
         tokio::pin!(watch);

@@ -9,9 +9,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::PipelineError;
 use super::work::{Prepared, day_name};
-use crate::frame::PositionChange;
+use super::{Committed, PipelineError};
 use crate::record::Timestamp;
 use crate::stats::{Counter, Stats};
 use crate::store::{Saved, Store, StoreError, Transaction, Writer};
@@ -31,7 +30,7 @@ pub struct Pauses {
 
 impl Pauses {
     /// The next pause.
-    pub fn next(&mut self) -> Duration {
+    pub fn next_pause(&mut self) -> Duration {
         let whole = FIRST_PAUSE.saturating_mul(1 << self.tries.min(10)).min(LONGEST_PAUSE);
         self.tries += 1;
         // Half to whole, so that two that failed together do not come back together. The clock's low digits are random enough.
@@ -69,7 +68,7 @@ struct Shared {
     last: watch::Sender<i64>,
     /// Days whose partition is there.
     days: Mutex<HashSet<i64>>,
-    committed: Arc<dyn Fn(&[PositionChange]) + Send + Sync>,
+    committed: Committed,
     hard_stop: CancellationToken,
     rows_total: Arc<Counter>,
     commits_total: Arc<Counter>,
@@ -86,7 +85,7 @@ pub async fn run(
     saved: Saved,
     max_evidence: usize,
     mut prepared: mpsc::Receiver<Prepared>,
-    committed: Arc<dyn Fn(&[PositionChange]) + Send + Sync>,
+    committed: Committed,
     stats: Arc<Stats>,
     hard_stop: CancellationToken,
 ) -> Result<(), PipelineError> {
@@ -176,7 +175,7 @@ impl Shared {
                         // Somebody must act, and may be about to: nothing is dropped, and what waits is in files and journal.
                         pauses.report(&error, "the database refuses a batch; it is tried again until it is accepted");
                     }
-                    tokio::time::sleep(pauses.next()).await;
+                    tokio::time::sleep(pauses.next_pause()).await;
                 }
             }
         }

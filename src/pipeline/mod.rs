@@ -89,45 +89,61 @@ pub async fn take_over(store: &Store, options: &Options) -> Result<(Saved, Engin
     Ok((saved, engine))
 }
 
-/// Stores batches until `batches` is closed and everything is committed, or `hard_stop` is cancelled: then what is not committed is
-/// left to be read again. `committed` is called after each commit, in order, with where inputs got to.
-///
-/// # Errors
-/// Another daemon has taken over, or the database refuses for good.
-pub async fn run(
-    store: Store,
-    saved: Saved,
-    engine: Engine,
-    options: Options,
-    batches: mpsc::Receiver<Batch>,
-    committed: Arc<dyn Fn(&[PositionChange]) + Send + Sync>,
-    stats: Arc<Stats>,
-    hard_stop: CancellationToken,
-) -> Result<(), PipelineError> {
-    let deliveries = loop {
-        match store.recent_deliveries().await {
-            Ok(found) => break found,
-            Err(e) if e.is_transient() => {
-                tracing::warn!(error = %e, "waiting for the database");
-                tokio::select! { () = tokio::time::sleep(commit::FIRST_PAUSE) => {}, () = hard_stop.cancelled() => return Ok(()) }
+/// Called after each commit, in order, with where inputs got to.
+pub type Committed = Arc<dyn Fn(&[PositionChange]) + Send + Sync>;
+
+/// A pipeline that is ready to run.
+pub struct Pipeline {
+    /// Where to store.
+    pub store: Store,
+    /// What [`take_over`] found.
+    pub saved: Saved,
+    /// The detectors, where they were.
+    pub engine: Engine,
+    /// How to work.
+    pub options: Options,
+    /// What the inputs read.
+    pub batches: mpsc::Receiver<Batch>,
+    /// Who is told of commits.
+    pub committed: Committed,
+    /// Counters.
+    pub stats: Arc<Stats>,
+    /// Ends everything at once; what is not committed is left to be read again.
+    pub hard_stop: CancellationToken,
+}
+
+impl Pipeline {
+    /// Stores batches until they end and everything is committed, or until the hard stop.
+    ///
+    /// # Errors
+    /// Another daemon has taken over, or the database refuses for good.
+    pub async fn run(self) -> Result<(), PipelineError> {
+        let Pipeline { store, saved, engine, options, batches, committed, stats, hard_stop } = self;
+        let deliveries = loop {
+            match store.recent_deliveries().await {
+                Ok(found) => break found,
+                Err(e) if e.is_transient() => {
+                    tracing::warn!(error = %e, "waiting for the database");
+                    tokio::select! { () = tokio::time::sleep(commit::FIRST_PAUSE) => {}, () = hard_stop.cancelled() => return Ok(()) }
+                }
+                Err(e) => return Err(PipelineError::Store(e)),
             }
-            Err(e) => return Err(PipelineError::Store(e)),
+        };
+        // Two transactions are under way; one more may be ready.
+        let (prepared_out, prepared_in) = mpsc::channel(1);
+        let worker = work::Worker::new(options.clone(), engine, deliveries, store.clone(), Arc::clone(&stats), hard_stop.clone());
+        let handle = tokio::runtime::Handle::current();
+        let thread = std::thread::Builder::new()
+            .name("pipeline".into())
+            .spawn(move || worker.run(batches, &prepared_out, &handle))
+            .map_err(|_| PipelineError::Died)?;
+        let done = commit::run(store, saved, options.max_evidence, prepared_in, committed, stats, hard_stop).await;
+        // When storing cannot go on, the thread may be waiting for input; it ends as soon as the inputs do.
+        done?;
+        let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+        match ended {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(PipelineError::Died),
         }
-    };
-    // Two transactions are under way; one more may be ready.
-    let (prepared_out, prepared_in) = mpsc::channel(1);
-    let worker = work::Worker::new(options.clone(), engine, deliveries, store.clone(), Arc::clone(&stats), hard_stop.clone());
-    let handle = tokio::runtime::Handle::current();
-    let thread = std::thread::Builder::new()
-        .name("pipeline".into())
-        .spawn(move || worker.run(batches, &prepared_out, &handle))
-        .map_err(|_| PipelineError::Died)?;
-    let done = commit::run(store, saved, options.max_evidence, prepared_in, committed, stats, hard_stop).await;
-    // When storing cannot go on, the thread may be waiting for input; it ends as soon as the inputs do.
-    done?;
-    let ended = tokio::task::spawn_blocking(move || thread.join()).await;
-    match ended {
-        Ok(Ok(())) => Ok(()),
-        _ => Err(PipelineError::Died),
     }
 }

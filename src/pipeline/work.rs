@@ -224,7 +224,7 @@ impl Ids {
                 Err(error) => {
                     pauses.report(&error, "waiting for the database to hand out ids");
                     let stopped = handle.block_on(async {
-                        tokio::select! { () = tokio::time::sleep(pauses.next()) => false, () = hard_stop.cancelled() => true }
+                        tokio::select! { () = tokio::time::sleep(pauses.next_pause()) => false, () = hard_stop.cancelled() => true }
                     });
                     if stopped {
                         return None;

@@ -152,7 +152,7 @@ async fn isolate(
     refused: &(dyn Fn(usize) -> Refused + Sync),
 ) -> Result<usize, StoreError> {
     let mut quarantined = 0;
-    let mut todo = vec![0..rows.len()];
+    let mut todo: Vec<std::ops::Range<usize>> = std::iter::once(0..rows.len()).collect();
     while let Some(range) = todo.pop() {
         connection.execute("SAVEPOINT part").await.map_err(StoreError::at("set a savepoint"))?;
         match copy(connection, rows, range.clone()).await {

@@ -41,8 +41,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 async fn demo(keep: bool) -> anyhow::Result<()> {
     let began = Instant::now();
     let scratch = scratch_dir()?;
-    let result = told(scratch.path(), keep, began).await;
-    result
+    told(scratch.path(), keep, began).await
 }
 
 async fn told(scratch: &Path, keep: bool, began: Instant) -> anyhow::Result<()> {
