@@ -6,6 +6,8 @@
 //!
 //!     cargo bench --bench ingest [-- LINES]
 
+#![allow(clippy::unwrap_used, reason = "it ends where something is wrong")]
+
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;

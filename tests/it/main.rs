@@ -1,5 +1,7 @@
 //! The program against real files, sockets, processes and a real PostgreSQL. One module per behaviour.
 
+#![allow(clippy::unwrap_used, reason = "it ends where something is wrong")]
+
 mod clients;
 mod doors;
 mod oracle;

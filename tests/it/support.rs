@@ -129,6 +129,7 @@ pub struct Daemon {
     child: std::process::Child,
     /// Lines of its log, one JSON object each.
     log: Arc<Mutex<Vec<String>>>,
+    reader: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Daemon {
@@ -162,12 +163,12 @@ impl Daemon {
             .unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (lines, stderr) = (Arc::clone(&log), child.stderr.take().unwrap());
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in std::io::BufRead::lines(std::io::BufReader::new(stderr)).map_while(Result::ok) {
                 lines.lock().unwrap().push(line);
             }
         });
-        Daemon { child, log }
+        Daemon { child, log, reader: Some(reader) }
     }
 
     pub fn log(&self) -> Vec<String> {
@@ -229,6 +230,9 @@ impl Daemon {
     pub async fn ended(mut self) -> (Option<i32>, Vec<String>) {
         wait_until("the daemon ends", async || self.has_ended()).await;
         let code = self.child.wait().unwrap().code();
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
         (code, self.log())
     }
 }
