@@ -1,7 +1,7 @@
 //! From the configuration to the parts: each room's options from the settings, each input from its options.
 
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -58,6 +58,9 @@ pub fn open_journal(config: &Config, stats: &Stats) -> Result<Journal, DaemonErr
         sync_interval: config.journal.sync_interval.0,
         ..journal::Options::default()
     };
+    // Log lines are nobody else's business.
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+    made.map_err(|source| DaemonError::StateDir { path: dir.clone(), source })?;
     let is_new = std::fs::read_dir(&dir).map_or(true, |mut entries| entries.next().is_none());
     let at_least = if is_new { u64::try_from(Timestamp::now().as_micros()).unwrap_or(0).saturating_mul(1_000) } else { 0 };
     let journal = Journal::open(&dir, options, at_least, stats).map_err(DaemonError::Journal)?;

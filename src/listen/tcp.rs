@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::{ListenError, dropped, received, rejected, without_trailer};
 use crate::frame::line::Piece;
@@ -98,7 +98,7 @@ pub async fn bind(options: Options, journal: JournalHandle, stats: &Stats) -> Re
     let socket = TcpListener::bind(options.listen).await.map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
     let source = options.source.as_str();
-    info!(source.id = source, %address, "listening on tcp");
+    debug!(source.id = source, %address, "listening on tcp");
     let label = [("source", source)];
     let shared = Shared {
         journal,

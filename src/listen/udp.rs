@@ -14,7 +14,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStor
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, warn};
 
 use super::{ListenError, dropped, received, without_trailer};
 use crate::journal::{Group, JournalError, JournalHandle};
@@ -84,7 +84,11 @@ pub fn bind(options: Options, journal: JournalHandle, stats: &Stats) -> Result<L
     setsockopt(&socket, sockopt::RxqOvfl, &1).map_err(|e| failed(e.into()))?;
     let granted = nix::sys::socket::getsockopt(&socket, sockopt::RcvBuf).map_err(|e| failed(e.into()))?;
     // The kernel reports twice what it was asked for: the other half is for its own bookkeeping (socket(7)).
-    info!(source.id = %options.source, %address, wanted_bytes = wanted, granted_bytes = granted / 2, "listening on udp");
+    // The kernel doubles what it gives, for its own bookkeeping (socket(7)).
+    if granted / 2 < wanted {
+        warn!(source.id = %options.source, wanted_bytes = wanted, granted_bytes = granted / 2, "the receive buffer is smaller than configured: raise net.core.rmem_max");
+    }
+    debug!(source.id = %options.source, %address, "listening on udp");
     let counters = Counters {
         received: received(stats, &options.source),
         empty: dropped(stats, &options.source, "empty"),

@@ -5,6 +5,7 @@
 mod clients;
 mod doors;
 mod oracle;
+mod outage;
 mod recovery;
 mod store;
 mod support;
