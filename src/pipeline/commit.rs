@@ -3,62 +3,21 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::pauses::Pauses;
 use super::work::{Prepared, day_name};
 use super::{Committed, PipelineError};
 use crate::record::Timestamp;
 use crate::stats::{Counter, Stats};
 use crate::store::{Saved, Store, StoreError, Transaction, Writer};
 
-/// The pause before the first repetition.
-pub const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A transaction that takes longer is taken to be lost with its connection. Five thousand rows take a tenth of a second.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Pauses between repetitions: doubling, with jitter, and a line in the log once a minute.
-#[derive(Debug, Default)]
-pub struct Pauses {
-    tries: u32,
-    reported: Option<Instant>,
-}
-
-impl Pauses {
-    /// The next pause.
-    pub fn next_pause(&mut self) -> Duration {
-        let whole = FIRST_PAUSE.saturating_mul(1 << self.tries.min(10)).min(LONGEST_PAUSE);
-        self.tries += 1;
-        // Half to whole, so that two that failed together do not come back together. The clock's low digits are random enough.
-        let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
-        whole / 2 + whole.mul_f64(f64::from(nanos % 1000) / 2000.0)
-    }
-
-    /// Says once a minute what is being waited for.
-    pub fn report(&mut self, error: &StoreError, what: &'static str) {
-        if self.reported.is_none_or(|at| at.elapsed() > Duration::from_secs(60)) {
-            self.reported = Some(Instant::now());
-            let error = anyhow_chain(error);
-            tracing::warn!(error, "{what}");
-        }
-    }
-}
-
-/// An error with its causes, in one line.
-fn anyhow_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(c) = cause {
-        text.push_str(": ");
-        text.push_str(&c.to_string());
-        cause = c.source();
-    }
-    text
-}
 
 struct Shared {
     store: Store,
@@ -157,8 +116,8 @@ impl Shared {
     async fn store_until_done(&self, writer: &mut Option<Writer>, number: i64, prepared: &Prepared) -> Result<(), PipelineError> {
         let mut pauses = Pauses::default();
         let mut quarantined = 0;
+        let mut first_try = true;
         loop {
-            let first_try = pauses.tries == 0;
             match self.attempt(writer, number, prepared, first_try).await {
                 Ok(refused) => {
                     quarantined = quarantined.max(refused);
@@ -167,6 +126,7 @@ impl Shared {
                 Err(fenced @ StoreError::Fenced { .. }) => return Err(PipelineError::Store(fenced)),
                 Err(error) => {
                     *writer = None;
+                    first_try = false;
                     self.retries_total.add(1);
                     self.database_up.set(0);
                     if error.is_transient() {

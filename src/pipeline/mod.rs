@@ -11,9 +11,10 @@
 
 mod commit;
 mod floor;
+mod pauses;
 mod work;
 
-pub use commit::Pauses;
+pub use pauses::Pauses;
 
 use std::sync::Arc;
 
@@ -119,12 +120,13 @@ impl Pipeline {
     /// Another daemon has taken over, or the database refuses for good.
     pub async fn run(self) -> Result<(), PipelineError> {
         let Pipeline { store, saved, engine, options, batches, committed, stats, hard_stop } = self;
+        let mut pauses = Pauses::default();
         let deliveries = loop {
             match store.recent_deliveries().await {
                 Ok(found) => break found,
                 Err(e) if e.is_transient() => {
-                    tracing::warn!(error = %e, "waiting for the database");
-                    tokio::select! { () = tokio::time::sleep(commit::FIRST_PAUSE) => {}, () = hard_stop.cancelled() => return Ok(()) }
+                    pauses.report(&e, "waiting for the database");
+                    tokio::select! { () = tokio::time::sleep(pauses.next_pause()) => {}, () = hard_stop.cancelled() => return Ok(()) }
                 }
                 Err(e) => return Err(PipelineError::Store(e)),
             }

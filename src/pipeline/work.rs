@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
-use super::commit::Pauses;
 use super::floor::Floor;
+use super::pauses::Pauses;
 use crate::detect::Engine;
 use crate::frame::{Batch, PositionChange};
 use crate::parse::{self, Context};
