@@ -3,7 +3,8 @@
 use std::hash::BuildHasher;
 
 use foldhash::quality::RandomState;
-use hashbrown::HashTable;
+
+use super::index::Index;
 
 /// A name's number. 0 is no name; with the top bit set it tells names apart that there was no room to hold.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -28,7 +29,7 @@ struct Held {
 /// The names in use. Longer ones are cut, so names that agree in their first [`Names::MAX_BYTES`] bytes are one account.
 pub(super) struct Names {
     hasher: RandomState,
-    index: HashTable<u32>,
+    index: Index,
     held: Vec<Held>,
     free: Vec<u32>,
     max: usize,
@@ -44,7 +45,7 @@ impl Names {
     pub(super) fn new(max: usize) -> Names {
         Names {
             hasher: RandomState::default(),
-            index: HashTable::new(),
+            index: Index::default(),
             held: Vec::new(),
             free: Vec::new(),
             max: max.min(UNHELD as usize - 1),
@@ -60,7 +61,7 @@ impl Names {
         }
         let text = cut(text, Names::MAX_BYTES);
         let hash = self.hasher.hash_one(text) as u32;
-        if let Some(&slot) = self.index.find(spread(hash), |&slot| *self.held[slot as usize].text == *text) {
+        if let Some(slot) = self.index.find(hash, |slot| *self.held[slot as usize].text == *text) {
             self.held[slot as usize].references += 1;
             return Name(slot + 1);
         }
@@ -80,8 +81,7 @@ impl Names {
                 (self.held.len() - 1) as u32
             }
         };
-        let known = &self.held;
-        self.index.insert_unique(spread(hash), slot, |&s| spread(known[s as usize].hash));
+        self.index.insert(hash, slot);
         Name(slot + 1)
     }
 
@@ -102,9 +102,7 @@ impl Names {
         let held = &mut self.held[slot as usize];
         held.references -= 1;
         if held.references == 0 {
-            if let Ok(entry) = self.index.find_entry(spread(held.hash), |&s| s == slot) {
-                entry.remove();
-            }
+            self.index.remove(held.hash, slot);
             self.text_bytes -= held.text.len();
             held.text = Box::default();
             self.free.push(slot);
@@ -122,10 +120,7 @@ impl Names {
 
     /// Memory in bytes, without the allocator's overhead.
     pub(super) fn bytes(&self) -> usize {
-        self.text_bytes
-            + self.held.capacity() * size_of::<Held>()
-            + self.free.capacity() * size_of::<u32>()
-            + self.index.allocation_size()
+        self.text_bytes + self.held.capacity() * size_of::<Held>() + self.free.capacity() * size_of::<u32>() + self.index.bytes()
     }
 }
 
@@ -136,11 +131,6 @@ pub(super) fn cut(text: &str, max: usize) -> &str {
     }
     let end = (0..=max).rev().find(|&n| text.is_char_boundary(n)).unwrap_or(0);
     &text[..end]
-}
-
-/// A table wants 64 bits of hash, of which it looks at the lowest and the highest: those of 32, multiplied by an odd number.
-pub(super) const fn spread(hash: u32) -> u64 {
-    (hash as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 #[cfg(test)]

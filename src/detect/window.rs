@@ -115,8 +115,8 @@ pub(super) struct Tidied {
 /// The points of one group. See the module.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    /// Two are held in place: most remote ends fail no more often.
-    points: SmallVec<[Point; 2]>,
+    /// Four are held in place: most remote ends fail no more often.
+    points: SmallVec<[Point; 4]>,
 }
 
 impl Window {
