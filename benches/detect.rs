@@ -37,7 +37,7 @@ const ATTACKERS: u32 = 300;
 /// Events from one look at the changes to the next.
 const BATCH: u32 = 5000;
 /// Microseconds from one event of `mixed` to the next. An address stays for 66 minutes and until the sweep gets to it.
-const STEP_MICROS: i64 = 1440;
+const STEP_MICROS: i64 = 1300;
 
 /// What brute-force tools try most.
 const ACCOUNTS: [&str; 16] = [

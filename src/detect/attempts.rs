@@ -102,11 +102,10 @@ impl Attempts {
         self.sessions.bytes()
     }
 
-    /// Forgets a few sessions that were over at `settled`.
-    pub(super) fn sweep(&mut self, settled: i64, names: &mut Names) {
-        if let Some(session) = self.sessions.sweep(2, secs(settled.saturating_sub(SESSION_MICROS))) {
-            names.release(session.user);
-        }
+    /// Goes over `steps` sessions and forgets those that were over at `settled`.
+    pub(super) fn sweep(&mut self, steps: usize, settled: i64, names: &mut Names) {
+        let over = secs(settled.saturating_sub(SESSION_MICROS));
+        self.sessions.sweep(steps, over, |session| names.release(session.user));
     }
 
     /// What a line of that teller at `time` is worth.

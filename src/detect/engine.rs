@@ -17,6 +17,9 @@ use crate::record::{EventType, LogRecord, Remote, Severity, Timestamp};
 /// How long after it has become irrelevant a remote end is forgotten at the earliest, in microseconds.
 const SLACK_MICROS: i64 = 60 * 1_000_000;
 
+/// Records from one look at what can be forgotten to the next, each at twice as many entries.
+const SWEEP_EVERY: u32 = 32;
+
 /// The sole owner of detection state. See [the room's page](super).
 pub struct Engine {
     hasher: RandomState,
@@ -29,6 +32,8 @@ pub struct Engine {
     clusters: Vec<Watched>,
     attempts: Attempts,
     newest: i64,
+    /// Records until it is looked again for what can be forgotten.
+    until_sweep: u32,
     /// How long before what is settled a remote end may have been seen last for it to be forgotten.
     horizon_micros: i64,
     desk: Desk,
@@ -106,6 +111,7 @@ impl Engine {
             clusters: EventType::ALL.iter().map(|_| Watched::default()).collect(),
             attempts: Attempts::new(options.max_sessions),
             newest: i64::MIN,
+            until_sweep: SWEEP_EVERY,
             horizon_micros: widest.saturating_add(SLACK_MICROS),
             desk: Desk {
                 limits: Limits { points: options.max_points.max(largest * 4), merge_above: options.merge_points_above },
@@ -145,7 +151,10 @@ impl Engine {
     }
 
     fn observe_failure(&mut self, record: &LogRecord<'_>, id: i64, time: i64, count: u32) {
-        let remote = attempts::remote(record);
+        let remote = attempts::remote(record).map(|remote| (remote, hash_of(&self.hasher, remote)));
+        if let Some((_, hash)) = remote {
+            self.remotes.touch(hash);
+        }
         let worth = match record.told_by {
             Some(by) => self.attempts.tell(record, by, time, &mut self.desk.names),
             None => {
@@ -158,7 +167,8 @@ impl Engine {
             let point = Point::new(time, id, self.desk.names.retain(worth.user), worth.any);
             self.desk.put(&mut self.spike, &self.spike_lanes, (GroupRef::All, 0), point, worth.any);
         }
-        let remote = remote.or(worth.inherited.as_ref().map(Key::as_remote));
+        let inherited = worth.inherited.as_ref().map(Key::as_remote);
+        let remote = remote.or_else(|| inherited.map(|remote| (remote, hash_of(&self.hasher, remote))));
         if let Some(remote) = remote
             && worth.remote.max(worth.named) > 0
             && !self.failure_lanes.is_empty()
@@ -168,8 +178,8 @@ impl Engine {
         self.desk.names.release(worth.user);
     }
 
-    fn put_failures(&mut self, remote: Remote<'_>, id: i64, time: i64, worth: &Worth) {
-        let (hash, secs) = (hash_of(&self.hasher, remote), secs(time));
+    fn put_failures(&mut self, (remote, hash): (Remote<'_>, u32), id: i64, time: i64, worth: &Worth) {
+        let secs = secs(time);
         let slot = match self.remotes.find(hash, secs, |key| key.as_remote() == remote) {
             Some(slot) => slot,
             None => {
@@ -197,15 +207,21 @@ impl Engine {
         put(worth.named - both, worth.user, true);
     }
 
-    /// Forgets a few of the remote ends and sessions that no event can concern any more.
+    /// Now and then forgets those remote ends and sessions, of a few, that no event can concern any more.
     fn forget(&mut self) {
-        let Some(settled) = self.desk.settled(self.newest) else { return };
-        self.attempts.sweep(settled, &mut self.desk.names);
-        let horizon = secs(settled.saturating_sub(self.horizon_micros));
-        if let Some(gone) = self.remotes.sweep(2, horizon) {
-            self.desk.forget(gone.window);
-            self.desk.stats.evicted_idle_total += 1;
+        self.until_sweep -= 1;
+        if self.until_sweep > 0 {
+            return;
         }
+        self.until_sweep = SWEEP_EVERY;
+        let Some(settled) = self.desk.settled(self.newest) else { return };
+        let steps = SWEEP_EVERY as usize * 2;
+        self.attempts.sweep(steps, settled, &mut self.desk.names);
+        let desk = &mut self.desk;
+        self.remotes.sweep(steps, secs(settled.saturating_sub(self.horizon_micros)), |gone| {
+            desk.forget(gone.window);
+            desk.stats.evicted_idle_total += 1;
+        });
     }
 
     /// Tells how far every input has been read: no event before `floor` is still to come, but for lateness. `None` while that is

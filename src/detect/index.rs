@@ -1,6 +1,8 @@
 //! From hashes to numbers: the one hash table under all maps of this room. It is a single array of 64-bit cells, probed one after
 //! the other, so that a look at a large table costs one miss of the cache; what the numbers stand for, the caller knows.
 
+use std::hint::black_box;
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Index {
@@ -18,6 +20,13 @@ impl Index {
     /// The number of that hash for which `same` holds.
     pub(super) fn find(&self, hash: u32, mut same: impl FnMut(u32) -> bool) -> Option<u32> {
         self.find_cell(hash, &mut same).map(|at| number(self.cells[at]))
+    }
+
+    /// Reads the cell that a look at that hash begins with, and waits for nothing.
+    pub(super) fn touch(&self, hash: u32) {
+        if !self.cells.is_empty() {
+            black_box(self.cells[self.home(u64::from(hash) << 32)]);
+        }
     }
 
     /// Adds a number that is not there yet, below 2^32 − 1.

@@ -2,6 +2,10 @@
 //! can go over the slots, a few at a time, without touching them. Nothing ever looks at all entries at once, and what is forgotten
 //! does not depend on hashes. Slots that are free are used again first.
 
+use std::hint::black_box;
+
+use smallvec::SmallVec;
+
 use super::index::Index;
 
 const CHUNK: usize = 4096;
@@ -11,8 +15,15 @@ const FREE: u32 = u32::MAX;
 
 struct Slot<K, V> {
     key: K,
-    hash: u32,
     value: V,
+}
+
+/// What is known of a slot without looking into it.
+#[derive(Clone, Copy)]
+struct Tag {
+    hash: u32,
+    /// The second in which the entry was seen last, or [`FREE`].
+    seen: u32,
 }
 
 /// Where an entry is, until one is removed.
@@ -23,8 +34,8 @@ pub(super) struct SlotNumber(u32);
 pub(super) struct Table<K, V> {
     index: Index,
     chunks: Vec<Vec<Option<Slot<K, V>>>>,
-    /// By slot: the second in which its entry was seen last, or [`FREE`].
-    seen: Vec<u32>,
+    /// By slot.
+    tags: Vec<Tag>,
     free: Vec<u32>,
     hand: usize,
     max: usize,
@@ -34,7 +45,7 @@ impl<K, V> Table<K, V> {
     /// A table of at most `max` entries, at least one.
     pub(super) fn new(max: usize) -> Table<K, V> {
         let (index, max) = (Index::default(), max.clamp(1, FREE as usize - 1));
-        Table { index, chunks: Vec::new(), seen: Vec::new(), free: Vec::new(), hand: 0, max }
+        Table { index, chunks: Vec::new(), tags: Vec::new(), free: Vec::new(), hand: 0, max }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -50,7 +61,7 @@ impl<K, V> Table<K, V> {
         let chunks = &self.chunks;
         let here = |slot: u32| chunks[slot as usize / CHUNK][slot as usize % CHUNK].as_ref();
         let slot = self.index.find(hash, |slot| here(slot).is_some_and(|s| same(&s.key)))?;
-        let seen = &mut self.seen[slot as usize];
+        let seen = &mut self.tags[slot as usize].seen;
         *seen = secs.min(FREE - 1).max(*seen);
         Some(SlotNumber(slot))
     }
@@ -69,25 +80,40 @@ impl<K, V> Table<K, V> {
                 self.chunks.push(if self.chunks.is_empty() { Vec::new() } else { Vec::with_capacity(CHUNK) });
             }
             self.chunks.last_mut().expect("a chunk was just made sure of").push(None);
-            self.seen.push(FREE);
-            (self.seen.len() - 1) as u32
+            self.tags.push(Tag { hash, seen: FREE });
+            (self.tags.len() - 1) as u32
         });
         let here = number as usize;
         self.index.insert(hash, number);
-        self.seen[here] = secs.min(FREE - 1);
-        self.chunks[here / CHUNK][here % CHUNK] = Some(Slot { key, hash, value });
+        self.tags[here] = Tag { hash, seen: secs.min(FREE - 1) };
+        self.chunks[here / CHUNK][here % CHUNK] = Some(Slot { key, value });
         SlotNumber(number)
     }
 
-    /// Moves the hand over `steps` slots and hands out the first entry not seen since `secs`, removed.
-    pub(super) fn sweep(&mut self, steps: usize, secs: u32) -> Option<V> {
-        for _ in 0..steps.min(self.seen.len()) {
+    /// Moves the hand over `steps` slots and removes the entries not seen since `secs`; `gone` gets them.
+    pub(super) fn sweep(&mut self, steps: usize, secs: u32, mut gone: impl FnMut(V)) {
+        let mut over: SmallVec<[usize; 64]> = SmallVec::new();
+        for _ in 0..steps.min(self.tags.len()) {
             let here = self.step();
-            if self.seen[here] < secs {
-                return self.remove(here);
+            if self.tags[here].seen < secs {
+                over.push(here);
             }
         }
-        None
+        // Nothing of them is in a cache: asked for all at once, it comes together and not one after the other.
+        for &here in &over {
+            self.index.touch(self.tags[here].hash);
+            black_box(self.chunks[here / CHUNK][here % CHUNK].is_some());
+        }
+        for here in over {
+            if let Some(value) = self.remove(here) {
+                gone(value);
+            }
+        }
+    }
+
+    /// Lets the processor fetch what a look at that hash begins with, while it does something else.
+    pub(super) fn touch(&self, hash: u32) {
+        self.index.touch(hash);
     }
 
     /// Makes room in a full table by removing an entry that was not seen for long.
@@ -95,7 +121,7 @@ impl<K, V> Table<K, V> {
         let mut oldest = self.step();
         for _ in 1..CANDIDATES {
             let here = self.step();
-            if self.seen.get(here)? < self.seen.get(oldest)? {
+            if self.tags.get(here)?.seen < self.tags.get(oldest)?.seen {
                 oldest = here;
             }
         }
@@ -104,14 +130,14 @@ impl<K, V> Table<K, V> {
 
     fn remove(&mut self, here: usize) -> Option<V> {
         let slot = self.chunks[here / CHUNK][here % CHUNK].take()?;
-        self.index.remove(slot.hash, here as u32);
-        self.seen[here] = FREE;
+        self.index.remove(self.tags[here].hash, here as u32);
+        self.tags[here].seen = FREE;
         self.free.push(here as u32);
         Some(slot.value)
     }
 
     fn step(&mut self) -> usize {
-        let here = if self.hand < self.seen.len() { self.hand } else { 0 };
+        let here = if self.hand < self.tags.len() { self.hand } else { 0 };
         self.hand = here + 1;
         here
     }
@@ -119,7 +145,8 @@ impl<K, V> Table<K, V> {
     /// Memory in bytes, without what keys and values own elsewhere.
     pub(super) fn bytes(&self) -> usize {
         self.chunks.iter().map(|c| c.capacity() * size_of::<Option<Slot<K, V>>>()).sum::<usize>()
-            + (self.seen.capacity() + self.free.capacity()) * size_of::<u32>()
+            + self.tags.capacity() * size_of::<Tag>()
+            + self.free.capacity() * size_of::<u32>()
             + self.index.bytes()
     }
 }
@@ -137,6 +164,12 @@ mod tests {
         key.wrapping_mul(0x85EB_CA6B)
     }
 
+    fn swept(table: &mut Table<u32, u32>, steps: usize, secs: u32) -> Vec<u32> {
+        let mut gone = Vec::new();
+        table.sweep(steps, secs, |value| gone.push(value));
+        gone
+    }
+
     #[test]
     fn a_full_table_forgets_what_was_not_seen_for_long() {
         let mut table: Table<u32, u32> = Table::new(3);
@@ -144,17 +177,17 @@ mod tests {
             table.insert(hash(key), 100 + key, key, key * 10);
         }
         assert!(table.is_full());
-        assert_eq!(table.sweep(3, 100), None);
+        assert_eq!(swept(&mut table, 3, 100), []);
         assert!(table.find(hash(0), 200, |k| *k == 0).is_some());
         assert_eq!(table.evict(), Some(10));
         assert_eq!(table.len(), 2);
-        assert_eq!(table.sweep(3, 103), Some(20));
+        assert_eq!(swept(&mut table, 3, 103), [20]);
         table.insert(hash(7), u32::MAX, 7, 70);
-        assert_eq!(table.sweep(100, u32::MAX - 1), Some(0));
+        assert_eq!(swept(&mut table, 100, u32::MAX - 1), [0]);
         let seven = table.find(hash(7), 0, |k| *k == 7).unwrap();
         assert_eq!(*table.at(seven), 70);
         assert_eq!(table.find(hash(1), 0, |k| *k == 1), None);
-        assert_eq!(table.seen.len(), 3, "free slots are used again");
+        assert_eq!(table.tags.len(), 3, "free slots are used again");
     }
 
     #[test]

@@ -115,8 +115,8 @@ pub(super) struct Tidied {
 /// The points of one group. See the module.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    /// Four are held in place: most remote ends fail no more often.
-    points: SmallVec<[Point; 4]>,
+    /// Three are held in place: most remote ends fail no more often.
+    points: SmallVec<[Point; 3]>,
 }
 
 impl Window {
