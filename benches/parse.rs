@@ -36,12 +36,16 @@ const SERVER: &[&str] = &[
     "2026-11-20T06:32:01.000001+01:00 web1 kernel: [ 970.699396] usb 1-1: new high-speed USB device number 5 using xhci_hcd",
 ];
 
+/// What firewalls, an IDS, web servers and JSON shippers send.
+const DEVICES: &str = include_str!("lines/devices.txt");
+
 fn throughput(c: &mut Criterion) {
     let zone = Zone::named("Europe/Paris").expect("the zone database has Paris");
     let now = Timestamp::parse_rfc3339("2026-11-20T06:40:00Z").expect("a valid time");
     let context = Context { now, zone: &zone };
-    let mixed: Vec<&str> = SSHD.iter().chain(SERVER).copied().collect();
-    for (name, lines) in [("sshd", SSHD), ("mixed", &mixed)] {
+    let devices: Vec<&str> = DEVICES.lines().collect();
+    let mixed: Vec<&str> = SSHD.iter().chain(SERVER).chain(&devices).copied().collect();
+    for (name, lines) in [("sshd", SSHD), ("devices", &devices), ("mixed", &mixed)] {
         let mut group = c.benchmark_group("parse");
         group.throughput(Throughput::Elements(lines.len() as u64));
         group.bench_function(name, |b| {

@@ -15,6 +15,11 @@ impl Counter {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
+    /// Takes `n` back (for gauges).
+    pub fn sub(&self, n: u64) {
+        self.0.fetch_sub(n, Ordering::Relaxed);
+    }
+
     /// Sets the level (for gauges).
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);

@@ -1,12 +1,16 @@
 //! The command line: one subcommand each. Data goes to standard output, everything else to standard error.
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 something was found that the command was asked to look for.
 
+mod check;
+mod demo;
 mod journal;
 mod parse;
 mod replay;
+mod run;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -14,7 +18,8 @@ use clap::{Parser, Subcommand};
     name = "tocsin",
     version,
     about = "An alarm bell for your logs: every line stored once, attacks noticed while they happen",
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    after_help = "Try it:  tocsin demo"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -23,6 +28,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the daemon
+    Run(run::Arguments),
+    /// Say what is wrong with a configuration, all at once
+    Check(check::Arguments),
+    /// Show what tocsin does, on an hour of made-up logs
+    Demo(demo::Arguments),
     /// Read log lines, write what they mean as JSON, a line each
     Parse(parse::Arguments),
     /// Run the detectors over log files, by the times in the logs
@@ -35,15 +46,29 @@ enum Command {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
+        Command::Run(a) => run::run(a),
+        Command::Check(a) => check::run(a),
+        Command::Demo(a) => demo::run(&a),
         Command::Parse(a) => parse::run(a),
         Command::Replay(a) => replay::run(a),
         Command::Journal(a) => journal::run(a),
     };
     match done {
         Ok(code) => code,
+        // Whoever reads our output has seen enough: `tocsin parse … | head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tocsin: {error:#}");
             ExitCode::from(1)
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>()).any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// The runtime of commands that talk to the network or the database.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("start the runtime")
 }

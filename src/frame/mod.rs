@@ -4,6 +4,7 @@
 //! them over one buffer, with what is known of their origin and the position up to which the input has been read.
 
 pub mod line;
+pub mod octet;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -3,8 +3,12 @@
 //! Two steps: [`text`] makes a frame's bytes a string, [`parse`] reads it: first the envelope (who sent it, when), then the message
 //! inside (what happened). What no parser understands is a record of kind `other` with its text.
 
+mod access;
 pub mod envelope;
+mod error_log;
+mod json;
 pub mod message;
+mod scan;
 mod timestamp;
 mod token;
 
@@ -47,6 +51,16 @@ pub fn text(frame: &[u8]) -> Cow<'_, str> {
 pub fn parse<'a>(text: &'a str, context: &Context<'_>) -> LogRecord<'a> {
     if text.trim_start().starts_with('{') {
         return envelope::json::parse(text, context);
+    }
+    if access::recognise(text)
+        && let Some(record) = access::parse(text, context)
+    {
+        return record;
+    }
+    if matches!(text.as_bytes(), [_, _, b'/', ..])
+        && let Some(record) = message::ids_fast::read(text, context)
+    {
+        return record;
     }
     let mut record = envelope::read(text, context);
     message::parse(&mut record);

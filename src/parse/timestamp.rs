@@ -110,7 +110,8 @@ pub(crate) fn epoch(input: &str) -> Parsed<'_, Timestamp> {
 
 fn trailing_year(input: &str) -> Parsed<'_, u32> {
     let (rest, (_, year)) = (char(' '), number(4, 4)).parse(input)?;
-    let ends = rest.is_empty() || rest.starts_with([' ', ':']);
+    // A colon without a space makes it the start of an IPv6 address.
+    let ends = rest.is_empty() || rest == ":" || rest.starts_with(' ') || rest.starts_with(": ");
     if ends && (1970..2100).contains(&year) { Ok((rest, year)) } else { no() }
 }
 
@@ -177,9 +178,13 @@ fn fraction(input: &str) -> Parsed<'_, u32> {
     Ok((&input[1 + len..], micros))
 }
 
-/// A zone with or without a space before it, in seconds east of UTC.
+/// A zone with or without a space before it, in seconds east of UTC. Behind a space, `Z` is a host.
 fn zone(input: &str) -> Parsed<'_, i32> {
-    alt((offset, abbreviation)).parse(input.strip_prefix(' ').unwrap_or(input))
+    match input.strip_prefix(' ') {
+        Some(rest) if rest.starts_with(['Z', 'z']) => no(),
+        Some(rest) => alt((offset, abbreviation)).parse(rest),
+        None => alt((offset, abbreviation)).parse(input),
+    }
 }
 
 /// `Z`, `+02:00`, `-0530`. RFC 3339 §5.6; hours to 23, since some senders write what no place on Earth has.
@@ -263,6 +268,7 @@ mod tests {
             ("2026-01-02 03:04:05,678 host", "2026-01-02T03:04:05.678Z", " host"),
             ("2026-01-02 03:04:05.018 +00:30 1", "2026-01-02T02:34:05.018Z", " 1"),
             ("2026/01/02 03:04:05-0700  host", "2026-01-02T10:04:05Z", "  host"),
+            ("2026-01-02T03:04:05 z app", "2026-01-02T03:04:05Z", " z app"),
             ("2026-01-02T03:04:05 zebra", "2026-01-02T03:04:05Z", " zebra"),
             ("2026-02-30T03:04:05Z", "none", ""),
         ] {

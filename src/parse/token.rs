@@ -48,7 +48,7 @@ pub(crate) fn ip(text: &str) -> Option<IpAddr> {
         return None;
     }
     if bytes[0].is_ascii_digit()
-        && let Ok(v4) = text.parse::<Ipv4Addr>()
+        && let Some(v4) = ipv4(bytes)
     {
         return Some(IpAddr::V4(v4));
     }
@@ -56,6 +56,38 @@ pub(crate) fn ip(text: &str) -> Option<IpAddr> {
     let text = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
     let text = text.split_once('%').map_or(text, |(address, _)| address);
     text.parse::<Ipv6Addr>().ok().map(|v6| v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4))
+}
+
+/// Four numbers up to 255 and three dots. Leading zeros, which old sshd versions never wrote and other readers take for octal, are no
+/// part of an address.
+fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
+    let mut octets = [0; 4];
+    let (mut value, mut digits, mut place) = (0_u16, 0, 0);
+    for &byte in bytes {
+        match byte {
+            b'0'..=b'9' if digits == 0 || value > 0 => {
+                value = value * 10 + u16::from(byte - b'0');
+                digits += 1;
+                if value > 255 {
+                    return None;
+                }
+            }
+            b'.' if digits > 0 && place < 3 => {
+                octets[place] = value as u8;
+                (value, digits, place) = (0, 0, place + 1);
+            }
+            _ => return None,
+        }
+    }
+    octets[place] = value as u8;
+    (place == 3 && digits > 0).then(|| Ipv4Addr::from(octets))
+}
+
+/// Where `needle`, of at least two bytes, last stands in `text`. For short needles whose second byte is rarer than
+/// their first; the searcher of the standard library prepares itself for longer ones.
+pub(crate) fn rfind(text: &str, needle: &str) -> Option<usize> {
+    let (bytes, needle) = (text.as_bytes(), needle.as_bytes());
+    memchr::memrchr_iter(needle[1], bytes).find(|at| *at > 0 && bytes[at - 1..].starts_with(needle)).map(|at| at - 1)
 }
 
 /// `192.0.2.1:22`, `[2001:db8::1]:22` or `2001:db8::1:22` (what follows the last colon is the port); the address alone where
@@ -112,6 +144,7 @@ pub(crate) fn between<'a>(text: &'a str, open: &str, close: &str) -> Option<&'a 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn addresses_in_every_spelling() {
@@ -123,6 +156,11 @@ mod tests {
             ("::", Some("::")),
             ("192.0.2", None),
             ("192.0.2.256", None),
+            ("192.0.2.1.", None),
+            ("192.0..1", None),
+            ("192.0.2.01", None),
+            ("0.0.0.0", Some("0.0.0.0")),
+            ("255.255.255.255", Some("255.255.255.255")),
             ("cafe", None),
             ("", None),
         ] {
@@ -132,6 +170,18 @@ mod tests {
         assert_eq!(ip_and_port("[::ffff:192.0.2.1]:65535"), Some(("192.0.2.1".parse().unwrap(), Some(65535))));
         assert_eq!(ip_and_port("192.0.2.1:65536"), None);
         assert_eq!(ip_and_port("192.0.2.1"), Some(("192.0.2.1".parse().unwrap(), None)));
+    }
+
+    proptest! {
+        #[test]
+        fn ipv4_agrees_with_the_standard_library(text in "[0-9.]{1,16}|[0-9]{1,3}(\\.[0-9]{1,3}){3}") {
+            prop_assert_eq!(ipv4(text.as_bytes()), text.parse::<Ipv4Addr>().ok());
+        }
+
+        #[test]
+        fn finding_agrees_with_the_standard_library(text in "[ abé]{0,30}") {
+            prop_assert_eq!(rfind(&text, " ab"), text.rfind(" ab"));
+        }
     }
 
     #[test]

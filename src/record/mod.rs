@@ -96,6 +96,34 @@ impl<'a> LogRecord<'a> {
         self.fields.iter().find(|(n, _)| n == name).map(|(_, v)| v)
     }
 
+    /// The same record with text of its own, for one that must outlive what it was parsed from.
+    pub fn into_owned(self) -> LogRecord<'static> {
+        fn own(text: Cow<'_, str>) -> Cow<'static, str> {
+            Cow::Owned(text.into_owned())
+        }
+        LogRecord {
+            event_time: self.event_time,
+            host: self.host.map(own),
+            app: self.app.map(own),
+            pid: self.pid,
+            event_type: self.event_type,
+            severity: self.severity,
+            username: self.username.map(own),
+            src_ip: self.src_ip,
+            src_port: self.src_port,
+            dst_ip: self.dst_ip,
+            dst_port: self.dst_port,
+            protocol: self.protocol.map(own),
+            action: self.action.map(own),
+            message: own(self.message),
+            fields: self.fields.into_iter().map(|(name, value)| (own(name), value.into_owned())).collect(),
+            format: self.format,
+            error: self.error,
+            count: self.count,
+            told_by: self.told_by,
+        }
+    }
+
     /// The remote end as detectors group by it: the address, else the host name in `fields["source.domain"]`.
     pub fn remote(&self) -> Option<Remote<'_>> {
         match self.src_ip {
@@ -130,6 +158,19 @@ pub enum Value<'a> {
     Bool(bool),
     /// A piece of valid JSON, as it stood in the line.
     Json(Cow<'a, str>),
+}
+
+impl Value<'_> {
+    /// The same value with text of its own.
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Value::Str(text) => Value::Str(Cow::Owned(text.into_owned())),
+            Value::Int(number) => Value::Int(number),
+            Value::Float(number) => Value::Float(number),
+            Value::Bool(truth) => Value::Bool(truth),
+            Value::Json(text) => Value::Json(Cow::Owned(text.into_owned())),
+        }
+    }
 }
 
 impl<'a> From<&'a str> for Value<'a> {

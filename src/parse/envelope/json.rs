@@ -1,9 +1,601 @@
-//! JSON frames: one object.
+//! A frame that is a JSON object: Suricata's EVE, what journald, docker and log shippers wrap lines in, and JSON lines of any kind.
+//!
+//! Members are known by their ECS name, dotted (`"source.ip"`) or nested (`{"source":{"ip":…}}`), and by the names that programs
+//! commonly give to the same thing. Of two members for one column the better known name wins, whatever their order; the other goes to
+//! `fields` with everything else. Text in `message`, `log` or `MESSAGE` is read by the parsers of lines.
 
-use super::super::Context;
-use crate::record::LogRecord;
+use std::borrow::Cow;
 
-/// Reads a frame that starts with `{`.
-pub fn parse<'a>(text: &'a str, _context: &Context<'_>) -> LogRecord<'a> {
-    LogRecord::text(text)
+use crate::parse::json::{self, MAX_FIELDS, Scalar};
+use crate::parse::message::suricata;
+use crate::parse::{Context, scan};
+use crate::record::{EventType, LogRecord, Severity, Timestamp, Value};
+
+/// Objects inside objects that are walked; deeper ones are kept as JSON.
+const MAX_NESTING: usize = 6;
+
+/// A dotted path longer than this is not made; its object is kept as JSON.
+const MAX_PATH: usize = 200;
+
+/// Reads a frame that starts with `{`. Text that is no JSON object becomes a text record whose `error` names the byte.
+pub(crate) fn parse<'a>(text: &'a str, context: &Context<'_>) -> LogRecord<'a> {
+    let mut record = LogRecord::text(text);
+    match fill(text, &mut record, Some(context)) {
+        Ok(()) => record,
+        Err(error) => {
+            let mut record = LogRecord::text(text);
+            let what = error.to_string();
+            let what = what.split(" at line ").next().unwrap_or("not JSON");
+            record.error = Some(format!("json: {what} at byte {}", json::offset(text, &error)).into());
+            record
+        }
+    }
+}
+
+/// Reads the JSON object that a syslog message consists of, also behind the `@cee:` cookie. What the envelope said of time, host and
+/// program stays unless the object says better. False for anything else, and the record is as it was.
+pub(crate) fn message<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
+    let text = message.trim_start();
+    let text = text.strip_prefix("@cee:").map_or(text, str::trim_start);
+    if !text.starts_with('{') {
+        return false;
+    }
+    let mut filled = record.clone();
+    if fill(text, &mut filled, None).is_err() {
+        return false;
+    }
+    *record = filled;
+    true
+}
+
+fn fill<'a>(text: &'a str, record: &mut LogRecord<'a>, context: Option<&Context<'_>>) -> Result<(), serde_json::Error> {
+    if suricata::looks_like(text) && suricata::parse(text, record)? {
+        return Ok(());
+    }
+    let mut reader = Reader { found: Found::default(), fields: Vec::new(), context };
+    reader.object(text, "", 0)?;
+    reader.finish(record);
+    Ok(())
+}
+
+/// The columns that members may speak for.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Column {
+    Time,
+    /// Microseconds in the journal's own clock.
+    JournalTime,
+    Host,
+    App,
+    Pid,
+    User,
+    SrcIp,
+    SrcPort,
+    DstIp,
+    DstPort,
+    Protocol,
+    Action,
+    Message,
+    Level,
+    Type,
+    Method,
+    Status,
+    Category,
+    Outcome,
+    /// Which of Zeek's logs it is from.
+    Stream,
+    /// An event's name in structured logging.
+    Event,
+}
+
+/// What a member's name says, and how well it is known to say so: of two, the lower number wins.
+#[rustfmt::skip]
+fn column(name: &str) -> Option<(Column, u8)> {
+    use Column::*;
+    Some(match name {
+        "@timestamp" => (Time, 0), "timestamp" => (Time, 1), "time" => (Time, 2), "ts" => (Time, 3), "datetime" => (Time, 4),
+        "event_time" | "eventTime" | "event.created" | "isotimestamp" => (Time, 5), "date" | "Time" | "StartUTC" | "unixTime" => (Time, 6),
+        "_SOURCE_REALTIME_TIMESTAMP" => (JournalTime, 1), "__REALTIME_TIMESTAMP" => (JournalTime, 2),
+        "host" | "hostname" | "host.name" => (Host, 1), "_HOSTNAME" | "host.hostname" | "hostIdentifier" | "syslog_hostname" => (Host, 2),
+        "computer" | "Computer" | "device" | "sensor" | "observer.name" | "@system" => (Host, 3), "beat.hostname" | "agent.hostname" => (Host, 4),
+        "SYSLOG_IDENTIFIER" | "process.name" | "app" | "appname" | "app_name" => (App, 1),
+        "program" | "application" | "syslog_program" | "ident" => (App, 2), "_COMM" | "service" | "service.name" | "daemon" => (App, 3),
+        "pid" | "process.pid" | "_PID" => (Pid, 1), "SYSLOG_PID" | "procid" => (Pid, 2),
+        "user.name" | "username" | "user_name" | "userName" => (User, 1), "user" | "account" | "login" => (User, 2),
+        "remote_user" | "ClientUsername" => (User, 3), "decorations.username" | "identifier" => (User, 4),
+        "source.ip" | "src_ip" | "source_ip" | "srcip" | "id.orig_h" | "id_orig_h" => (SrcIp, 1),
+        "client.ip" | "client_ip" | "clientip" | "remote_addr" | "remote_ip" | "ClientHost" | "sourceIPAddress" => (SrcIp, 2),
+        "source.address" | "origin.address" | "src" | "src_addr" | "ClientAddr" | "remote" | "req.remoteAddress" => (SrcIp, 3), "ip" => (SrcIp, 4),
+        "source.port" | "src_port" | "source_port" | "srcport" | "id.orig_p" | "id_orig_p" => (SrcPort, 1),
+        "client.port" | "remote_port" | "ClientPort" => (SrcPort, 2),
+        "destination.ip" | "dest_ip" | "dst_ip" | "destination_ip" | "dstip" | "id.resp_h" | "id_resp_h" => (DstIp, 1),
+        "destination.address" | "server.ip" | "server_addr" | "dst" | "dst_addr" | "dest" => (DstIp, 2),
+        "destination.port" | "dest_port" | "dst_port" | "destination_port" | "dstport" | "id.resp_p" | "id_resp_p" => (DstPort, 1),
+        "server.port" | "server_port" => (DstPort, 2),
+        "network.transport" | "proto" => (Protocol, 1), "transport" | "protocol" => (Protocol, 2),
+        "event.action" | "action" => (Action, 1), "eventid" | "event_action" => (Action, 2),
+        "message" | "MESSAGE" => (Message, 1), "msg" | "log" | "short_message" => (Message, 2), "event.original" => (Message, 3),
+        "severity" => (Level, 1), "log.level" | "level" | "log_level" | "loglevel" | "lvl" => (Level, 2), "PRIORITY" => (Level, 3),
+        "event_type" => (Type, 1),
+        "http.request.method" | "request_method" | "RequestMethod" | "method" => (Method, 1),
+        "http.response.status_code" | "status" | "status_code" | "statusCode" | "DownstreamStatus" => (Status, 1),
+        "event.category" => (Category, 1), "_path" | "@stream" => (Stream, 1), "event" => (Event, 1), "event.outcome" => (Outcome, 1),
+        _ => return None,
+    })
+}
+
+/// The ECS name of a column's value that lost to a better known one, or that does not fit its column, is its own name; a method and a
+/// status always go to fields, under these names.
+fn field_name(column: Column) -> Option<&'static str> {
+    match column {
+        Column::Method => Some("http.request.method"),
+        Column::Status => Some("http.response.status_code"),
+        Column::Category => Some("event.category"),
+        Column::Outcome => Some("event.outcome"),
+        _ => None,
+    }
+}
+
+/// The best value of each column so far, with its rank and the name it came under.
+type Best<'a, T> = Option<(u8, Cow<'a, str>, T)>;
+
+#[derive(Default)]
+struct Found<'a> {
+    time: Best<'a, Timestamp>,
+    host: Best<'a, Cow<'a, str>>,
+    app: Best<'a, Cow<'a, str>>,
+    pid: Best<'a, u32>,
+    user: Best<'a, Cow<'a, str>>,
+    src: Best<'a, (std::net::IpAddr, Option<u16>)>,
+    src_port: Best<'a, u16>,
+    dst: Best<'a, (std::net::IpAddr, Option<u16>)>,
+    dst_port: Best<'a, u16>,
+    protocol: Best<'a, Cow<'a, str>>,
+    action: Best<'a, Cow<'a, str>>,
+    message: Best<'a, Cow<'a, str>>,
+    severity: Best<'a, Severity>,
+    event_type: Best<'a, EventType>,
+    method: bool,
+    status: bool,
+    authentication: bool,
+    notice: bool,
+    refused: bool,
+    outcome: Option<bool>,
+}
+
+struct Reader<'a, 'c> {
+    found: Found<'a>,
+    fields: Vec<(Cow<'a, str>, Value<'a>)>,
+    context: Option<&'c Context<'c>>,
+}
+
+impl<'a> Reader<'a, '_> {
+    /// Walks an object whose own name is `path` (empty for the frame itself).
+    fn object(&mut self, text: &'a str, path: &str, nesting: usize) -> Result<(), serde_json::Error> {
+        json::members(text, |name, raw| {
+            let name = if path.is_empty() { name } else { Cow::Owned(format!("{path}.{name}")) };
+            let value = Scalar::of(raw);
+            if let Scalar::Object(inner) = value
+                && nesting < MAX_NESTING
+                && name.len() <= MAX_PATH
+                && self.fields.len() < MAX_FIELDS
+            {
+                // Its syntax was checked with the frame's.
+                let _ = self.object(inner, &name, nesting + 1);
+                return;
+            }
+            self.member(name, value);
+        })
+    }
+
+    fn member(&mut self, name: Cow<'a, str>, value: Scalar<'a>) {
+        let Some((column, rank)) = column(&name) else { return self.keep(name, value) };
+        let found = &mut self.found;
+        let kept = match column {
+            Column::Time => {
+                let time = match (&value, value.number::<f64>()) {
+                    (_, Some(number)) => scan::epoch(number),
+                    (Scalar::Text(text), None) => scan::iso_time(text, self.context.map(|c| c.zone)),
+                    _ => None,
+                };
+                place(&mut found.time, rank, name, time, value)
+            }
+            Column::JournalTime => {
+                let time = value.number().map(Timestamp::from_micros).filter(|t| *t <= Timestamp::MAX && *t >= Timestamp::MIN);
+                place(&mut found.time, rank + 100, name, time, value)
+            }
+            Column::Host => text(&mut found.host, rank, name, value),
+            Column::App => text(&mut found.app, rank, name, value),
+            Column::User => match &value {
+                Scalar::Text(user) if user == "-" => None,
+                _ => text(&mut found.user, rank, name, value),
+            },
+            Column::Action => text(&mut found.action, rank, name, value),
+            Column::Message => text(&mut found.message, rank, name, value),
+            Column::Protocol => text(&mut found.protocol, rank, name, value),
+            Column::Pid => place(&mut found.pid, rank, name, value.number(), value),
+            Column::SrcIp => place(&mut found.src, rank, name, address(&value), value),
+            Column::DstIp => place(&mut found.dst, rank, name, address(&value), value),
+            Column::SrcPort => place(&mut found.src_port, rank, name, value.number(), value),
+            Column::DstPort => place(&mut found.dst_port, rank, name, value.number(), value),
+            Column::Level => {
+                place(&mut found.severity, rank, name.clone(), severity(&value), value.clone()).or(Some((name, value)))
+            }
+            Column::Type => {
+                let kind = match &value {
+                    Scalar::Text(word) => word.parse().ok(),
+                    _ => None,
+                };
+                place(&mut found.event_type, rank, name, kind, value)
+            }
+            Column::Method | Column::Status | Column::Category | Column::Outcome | Column::Stream | Column::Event => {
+                match (column, &value) {
+                    (Column::Method, Scalar::Text(_)) => found.method = true,
+                    (Column::Status, _) => found.status |= value.number::<u16>().is_some_and(|s| (100..600).contains(&s)),
+                    (Column::Event, Scalar::Text(word)) => {
+                        found.refused |=
+                            matches!(word.as_ref(), "invalid_login" | "login_failed" | "failed_login" | "login.failed");
+                    }
+                    (Column::Stream, Scalar::Text(word)) => found.notice |= word == "notice",
+                    (Column::Category, Scalar::Text(word)) => found.authentication |= word == "authentication",
+                    (Column::Category, Scalar::Array(list)) => found.authentication |= scan::has(list, "\"authentication\""),
+                    (Column::Outcome, Scalar::Text(word)) => {
+                        found.outcome = match word.as_ref() {
+                            "success" => Some(true),
+                            "failure" => Some(false),
+                            _ => None,
+                        }
+                    }
+                    _ => {}
+                }
+                Some((field_name(column).map_or(name, Cow::Borrowed), value))
+            }
+        };
+        if let Some((name, value)) = kept {
+            self.keep(name, value);
+        }
+    }
+
+    /// Into `fields`, as long as there is room.
+    fn keep(&mut self, name: Cow<'a, str>, value: Scalar<'a>) {
+        if self.fields.len() < MAX_FIELDS
+            && let Some(value) = value.into_value()
+        {
+            self.fields.push((name, value));
+        }
+    }
+
+    fn finish(self, record: &mut LogRecord<'a>) {
+        let Found {
+            time,
+            host,
+            app,
+            pid,
+            user,
+            src,
+            src_port,
+            dst,
+            dst_port,
+            protocol,
+            action,
+            message,
+            severity,
+            event_type,
+            ..
+        } = self.found;
+        record.event_time = time.map(|t| t.2).or(record.event_time);
+        record.host = host.map(|h| h.2).or(record.host.take());
+        record.app = app.map(|a| a.2).or(record.app.take());
+        record.pid = pid.map(|p| p.2).or(record.pid);
+        record.username = user.map(|u| u.2);
+        record.src_ip = src.as_ref().map(|s| s.2.0);
+        record.src_port = src_port.map(|p| p.2).or(src.and_then(|s| s.2.1));
+        record.dst_ip = dst.as_ref().map(|d| d.2.0);
+        record.dst_port = dst_port.map(|p| p.2).or(dst.and_then(|d| d.2.1));
+        record.protocol = protocol.map(|p| match p.2 {
+            Cow::Borrowed(p) => scan::protocol(p),
+            Cow::Owned(p) => p.to_ascii_lowercase().into(),
+        });
+        record.action = action.map(|a| a.2);
+        record.severity = severity.map_or(record.severity, |s| s.2);
+        record.format.message = "json";
+        let told = event_type.map(|t| t.2);
+        record.fields.reserve(self.fields.len());
+        for (name, value) in self.fields {
+            record.set(name, value);
+        }
+        let action = record.action.as_deref().unwrap_or_default();
+        record.event_type = match (told, self.found.authentication, self.found.outcome) {
+            (Some(kind), ..) => kind,
+            _ if self.found.refused || matches!(action, "login_failed" | "cowrie.login.failed") => EventType::LoginFailed,
+            _ if action == "cowrie.login.success" => EventType::LoginSuccess,
+            (_, true, _) if action.contains("logout") || action.contains("logoff") => EventType::Logout,
+            (_, true, Some(true)) => EventType::LoginSuccess,
+            (_, true, Some(false)) => EventType::LoginFailed,
+            _ if self.found.notice => EventType::IdsAlert,
+            _ if self.found.method && self.found.status => EventType::HttpRequest,
+            _ => EventType::Other,
+        };
+        if let Some((_, _, message)) = message {
+            inner(message, record, self.context);
+        }
+    }
+}
+
+/// Takes the text that the object carries: as the message, and for what the parsers of lines read in it.
+fn inner<'a>(message: Cow<'a, str>, record: &mut LogRecord<'a>, context: Option<&Context<'_>>) {
+    let read = context.and_then(|context| match &message {
+        // docker's json-file driver keeps the newline of every line.
+        Cow::Borrowed(text) => line(text, record.app.clone(), context),
+        Cow::Owned(text) => line(text, record.app.clone(), context).map(LogRecord::into_owned),
+    });
+    record.message = match message {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim_end_matches(['\n', '\r'])),
+        Cow::Owned(text) => Cow::Owned(text.trim_end_matches(['\n', '\r']).to_owned()),
+    };
+    let Some(read) = read else { return };
+    record.event_time = read.event_time.or(record.event_time);
+    record.host = read.host.or(record.host.take());
+    record.app = record.app.take().or(read.app);
+    record.pid = record.pid.or(read.pid);
+    record.username = read.username.or(record.username.take());
+    if read.src_ip.is_some() {
+        (record.src_ip, record.src_port) = (read.src_ip, read.src_port);
+    }
+    if read.dst_ip.is_some() {
+        (record.dst_ip, record.dst_port) = (read.dst_ip, read.dst_port);
+    }
+    record.protocol = read.protocol.or(record.protocol.take());
+    record.action = read.action.or(record.action.take());
+    if read.format.message != "text" {
+        record.event_type = read.event_type;
+        record.severity = read.severity.max(record.severity);
+    }
+    record.message = read.message;
+    record.format = crate::record::Format { envelope: "json", message: read.format.message };
+    record.count = read.count;
+    record.told_by = read.told_by;
+    for (name, value) in read.fields {
+        record.set(name, value);
+    }
+}
+
+/// What the parsers of lines make of `text`, said by `app`; `None` where it is mere text to them.
+fn line<'a>(text: &'a str, app: Option<Cow<'a, str>>, context: &Context<'_>) -> Option<LogRecord<'a>> {
+    let text = text.trim_end_matches(['\n', '\r']);
+    if app.is_some() {
+        let mut record = LogRecord::text(text);
+        record.app = app;
+        crate::parse::message::parse(&mut record);
+        if record.format.message != "text" {
+            return Some(record);
+        }
+    }
+    let read = crate::parse::parse(text, context);
+    (read.format.message != "text" || !read.format.envelope.is_empty()).then_some(read)
+}
+
+/// Puts a value into its column if it fits and is better known than what is there; gives back what has to go to `fields`.
+fn place<'a, T>(
+    slot: &mut Best<'a, T>,
+    rank: u8,
+    name: Cow<'a, str>,
+    parsed: Option<T>,
+    value: Scalar<'a>,
+) -> Option<(Cow<'a, str>, Scalar<'a>)> {
+    match (parsed, &*slot) {
+        (Some(_), Some((best, ..))) if *best <= rank => Some((name, value)),
+        (Some(parsed), _) => {
+            // What it replaces was of less standing; its text is in `logs.raw`.
+            *slot = Some((rank, name, parsed));
+            None
+        }
+        (None, _) => Some((name, value)),
+    }
+}
+
+/// [`place`] for text.
+fn text<'a>(
+    slot: &mut Best<'a, Cow<'a, str>>,
+    rank: u8,
+    name: Cow<'a, str>,
+    value: Scalar<'a>,
+) -> Option<(Cow<'a, str>, Scalar<'a>)> {
+    match value {
+        Scalar::Text(text) => place(slot, rank, name, Some(text.clone()), Scalar::Text(text)),
+        Scalar::Nothing => None,
+        other => Some((name, other)),
+    }
+}
+
+/// An address, alone or with a port.
+fn address(value: &Scalar<'_>) -> Option<(std::net::IpAddr, Option<u16>)> {
+    let Scalar::Text(text) = value else { return None };
+    let (host, port) = scan::host_port(text);
+    scan::ip(host).map(|ip| (ip, port))
+}
+
+/// Our own words, syslog's names and numbers.
+fn severity(value: &Scalar<'_>) -> Option<Severity> {
+    if let Scalar::Text(word) = value
+        && let Some(own) = Severity::ALL.iter().find(|own| own.as_str().eq_ignore_ascii_case(word))
+    {
+        // "critical" is syslog's word too, and there it means far less than an incident.
+        return Some(if *own == Severity::Critical { Severity::High } else { *own });
+    }
+    let level = match value {
+        Scalar::Text(word) => scan::level(word).or_else(|| word.parse().ok()),
+        _ => value.number(),
+    }?;
+    (level <= 7).then(|| Severity::from_syslog(level))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Zone;
+    use proptest::prelude::*;
+
+    fn context() -> Context<'static> {
+        Context { now: Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").unwrap(), zone: &Zone::UTC }
+    }
+
+    fn read(text: &str) -> LogRecord<'_> {
+        parse(text, &context())
+    }
+
+    fn at(text: &str) -> Option<Timestamp> {
+        Some(Timestamp::parse_rfc3339(text).unwrap())
+    }
+
+    #[test]
+    fn eve_alert() {
+        let record = read(
+            r#"{"timestamp":"2026-02-11T08:15:30.250000+0100","flow_id":99,"in_iface":"eth1","event_type":"alert","src_ip":"203.0.113.80","src_port":443,"dest_ip":"192.0.2.7","dest_port":50111,"proto":"TCP","alert":{"action":"blocked","gid":1,"signature_id":2035000,"rev":3,"signature":"ET MALWARE Example Loader Checkin","category":"Malware Command and Control Activity Detected","severity":1,"metadata":{"mitre_technique_id":["T1071"],"tag":["a"]}},"tls":{"sni":"bad.example","version":"TLS 1.2"},"app_proto":"tls"}"#,
+        );
+        assert_eq!(record.format.to_string(), "suricata");
+        assert_eq!((record.event_type, record.severity), (EventType::MalwareDetected, Severity::High));
+        assert_eq!(record.event_time, at("2026-02-11T07:15:30.25Z"));
+        assert_eq!((record.src_ip, record.src_port), ("203.0.113.80".parse().ok(), Some(443)));
+        assert_eq!((record.dst_ip, record.dst_port), ("192.0.2.7".parse().ok(), Some(50111)));
+        assert_eq!(record.message, "ET MALWARE Example Loader Checkin");
+        assert_eq!((record.action.as_deref(), record.protocol.as_deref()), (Some("blocked"), Some("tcp")));
+        assert_eq!(record.field("threat.technique.id"), Some(&"T1071".into()));
+        assert_eq!(record.field("tls.client.server_name"), Some(&"bad.example".into()));
+        assert_eq!(record.field("rule.id"), Some(&Value::Int(2_035_000)));
+    }
+
+    #[test]
+    fn eve_of_other_kinds() {
+        use EventType::*;
+        for (kind, body, want) in [
+            ("flow", r#""flow":{"bytes_toserver":120}"#, DataTransfer),
+            ("http", r#""http":{"hostname":"a.example","url":"/","status":200}"#, HttpRequest),
+            ("dns", r#""dns":{"version":3,"type":"request","queries":[{"rrname":"a.example","rrtype":"A"}]}"#, Other),
+            ("drop", r#""drop":{"len":40,"reason":"rules"}"#, ConnectionBlocked),
+            ("stats", r#""stats":{"uptime":5}"#, System),
+            ("alert", r#""alert":{"severity":3,"signature":"SURICATA STREAM x","category":""}"#, IdsAlert),
+        ] {
+            let line = format!(
+                r#"{{"timestamp":"2026-02-11T08:15:30.25+0000","flow_id":1,"event_type":"{kind}","src_ip":"::1","dest_ip":"::1",{body}}}"#
+            );
+            let record = read(&line);
+            assert_eq!((record.event_type, record.severity), (want, Severity::Low), "{line}");
+            assert_eq!(record.format.message, "suricata");
+        }
+        let line = r#"{"timestamp":"2026-02-11T08:15:30+0000","flow_id":1,"event_type":"dns","dns":{"queries":[{"rrname":"a.example"}]}}"#;
+        assert_eq!(read(line).field("dns.question.name"), Some(&"a.example".into()));
+    }
+
+    #[test]
+    fn members_by_any_name() {
+        #[rustfmt::skip]
+        let table = [
+            r#"{"@timestamp":"2026-02-11T08:15:30Z","host":{"name":"web1"},"process":{"name":"shop","pid":7},"user":{"name":"eve"},"source":{"ip":"192.0.2.9","port":4000},"destination":{"ip":"192.0.2.1","port":"443"},"network":{"transport":"TCP"},"message":"m"}"#,
+            r#"{"ts":1770797730.0,"hostname":"web1","app":"shop","pid":"7","username":"eve","src_ip":"192.0.2.9","src_port":4000,"dst_ip":"192.0.2.1","dst_port":443,"proto":"tcp","msg":"m"}"#,
+            r#"{"time":1770797730000,"host":"web1","service":"shop","process.pid":7,"user":"eve","source.ip":"::ffff:192.0.2.9","source.port":4000,"destination.ip":"192.0.2.1","destination.port":443,"network.transport":"tcp","log":"m\n"}"#,
+            r#"{"__REALTIME_TIMESTAMP":"1770797730000000","_HOSTNAME":"web1","SYSLOG_IDENTIFIER":"shop","_PID":"7","user":"eve","client_ip":"192.0.2.9:4000","dest":"192.0.2.1:443","proto":"tcp","MESSAGE":"m"}"#,
+        ];
+        for line in table {
+            let record = read(line);
+            assert_eq!(record.event_time, at("2026-02-11T08:15:30Z"), "{line}");
+            assert_eq!(
+                (record.host.as_deref(), record.app.as_deref(), record.pid),
+                (Some("web1"), Some("shop"), Some(7)),
+                "{line}"
+            );
+            assert_eq!((record.username.as_deref(), record.message.as_ref()), (Some("eve"), "m"), "{line}");
+            assert_eq!((record.src_ip, record.src_port), ("192.0.2.9".parse().ok(), Some(4000)), "{line}");
+            assert_eq!((record.dst_ip, record.dst_port), ("192.0.2.1".parse().ok(), Some(443)), "{line}");
+            assert_eq!(record.protocol.as_deref(), Some("tcp"), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_better_known_name_wins_in_any_order() {
+        for line in [r#"{"ip":"192.0.2.1","source.ip":"192.0.2.2"}"#, r#"{"source.ip":"192.0.2.2","ip":"192.0.2.1"}"#] {
+            assert_eq!(read(line).src_ip, "192.0.2.2".parse().ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_column_goes_to_fields() {
+        let record = read(r#"{"a":{"b":{"c":1.5}},"ok":true,"list":[1,{"x":2}],"empty":{},"none":null,"src_ip":"gateway"}"#);
+        assert_eq!(record.field("a.b.c"), Some(&Value::Float(1.5)));
+        assert_eq!(record.field("ok"), Some(&Value::Bool(true)));
+        assert_eq!(record.field("list"), Some(&Value::Json(r#"[1,{"x":2}]"#.into())));
+        assert_eq!(record.field("src_ip"), Some(&"gateway".into()));
+        assert_eq!(record.fields.len(), 4);
+        let many = format!("{{{}}}", (0..500).map(|i| format!("\"k{i}\":{i}")).collect::<Vec<_>>().join(","));
+        assert_eq!(read(&many).fields.len(), MAX_FIELDS);
+    }
+
+    #[test]
+    fn logins_are_told_by_category_and_outcome() {
+        for (line, want) in [
+            (r#"{"event":{"category":["authentication"],"outcome":"failure"}}"#, EventType::LoginFailed),
+            (r#"{"event.category":"authentication","event.outcome":"success"}"#, EventType::LoginSuccess),
+            (r#"{"event.category":"authentication","event.outcome":"unknown"}"#, EventType::Other),
+            (r#"{"event.category":"web","event.outcome":"failure"}"#, EventType::Other),
+            (r#"{"event_type":"login_failed","src_ip":"192.0.2.1"}"#, EventType::LoginFailed),
+            (r#"{"event_type":"login_failed","timestamp":"2026-02-11T08:15:30Z","dest_ip":"192.0.2.1"}"#, EventType::LoginFailed),
+            (r#"{"action":"invalid_identifier","event":"invalid_login","identifier":"eve"}"#, EventType::LoginFailed),
+            (r#"{"eventid":"cowrie.login.failed"}"#, EventType::LoginFailed),
+            (r#"{"_path":"notice","id.orig_h":"192.0.2.1","note":"Scan::Port_Scan"}"#, EventType::IdsAlert),
+            (r#"{"method":"GET","status":403}"#, EventType::HttpRequest),
+            (r#"{"message":"authentication failure"}"#, EventType::Other),
+        ] {
+            assert_eq!(read(line).event_type, want, "{line}");
+        }
+    }
+
+    #[test]
+    fn broken_json_is_kept_as_text() {
+        let record = read(r#"{"a":1,"b"}"#);
+        assert_eq!(record.message, r#"{"a":1,"b"}"#);
+        assert_eq!(record.format.message, "text");
+        assert_eq!(record.error.as_deref(), Some("json: expected `:` at byte 10"));
+    }
+
+    #[test]
+    fn json_in_a_syslog_message() {
+        let mut record = LogRecord::text("x");
+        record.host = Some("fw1".into());
+        assert!(message(r#"@cee: {"msg":"hello","uid":5}"#, &mut record));
+        assert_eq!((record.host.as_deref(), record.message.as_ref()), (Some("fw1"), "hello"));
+        assert!(!message(r#"@cee: {"msg":"#, &mut record));
+        assert!(!message("plain", &mut record));
+    }
+
+    #[test]
+    fn lines_inside_are_read() {
+        let docker = read(
+            r#"{"log":"192.0.2.7 - eve [11/Feb/2026:08:15:30 +0000] \"GET / HTTP/1.1\" 200 5\n","stream":"stdout","time":"2026-02-11T08:15:31.5Z"}"#,
+        );
+        assert_eq!((docker.event_type, docker.username.as_deref()), (EventType::HttpRequest, Some("eve")));
+        assert_eq!(docker.event_time, at("2026-02-11T08:15:30Z"));
+        assert_eq!(docker.format.to_string(), "json+access");
+        let journal = read(
+            r#"{"__REALTIME_TIMESTAMP":"1770797730000000","_HOSTNAME":"h","SYSLOG_IDENTIFIER":"sshd","_PID":"7","PRIORITY":"6","MESSAGE":"Failed password for root from 192.0.2.9 port 4000 ssh2"}"#,
+        );
+        assert_eq!((journal.event_type, journal.username.as_deref()), (EventType::LoginFailed, Some("root")));
+        assert_eq!((journal.src_ip, journal.host.as_deref()), ("192.0.2.9".parse().ok(), Some("h")));
+        let beat = read(r#"{"@timestamp":"2026-02-11T08:16:00Z","message":"<13>1 2026-02-11T08:15:30Z web1 shop 7 - - hello"}"#);
+        assert_eq!(
+            (beat.event_time, beat.host.as_deref(), beat.message.as_ref()),
+            (at("2026-02-11T08:15:30Z"), Some("web1"), "hello")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_panics(text in "[{](\\PC{0,20}|\"event_type\":|\"timestamp\":\"|\"flow_id\":1,|[{}\\[\\],:\"\\\\u0d8]){0,20}") {
+            read(&text);
+        }
+
+        #[test]
+        fn any_object_is_read(key in "\\PC{1,12}", number: f64, word in "\\PC{0,12}") {
+            let text = serde_json::json!({ key.clone(): { "n": number, "w": word }, "message": word }).to_string();
+            prop_assert_eq!(read(&text).error, None);
+        }
+    }
 }

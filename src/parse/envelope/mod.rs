@@ -1,9 +1,9 @@
 //! Envelopes: who sent a line, when, and the message inside.
 //!
-//! [`read`] recognises the envelope from its first bytes: `{` is JSON (see [`json`]); `<PRI>` and a version is RFC 5424; everything else is
+//! `read` recognises the envelope from its first bytes: `<PRI>` and a version is RFC 5424; everything else is
 //! BSD syslog in one of its many spellings, or no envelope at all.
 
-pub mod json;
+pub(crate) mod json;
 pub(crate) mod rfc3164;
 pub(crate) mod rfc5424;
 
@@ -63,6 +63,7 @@ impl Priority {
 
     /// Files facility and severity in `record`.
     pub(crate) fn apply(self, record: &mut LogRecord<'_>) {
+        record.fields.reserve(8);
         record.severity = Severity::from_syslog(self.0 % 8);
         record.set("log.syslog.facility.code", i64::from(self.0 / 8));
         record.set("log.syslog.severity.code", i64::from(self.0 % 8));

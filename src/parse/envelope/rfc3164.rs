@@ -29,6 +29,10 @@ pub(crate) fn read<'a>(text: &'a str, priority: Option<Priority>, context: &Cont
         record.host = header.host.map(Cow::Borrowed);
         record.app = header.app.map(Cow::Borrowed);
         after_time(header.rest, &mut record, context);
+    } else if let Some(message) = cisco_tag_within(body).filter(|_| body.starts_with(|c: char| c.is_ascii_digit())) {
+        // An uptime only.
+        record.format.envelope = "rfc3164";
+        record.message = Cow::Borrowed(message);
     } else if !without_time(body, &mut record) && priority.is_some() {
         match tag(body) {
             Some(tag) => tag.file(&mut record),
@@ -61,7 +65,7 @@ fn timed<'a>(text: &'a str, context: &Context<'_>) -> Option<Header<'a>> {
     }
     let text = sequence_number(text).unwrap_or(text);
     if let Some(found) = header(None, clock_mark(text)) {
-        return Some(found);
+        return Some(Header { rest: without_zone_name(found.rest), ..found });
     }
     let (host, rest) = text.split_once(": ").filter(|(host, _)| is_host_name(host))?;
     let rest = rest.trim_start_matches(' ');
@@ -83,6 +87,12 @@ fn timed<'a>(text: &'a str, context: &Context<'_>) -> Option<Header<'a>> {
 /// `*` (clock not set), `.` (set once, out of sync) before a Cisco time; also a stray colon.
 fn clock_mark(text: &str) -> &str {
     text.trim_start_matches(['*', '.', ':', ' '])
+}
+
+/// Cisco devices write no host behind such a time, so a word before the tag is a zone by a name of the administrator's own.
+fn without_zone_name(rest: &str) -> &str {
+    let (name, after) = word(rest.trim_start_matches(' '));
+    if name.ends_with(':') && is_cisco_tag(after) { after } else { rest }
 }
 
 /// `000042: `: Cisco's `service sequence-numbers`.
@@ -129,6 +139,10 @@ fn after_time<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'
         record.message = Cow::Borrowed(after);
         return;
     }
+    if is_level(first) {
+        record.message = Cow::Borrowed(rest);
+        return;
+    }
     if first.ends_with(':') || first.contains('[') || first.starts_with('[') || !is_host_like(first) {
         return after_host_or_tag(rest, record);
     }
@@ -140,15 +154,14 @@ fn after_time<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'
         return after_host_or_tag(rest, record);
     }
     // A relay wrote a header of its own before a device's: the device's time is the event's.
-    if let Some(inner) = timed(after, context).filter(|inner| is_cisco_tag(clock_mark(inner.rest))) {
-        record.event_time = inner.time.or(record.event_time);
-        record.message = Cow::Borrowed(clock_mark(inner.rest));
-        return;
-    }
-    if let Some(inner) = timed(after, context).filter(|inner| is_repetition(clock_mark(inner.rest))) {
-        record.event_time = inner.time.or(record.event_time);
-        record.message = Cow::Borrowed(clock_mark(inner.rest));
-        return;
+    let may_be_time = after.starts_with(|c: char| c.is_ascii_digit() || c.is_ascii_uppercase() || matches!(c, '*' | '.'));
+    if let Some(inner) = may_be_time.then(|| timed(after, context)).flatten() {
+        let message = clock_mark(inner.rest);
+        if is_cisco_tag(message) || is_repetition(message) {
+            record.event_time = inner.time.or(record.event_time);
+            record.message = Cow::Borrowed(message);
+            return;
+        }
     }
     // AIX: `Message forwarded from host: app[pid]: text`.
     if let Some((host, rest)) = after.strip_prefix("Message forwarded from ").and_then(|rest| rest.split_once(": ")) {
@@ -199,6 +212,11 @@ fn spelled_priority(text: &str) -> Option<(Priority, &str)> {
     let (first, rest) = word(text);
     let (facility, severity) = first.split_once('.')?;
     Priority::from_words(facility, severity).map(|priority| (priority, rest))
+}
+
+/// The level of a program's own log, which has a time like syslog's and then no host.
+fn is_level(text: &str) -> bool {
+    matches!(text, "TRACE" | "DEBUG" | "INFO" | "NOTICE" | "WARN" | "WARNING" | "ERROR" | "CRITICAL" | "FATAL")
 }
 
 /// syslogd's own words, which carry no tag.
@@ -333,4 +351,132 @@ fn spaced(text: &str) -> Option<Tag<'_>> {
         pid: Some(number),
         message: after[1..].trim_start(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::parse;
+    use crate::record::{Severity, Value, Zone};
+    use proptest::prelude::*;
+
+    /// Frame; time within 2026 (without the year), host, app, pid, message.
+    type Case<'a> = (&'a str, &'a str, &'a str, &'a str, u32, &'a str);
+
+    fn check(cases: &[Case<'_>]) {
+        let context = Context { now: Timestamp::parse_rfc3339("2026-06-15T00:00:00Z").unwrap(), zone: &Zone::UTC };
+        for (frame, time, host, app, pid, message) in cases {
+            let r = parse(frame, &context);
+            let got_time = r.event_time.map_or(String::new(), |t| t.to_string());
+            let got = (r.host.as_deref().unwrap_or(""), r.app.as_deref().unwrap_or(""), r.pid.unwrap_or(0), &*r.message);
+            assert_eq!(got_time, if time.is_empty() { String::new() } else { format!("2026-{time}Z") }, "{frame}");
+            assert_eq!(got, (*host, *app, *pid, *message), "{frame}");
+            assert_eq!(r.error, None, "{frame}");
+        }
+    }
+
+    #[test]
+    fn hosts_and_tags() {
+        check(&[
+            ("<34>Jun 11 22:14:15 mx1 su: x", "06-11T22:14:15", "mx1", "su", 0, "x"),
+            ("Jun 1 22:14:15 mx1 app[12]: x", "06-01T22:14:15", "mx1", "app", 12, "x"),
+            ("JUN 01 22:14:15.250 10.0.0.9 app[12] x", "06-01T22:14:15.25", "10.0.0.9", "app", 12, "x"),
+            ("Jun  1 22:14:15 2001:db8::9 a-b.c/d[1]:x", "06-01T22:14:15", "2001:db8::9", "a-b.c/d", 1, "x"),
+            ("Jun  1 22:14:15 src@relay_1/mx app: x", "06-01T22:14:15", "src@relay_1/mx", "app", 0, "x"),
+            ("Jun  1 22:14:15 app[12]: no host", "06-01T22:14:15", "", "app", 12, "no host"),
+            ("Jun  1 22:14:15 app: no host", "06-01T22:14:15", "", "app", 0, "no host"),
+            ("2026-06-01T22:14:15.5+02:00 mx1 app[]: x", "06-01T20:14:15.5", "mx1", "app", 0, "x"),
+            ("2026-06-01 22:14:15-0130  mx1 app: x", "06-01T23:44:15", "mx1", "app", 0, "x"),
+            ("2026-06-01 22:14:15,042 mx1 app[1] x", "06-01T22:14:15.042", "mx1", "app", 1, "x"),
+            ("Jun  1 22:14:15 CEST mx1 app: x", "06-01T20:14:15", "mx1", "app", 0, "x"),
+            ("Jun  1 22:14:15 mx1 sshd(pam_unix)[7]: x", "06-01T22:14:15", "mx1", "sshd(pam_unix)", 7, "x"),
+            ("Jun  1 22:14:15 auth-worker(7): Info: x", "06-01T22:14:15", "", "auth-worker", 7, "Info: x"),
+            ("Jun  1 22:14:15 Info: auth: x", "06-01T22:14:15", "", "", 0, "Info: auth: x"),
+            ("Jun  1 22:14:15 mac Big Helper[7]: x", "06-01T22:14:15", "mac", "Big Helper", 7, "x"),
+            ("Jun  1 22:14:15 mx1 tag words follow", "06-01T22:14:15", "mx1", "tag", 0, "words follow"),
+            ("Jun  1 22:14:15 mx1 A sentence: with a colon", "06-01T22:14:15", "mx1", "", 0, "A sentence: with a colon"),
+            ("Jun  1 22:14:15 mx1 key=value a:b", "06-01T22:14:15", "mx1", "", 0, "key=value a:b"),
+            ("Jun  1 22:14:15 aix1 Message forwarded from aix2: app[3]: x", "06-01T22:14:15", "aix2", "app", 3, "x"),
+            ("2026-06-01 22:14:15,042 ERROR pool: x", "06-01T22:14:15.042", "", "", 0, "ERROR pool: x"),
+            ("2026/06/01 22:14:15 [worker] 7#7: *1 x", "06-01T22:14:15", "", "", 0, "[worker] 7#7: *1 x"),
+            ("Jun  1 22:14:15 mx1 CEF:0|a|b", "06-01T22:14:15", "mx1", "", 0, "CEF:0|a|b"),
+            ("Jun  1 22:14:15 mx1 {\"a\": 1}", "06-01T22:14:15", "mx1", "", 0, "{\"a\": 1}"),
+            ("Jun  1 22:14:15 mx1", "06-01T22:14:15", "mx1", "", 0, ""),
+            ("Jun  1 22:14:15", "06-01T22:14:15", "", "", 0, ""),
+            ("Jun  1 22:14:15 last message repeated 2 times", "06-01T22:14:15", "", "", 0, "last message repeated 2 times"),
+            ("\u{feff}<34>Jun  1 22:14:15 mx1 app: x\r", "06-01T22:14:15", "mx1", "app", 0, "x"),
+            ("<34>  Jun  1 22:14:15 mx1 app: x", "06-01T22:14:15", "mx1", "app", 0, "x"),
+        ]);
+    }
+
+    #[test]
+    fn cisco() {
+        check(&[
+            ("<189>29: *Jun  1 00:00:29.123: %SYS-5-CONFIG_I: x", "06-01T00:00:29.123", "", "", 0, "%SYS-5-CONFIG_I: x"),
+            ("29: *Jun  1 00:00:29 lab: %SYS-5-A: x", "06-01T00:00:29", "", "", 0, "%SYS-5-A: x"),
+            ("<189>29: r1: .Jun  1 00:00:29 CEST: %SYS-5-A: x", "05-31T22:00:29", "r1", "", 0, "%SYS-5-A: x"),
+            ("<189>29: r1: 000042: Jun 1 2026 00:00:29: %SYS-5-A: x", "06-01T00:00:29", "r1", "", 0, "%SYS-5-A: x"),
+            ("<189>29: r1: 2y10w: %SYS-5-A: x", "", "r1", "", 0, "%SYS-5-A: x"),
+            ("29: 00:00:46: %LINK-3-UPDOWN: x", "", "", "", 0, "%LINK-3-UPDOWN: x"),
+            ("<189>00:00:46: %LINK-3-UPDOWN: x", "", "", "", 0, "%LINK-3-UPDOWN: x"),
+            ("<166>Jun 01 2026 09:12:00 fw1 : %ASA-6-302013: x", "06-01T09:12:00", "fw1", "", 0, "%ASA-6-302013: x"),
+            ("<166>Jun 01 2026 09:12:00: %ASA-6-302013: x", "06-01T09:12:00", "", "", 0, "%ASA-6-302013: x"),
+            ("Jun  1 09:12:00 fw1: %FTD-6-302013: x", "06-01T09:12:00", "fw1", "", 0, "%FTD-6-302013: x"),
+            ("Jun  1 09:12:00 fw1 %ASA-6-302013: x", "06-01T09:12:00", "fw1", "", 0, "%ASA-6-302013: x"),
+            ("Jun  1 09:12:00 fw1 CiscoASA[9]: %ASA-6-1: x", "06-01T09:12:00", "fw1", "CiscoASA", 9, "%ASA-6-1: x"),
+            ("Jun  1 09:12:09 10.0.0.1 77: *Jun  1 09:12:00.5: %A-6-B: x", "06-01T09:12:00.5", "10.0.0.1", "", 0, "%A-6-B: x"),
+            ("<187>Jun  1 09:12:09 n7k : 2026 Jun  1 09:12:00 UTC: %A-6-B: x", "06-01T09:12:00", "n7k", "", 0, "%A-6-B: x"),
+            ("<131>wlc1: *emWeb: Jun 01 18:14:03.172: %NIM-3-A: x", "06-01T18:14:03.172", "wlc1", "emWeb", 0, "%NIM-3-A: x"),
+            ("%ASA-3-421001: x", "", "", "", 0, "%ASA-3-421001: x"),
+        ]);
+    }
+
+    #[test]
+    fn lines_without_a_time() {
+        check(&[
+            ("mx1 app[12]: x", "", "mx1", "app", 12, "x"),
+            ("app[12]: x", "", "", "app", 12, "x"),
+            ("mx1 sudo: x", "", "mx1", "sudo", 0, "x"),
+            ("<13>app: x", "", "", "app", 0, "x"),
+            ("<13>mx1 app[12]: x", "", "mx1", "app", 12, "x"),
+            ("<13>Nothing of the kind", "", "", "", 0, "Nothing of the kind"),
+            ("note: this is prose", "", "", "", 0, "note: this is prose"),
+            ("so is: this", "", "", "", 0, "so is: this"),
+            ("", "", "", "", 0, ""),
+            ("<13>", "", "", "", 0, ""),
+            ("<192>x", "", "", "", 0, "<192>x"),
+        ]);
+    }
+
+    #[test]
+    fn facility_and_severity_in_words() {
+        let context = Context { now: Timestamp::parse_rfc3339("2026-06-15T00:00:00Z").unwrap(), zone: &Zone::UTC };
+        for line in ["Jun  1 22:14:15 ap1 daemon.crit hostapd: x", "Mon Jun  1 22:14:15 2026 daemon.crit hostapd: x"] {
+            let r = parse(line, &context);
+            assert_eq!((r.app.as_deref(), r.severity), (Some("hostapd"), Severity::High), "{line}");
+            assert_eq!(r.field("log.syslog.facility.code"), Some(&Value::Int(3)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_sender_writes_is_read_back(
+            pri in prop::option::of(0u8..=191),
+            secs in 0i64..86_400,
+            host in "[a-z][a-z0-9.-]{0,20}",
+            app in "[a-z][a-z0-9_./-]{0,20}",
+            pid in prop::option::of(any::<u32>()),
+            message in "[!-~é]([ -~é]{0,40}[!-~é])?",
+        ) {
+            let now = Timestamp::parse_rfc3339("2026-06-01T12:00:00Z").unwrap();
+            let clock = format!("{:02}:{:02}:{:02}", secs / 3600, secs / 60 % 60, secs % 60);
+            let pri = pri.map_or(String::new(), |pri| format!("<{pri}>"));
+            let tag = pid.map_or(app.clone(), |pid| format!("{app}[{pid}]"));
+            let frame = format!("{pri}Jun  1 {clock} {host} {tag}: {message}");
+            let r = super::super::read(&frame, &Context { now, zone: &Zone::UTC });
+            prop_assert_eq!(r.event_time.map(|t| t.to_string()), Some(format!("2026-06-01T{clock}Z")));
+            prop_assert_eq!((r.host.as_deref(), r.app.as_deref(), r.pid), (Some(&*host), Some(&*app), pid));
+            prop_assert_eq!(&*r.message, &*message);
+        }
+    }
 }

@@ -85,3 +85,40 @@ fn group<'a>(text: &'a str, record: &mut LogRecord<'a>) {
         record.set("group.name", group.trim_matches('\''));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+    use super::*;
+    use crate::record::EventType::*;
+
+    #[test]
+    fn users_and_groups() {
+        for (message, user, group, action) in [
+            ("new user: name=mia, UID=1001, GID=1003, home=/home/mia, shell=/bin/bash, from=/dev/pts/0", "mia", "", "user_added"),
+            ("new group: name=staff, GID=1003", "", "staff", "group_added"),
+            ("group added to /etc/group: name=staff, GID=1003", "", "staff", "group_added"),
+            ("delete user 'mia'", "mia", "", "user_removed"),
+            ("removed group 'staff' owned by 'mia'", "", "staff", "group_removed"),
+            ("group 'staff' removed from /etc/gshadow", "", "staff", "group_changed"),
+            ("group changed in /etc/group (group staff/1003, new name: crew)", "", "staff", "group_changed"),
+            ("change user 'mia' shell from '/bin/sh' to '/bin/bash'", "mia", "", "user_changed"),
+            ("change user name 'mia' to 'eva'", "mia", "", "user_changed"),
+            ("changed user 'mia' information", "mia", "", "user_changed"),
+            ("lock user 'mia' password", "mia", "", "user_locked"),
+            ("add 'mia' to shadow group 'sudo'", "mia", "sudo", "member_added"),
+            ("delete 'mia' from group 'sudo'", "mia", "sudo", "member_removed"),
+            ("user mia added by root to group sudo", "mia", "sudo", "member_changed"),
+            ("members of group sudo set by root to mia,eva", "", "sudo", "member_changed"),
+            ("changed password expiry for mia", "mia", "", "password_expiry_changed"),
+            ("password for 'mia' changed by 'root'", "mia", "", "password_changed"),
+            ("failed adding user 'mia', exit code: 9", "mia", "", "user_add_failed"),
+        ] {
+            check("useradd", "account", &[(message, AccountChange, user, "", None, 1)]);
+            let mut record = LogRecord::text("");
+            assert!(parse(message, &mut record));
+            assert_eq!(record.action.as_deref(), Some(action), "{message}");
+            assert_eq!(record.field("group.name"), (!group.is_empty()).then(|| group.into()).as_ref(), "{message}");
+        }
+    }
+}

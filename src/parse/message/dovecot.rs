@@ -211,3 +211,146 @@ fn server(text: &str, record: &mut LogRecord<'_>) -> bool {
     }
     change
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+    use crate::record::EventType::*;
+    use crate::record::ToldBy::*;
+
+    #[test]
+    fn login_processes() {
+        check(
+            "dovecot",
+            "dovecot",
+            &[
+                (
+                    "imap-login: Login: user=<mia@example.org>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.10, mpid=18, TLS, session=<a>",
+                    LoginSuccess,
+                    "mia@example.org",
+                    "192.0.2.7",
+                    None,
+                    1,
+                ),
+                (
+                    "pop3-login: Info: Aborted login (auth failed, 3 attempts in 62 secs): user=<mia>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.10",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7",
+                    Some(Closing),
+                    3,
+                ),
+                (
+                    "imap-login: Login aborted: Connection closed (auth failed, 2 attempts in 9 secs) (auth_failed): user=<mia>, method=LOGIN, rip=192.0.2.7, lip=192.0.2.10, TLS",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7",
+                    Some(Closing),
+                    2,
+                ),
+                (
+                    "imap-login: Disconnected (tried to use disallowed plaintext auth): user=<>, rip=192.0.2.7, lip=192.0.2.10",
+                    LoginFailed,
+                    "",
+                    "192.0.2.7",
+                    Some(Closing),
+                    1,
+                ),
+                (
+                    "imap-login: Disconnected (no auth attempts in 4 secs): user=<>, rip=192.0.2.7, lip=192.0.2.10, TLS handshaking",
+                    Other,
+                    "",
+                    "192.0.2.7",
+                    None,
+                    1,
+                ),
+                (
+                    "imap-login: Disconnected (auth failed, 1 attempts in 2 secs): user=<a>, method=PLAIN, rip=198.51.100.9, lip=x>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.10, session=<b>",
+                    LoginFailed,
+                    "a>, method=PLAIN, rip=198.51.100.9, lip=x",
+                    "192.0.2.7",
+                    Some(Closing),
+                    1,
+                ),
+                ("imap(mia)<77><ses>: Logged out in=10 out=20", Logout, "mia", "", None, 1),
+                (
+                    "imap-login: Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10): user=<mia>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.10",
+                    AccessDenied,
+                    "mia",
+                    "192.0.2.7",
+                    None,
+                    1,
+                ),
+                ("master: Dovecot v2.3.19 starting up for imap", ServiceChange, "", "", None, 1),
+            ],
+        );
+        check(
+            "imap-login",
+            "dovecot",
+            &[("Login: user=<mia>, method=PLAIN, rip=::ffff:192.0.2.7, lip=::1", LoginSuccess, "mia", "192.0.2.7", None, 1)],
+        );
+    }
+
+    #[test]
+    fn authentication_workers() {
+        check(
+            "dovecot",
+            "dovecot",
+            &[
+                (
+                    "auth: passwd-file(mia@example.org,192.0.2.7): unknown user (SHA1 of given password: 21bd12)",
+                    LoginFailed,
+                    "mia@example.org",
+                    "192.0.2.7",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "auth-worker(7): pam(mia,192.0.2.7,<ses>): pam_authenticate() failed: Authentication failure (password mismatch?)",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "auth-worker(7): Info: conn unix:auth-worker (pid=1,uid=2): auth-worker<6>: sql(mia,192.0.2.7): Password mismatch",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "auth(mia,192.0.2.7,sasl:login)<ses>: Info: sql: Password mismatch (given password: a)",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "auth: sql(a,198.51.100.9,b,192.0.2.7): Password mismatch",
+                    LoginFailed,
+                    "a,198.51.100.9,b",
+                    "192.0.2.7",
+                    Some(Service),
+                    1,
+                ),
+                ("auth: userdb(mia,192.0.2.7): user not found from userdb", Other, "mia", "192.0.2.7", None, 1),
+            ],
+        );
+        check(
+            "",
+            "dovecot",
+            &[(
+                "Info: auth(default): pam(mia,::ffff:192.0.2.7): pam_authenticate() failed: User not known",
+                LoginFailed,
+                "mia",
+                "192.0.2.7",
+                Some(Service),
+                1,
+            )],
+        );
+    }
+}

@@ -104,3 +104,71 @@ fn peer(text: &str, record: &mut LogRecord<'_>) {
         (record.src_ip, record.src_port) = (Some(address), port);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+    use crate::record::EventType::*;
+    use crate::record::ToldBy::*;
+
+    #[test]
+    fn logins() {
+        check(
+            "dropbear",
+            "dropbear",
+            &[
+                (
+                    "Bad password attempt for 'root' from 192.0.2.7:40022",
+                    LoginFailed,
+                    "root",
+                    "192.0.2.7:40022",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "bad PAM password attempt for 'a' from 198.51.100.9:1' from 2001:db8::7:40022",
+                    LoginFailed,
+                    "a' from 198.51.100.9:1",
+                    "[2001:db8::7]:40022",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "Login attempt for nonexistent user from 192.0.2.7:40022",
+                    LoginFailed,
+                    "",
+                    "192.0.2.7:40022",
+                    Some(Announcement),
+                    1,
+                ),
+                ("Password auth succeeded for 'mia' from 192.0.2.7:40022", LoginSuccess, "mia", "192.0.2.7:40022", None, 1),
+                (
+                    "Pubkey auth succeeded for 'mia' with ssh-rsa key SHA256:x from 192.0.2.7:40022",
+                    LoginSuccess,
+                    "mia",
+                    "192.0.2.7:40022",
+                    None,
+                    1,
+                ),
+                (
+                    "Exit before auth from <192.0.2.7:40022>: (user 'root', 10 fails): Max auth tries reached",
+                    LoginFailed,
+                    "root",
+                    "192.0.2.7:40022",
+                    Some(Closing),
+                    10,
+                ),
+                (
+                    "[826] Jul 10 23:59:24 Exit before auth from <192.0.2.7:40022>: Exited normally",
+                    LoginFailed,
+                    "",
+                    "192.0.2.7:40022",
+                    Some(Closing),
+                    1,
+                ),
+                ("Exit (mia) from <192.0.2.7:40022>: Disconnect received", Logout, "mia", "192.0.2.7:40022", None, 1),
+                ("Child connection from 192.0.2.7:40022", Other, "", "192.0.2.7:40022", None, 1),
+            ],
+        );
+    }
+}

@@ -82,3 +82,68 @@ pub(super) fn pure_ftpd<'a>(message: &'a str, record: &mut LogRecord<'a>) -> boo
     is(record, FORMAT, if ended { EventType::Logout } else { EventType::Other }, Severity::Low);
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+    use crate::record::EventType::*;
+    use crate::record::ToldBy::*;
+
+    #[test]
+    fn proftpd() {
+        check(
+            "proftpd",
+            "proftpd",
+            &[
+                (
+                    "192.0.2.10 (192.0.2.7[192.0.2.7]) - USER mia: no such user found from 192.0.2.7 [192.0.2.7] to 192.0.2.10:21",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "ftp1 (a.example.org[::ffff:192.0.2.7]): USER mia (Login failed): Incorrect password",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7",
+                    Some(Service),
+                    1,
+                ),
+                ("ftp1 (a.example.org[192.0.2.7]) - USER mia: Login successful.", LoginSuccess, "mia", "192.0.2.7", None, 1),
+                (
+                    "ftp1 (a.example.org[192.0.2.7]) - Maximum login attempts (3) exceeded, connection refused",
+                    LoginFailed,
+                    "",
+                    "192.0.2.7",
+                    Some(Closing),
+                    1,
+                ),
+                ("ftp1 (a.example.org[192.0.2.7]) - FTP session closed.", Logout, "", "192.0.2.7", None, 1),
+            ],
+        );
+    }
+
+    #[test]
+    fn pure_ftpd() {
+        check(
+            "pure-ftpd",
+            "pure-ftpd",
+            &[
+                (
+                    "(?@192.0.2.7) [WARNING] Authentication failed for user [mia]",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7",
+                    Some(Service),
+                    1,
+                ),
+                ("(?@192.0.2.7) [INFO] mia is now logged in", LoginSuccess, "mia", "192.0.2.7", None, 1),
+                ("(mia@a.example.org) [INFO] Logout.", Logout, "mia", "a.example.org", None, 1),
+                ("(mia@192.0.2.7) [NOTICE] /srv/a b uploaded  (12 bytes, 1.00KB/sec)", DataTransfer, "mia", "192.0.2.7", None, 1),
+                ("(?@192.0.2.7) [INFO] New connection from 192.0.2.7", Other, "", "192.0.2.7", None, 1),
+            ],
+        );
+    }
+}

@@ -63,3 +63,42 @@ fn from<'a>(text: &'a str, record: &mut LogRecord<'a>) {
         set_remote(record, host);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+    use crate::record::EventType::*;
+    use crate::record::ToldBy::*;
+
+    #[test]
+    fn every_wording() {
+        check(
+            "login",
+            "login",
+            &[
+                ("ROOT LOGIN ON tty1", LoginSuccess, "root", "", None, 1),
+                ("LOGIN ON pts/3 BY mia FROM gw.example.org", LoginSuccess, "mia", "gw.example.org", None, 1),
+                ("root login on 'tty1'", LoginSuccess, "root", "", None, 1),
+                (
+                    "FAILED LOGIN 1 FROM 192.0.2.7 FOR mia, Authentication failure",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7",
+                    Some(Service),
+                    1,
+                ),
+                ("FAILED LOGIN (2) on '/dev/tty1' FOR 'UNKNOWN', Authentication failure", LoginFailed, "", "", Some(Service), 1),
+                ("FAILED LOGIN SESSION FROM (null) FOR mia, Error in service module", LoginFailed, "mia", "", Some(Service), 1),
+                (
+                    "TOO MANY LOGIN TRIES (3) FROM 192.0.2.7 FOR mia, Authentication failure",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7",
+                    Some(Closing),
+                    1,
+                ),
+                ("invalid password for 'mia' on 'pts/1' from '192.0.2.7'", LoginFailed, "mia", "192.0.2.7", Some(Service), 1),
+            ],
+        );
+    }
+}

@@ -42,3 +42,24 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
     is(record, FORMAT, event_type, Severity::Low);
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+    use crate::record::EventType::*;
+
+    #[test]
+    fn sessions_are_no_logins() {
+        check(
+            "systemd-logind",
+            "logind",
+            &[
+                ("New session 4711 of user mia.", Other, "mia", "", None, 1),
+                ("New session '7' of user 'mia' with class 'user' and type 'tty'.", Other, "mia", "", None, 1),
+                ("Session 4711 logged out. Waiting for processes to exit.", Logout, "", "", None, 1),
+                ("Removed session 4711.", Other, "", "", None, 1),
+                ("System is rebooting.", System, "", "", None, 1),
+            ],
+        );
+    }
+}

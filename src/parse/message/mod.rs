@@ -7,34 +7,49 @@
 //! products that rate what they report.
 
 mod account;
+mod cisco_asa;
 mod dovecot;
 mod dropbear;
+mod filterlog;
 mod ftp;
+pub(super) mod ids_fast;
 mod login;
 mod logind;
+mod netfilter;
 mod pam;
+mod pfsense;
 mod postfix;
 mod sshd;
 mod su;
 mod sudo;
+pub(crate) mod suricata;
 mod vsftpd;
+mod webgui;
 
 use std::borrow::Cow;
 
 use super::token::{between, number};
+use super::{access, envelope};
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
 
-/// Reads a message into a record whose `format.message` it names. False: not understood, and the record is as it was.
+/// Reads a message into a record and names itself in `format.message`. False: not understood; event type, severity and format are as they were.
 type Parser = for<'a> fn(&'a str, &mut LogRecord<'a>) -> bool;
 
 /// Every message parser by its name.
 const PARSERS: &[(&str, Parser)] = &[
+    ("access", access::message),
     ("account", account::parse),
+    ("cisco_asa", cisco_asa::parse),
     ("dovecot", dovecot::parse),
     ("dropbear", dropbear::parse),
+    ("filterlog", filterlog::parse),
+    ("ids_fast", ids_fast::parse),
+    ("json", envelope::json::message),
     ("logind", logind::parse),
     ("login", login::parse),
+    ("netfilter", netfilter::parse),
     ("pam", pam::parse),
+    ("pfsense", pfsense::parse),
     ("postfix", postfix::parse),
     ("proftpd", ftp::proftpd),
     ("pure-ftpd", ftp::pure_ftpd),
@@ -42,6 +57,7 @@ const PARSERS: &[(&str, Parser)] = &[
     ("su", su::parse),
     ("sudo", sudo::parse),
     ("vsftpd", vsftpd::parse),
+    ("webgui", webgui::parse),
 ];
 
 /// Reads the record's message into the record.
@@ -80,7 +96,8 @@ pub fn told(app: Option<&str>, message: &str) -> (Option<ToldBy>, u32) {
 
 /// Some parser reads what this app writes.
 pub(super) fn is_known_app(app: &str) -> bool {
-    by_app(app).is_some()
+    // What Cisco puts in a tag's place is the message's number: it belongs to the message.
+    !app.starts_with('%') && by_app(app).is_some()
 }
 
 fn read(record: &mut LogRecord<'_>, forced: Option<Parser>) {
@@ -131,6 +148,12 @@ fn by_app(app: &str) -> Option<Parser> {
         "proftpd" => ftp::proftpd,
         "pure-ftpd" => ftp::pure_ftpd,
         "dropbear" => dropbear::parse,
+        "kernel" => netfilter::parse,
+        "filterlog" => filterlog::parse,
+        "php-fpm" | "php" | "audit" | "openvpn" | "haproxy" | "dhcpd" => pfsense::parse,
+        "nginx" | "apache2" | "apache" | "httpd" => access::message,
+        "snort" | "suricata" => ids_fast::parse,
+        app if app.starts_with('%') => cisco_asa::parse,
         _ => return None,
     })
 }
@@ -143,6 +166,7 @@ fn by_prefix(text: &str) -> Option<Parser> {
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| text.starts_with(prefix));
     match text.as_bytes().first()? {
         b'[' if starts(&["[pid "]) => Some(vsftpd::parse),
+        b'/' => Some(webgui::parse),
         b'B' | b'L' | b'P' | b'E'
             if starts(&["Bad password attempt for ", "Bad PAM password attempt for ", "Login attempt for nonexistent user "])
                 || starts(&["Password auth succeeded for ", "Pubkey auth succeeded for ", "Exit before auth "]) =>
@@ -163,6 +187,11 @@ fn by_prefix(text: &str) -> Option<Parser> {
         {
             Some(dovecot::parse)
         }
+        b'%' => Some(cisco_asa::parse),
+        b'{' | b'@' => Some(envelope::json::message),
+        b'[' if ids_fast::looks_like(text) => Some(ids_fast::parse),
+        _ if netfilter::looks_like(text) => Some(netfilter::parse),
+        _ if access::recognise(text) => Some(access::message),
         _ => None,
     }
 }
@@ -223,4 +252,234 @@ fn succeeded(record: &mut LogRecord<'_>, format: &'static str, action: &'static 
     is(record, format, EventType::LoginSuccess, Severity::Low);
     record.action = Some(Cow::Borrowed(action));
     record.set("event.outcome", "success");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::{self, Context};
+    use crate::record::{Timestamp, Zone};
+    use proptest::prelude::*;
+
+    /// A message; its event type, account, remote end (`address`, `address:port` or a name), teller and count.
+    pub(super) type Case<'a> = (&'a str, EventType, &'a str, &'a str, Option<ToldBy>, u32);
+
+    /// Checks what a message of `app` means, and that stored columns tell the same again.
+    pub(super) fn check(app: &str, format: &str, cases: &[Case<'_>]) {
+        for (message, event_type, user, remote, told_by, count) in cases {
+            let mut record = LogRecord::text(*message);
+            record.app = (!app.is_empty()).then_some(Cow::Borrowed(app));
+            parse(&mut record);
+            let at = match (record.src_ip, record.src_port, record.field("source.domain")) {
+                (Some(ip), Some(port), _) => std::net::SocketAddr::new(ip, port).to_string(),
+                (Some(ip), None, _) => ip.to_string(),
+                (None, _, Some(crate::record::Value::Str(name))) => name.to_string(),
+                _ => String::new(),
+            };
+            assert_eq!(
+                (record.event_type, record.username.as_deref().unwrap_or(""), &*at, record.told_by, record.count),
+                (*event_type, *user, *remote, *told_by, *count),
+                "{message}"
+            );
+            assert_eq!(record.format.message, format, "{message}");
+            assert_eq!(told(record.app.as_deref(), message), (*told_by, *count), "stored: {message}");
+            let outcome = if *event_type == EventType::LoginFailed { Severity::Medium } else { record.severity };
+            assert_eq!(record.severity, outcome, "{message}");
+        }
+    }
+
+    #[test]
+    fn repeated_messages_count() {
+        use EventType::{LoginFailed, Other};
+        let failed = "Failed password for root from 192.0.2.7 port 22 ssh2";
+        check(
+            "sshd",
+            "sshd",
+            &[
+                (
+                    &format!("message repeated 4 times: [ {failed}]"),
+                    LoginFailed,
+                    "root",
+                    "192.0.2.7:22",
+                    Some(ToldBy::Service),
+                    4,
+                ),
+                (
+                    &format!("message repeated 0 times: [ {failed}]"),
+                    LoginFailed,
+                    "root",
+                    "192.0.2.7:22",
+                    Some(ToldBy::Service),
+                    1,
+                ),
+            ],
+        );
+        check(
+            "sshd",
+            "pam",
+            &[(
+                "message repeated 2 times: [ PAM 3 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.7  user=root]",
+                LoginFailed,
+                "root",
+                "192.0.2.7",
+                Some(ToldBy::Pam),
+                6,
+            )],
+        );
+        check(
+            "",
+            "text",
+            &[
+                ("last message repeated 3 times", Other, "", "", None, 3),
+                ("--- last message repeated 1 time ---", Other, "", "", None, 1),
+                ("message repeated 12345678 times: [ x]", Other, "", "", None, 1),
+                ("message repeated", Other, "", "", None, 1),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_stands_before_a_message() {
+        use EventType::LoginFailed;
+        let failed = "Failed password for root from 192.0.2.7 port 22 ssh2";
+        for before in ["[ID 800047 auth.notice] ", "kernel: [  970.699397] ", "kernel:[12970.699398]: ", "[12.5] "] {
+            check(
+                "sshd",
+                "sshd",
+                &[(&format!("{before}{failed}"), LoginFailed, "root", "192.0.2.7:22", Some(ToldBy::Service), 1)],
+            );
+        }
+    }
+
+    #[test]
+    fn the_app_decides_whose_message_it_is() {
+        let failed = "Failed password for root from 192.0.2.7 port 22 ssh2";
+        for (app, format) in [
+            ("sshd", "sshd"),
+            ("/usr/sbin/sshd", "sshd"),
+            ("sshd-session", "sshd"),
+            ("openvpn", "text"),
+            ("postfix/submission/smtpd", "text"),
+            ("sshd(pam_unix)", "text"),
+        ] {
+            let mut record = LogRecord::text(failed);
+            record.app = Some(Cow::Borrowed(app));
+            parse(&mut record);
+            assert_eq!(record.format.message, format, "{app}");
+        }
+    }
+
+    /// Pieces that reach deep into the parsers.
+    fn piece() -> impl Strategy<Value = String> {
+        let known = [
+            "<34>",
+            "<34>1 ",
+            "Jun  1 22:14:15 ",
+            "2026-06-01T22:14:15Z ",
+            "host ",
+            "sshd[1]: ",
+            "sudo: ",
+            "su: ",
+            "dovecot: ",
+            "vsftpd: ",
+            "dropbear[1]: ",
+            "proftpd[1]: ",
+            "pure-ftpd: ",
+            "postfix/smtpd[1]: ",
+            "login: ",
+            "useradd: ",
+            "systemd-logind[1]: ",
+            "message repeated 2 times: [ ",
+            "Failed password for ",
+            "Accepted publickey for ",
+            "invalid user ",
+            " from ",
+            "192.0.2.1",
+            "::ffff:192.0.2.1",
+            " port ",
+            "22",
+            " ssh2",
+            ": RSA SHA256:x",
+            " [preauth]",
+            "Disconnecting ",
+            "Connection closed by ",
+            "authenticating user ",
+            "Received disconnect from ",
+            "pam_unix(sshd:auth): ",
+            "authentication failure;",
+            " rhost=",
+            "  user=",
+            "(pam_",
+            "PAM ",
+            "imap-login: ",
+            "user=<",
+            ">, method=",
+            ", rip=",
+            "auth failed, 2 attempts",
+            "auth: sql(",
+            ",<x>): ",
+            "unknown[",
+            "]: SASL LOGIN authentication failed: ",
+            "NOQUEUE: reject: RCPT from ",
+            "[pid 1] [",
+            "/index.php: Web GUI authentication error for '",
+            "] FAIL LOGIN: Client \"",
+            "\"",
+            "Exit before auth",
+            "(user '",
+            "', 3 fails)",
+            "USER ",
+            " (Login failed)",
+            "(?@",
+            ") [WARNING] ",
+            "- - - ",
+            "[a b=\"",
+            "\"] ",
+            "*",
+            "%ASA-6-1: ",
+            "[",
+            "]",
+            "(",
+            ")",
+            ":",
+            " ",
+            "é",
+            "\u{2400}",
+            "=",
+            "\\",
+            "'",
+            " : TTY=",
+            " ; COMMAND=",
+            "Jan ",
+            "29 ",
+            "99",
+            "{",
+        ];
+        prop_oneof![4 => prop::sample::select(known.to_vec()).prop_map(str::to_owned), 1 => "\\PC{0,6}"]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn no_input_panics_and_stored_columns_tell_the_same(pieces in prop::collection::vec(piece(), 0..12)) {
+            let text = pieces.concat();
+            let zone = Zone::named("Europe/Paris").unwrap();
+            let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &zone };
+            let record = parse::parse(&text, &context);
+            prop_assert!(text.contains(&*record.message));
+            if !text.starts_with('{') {
+                prop_assert_eq!(told(record.app.as_deref(), &record.message), (record.told_by, record.count));
+            }
+            for (_, parser) in PARSERS {
+                parse::parse_as(&text, &context, MessageParser(*parser));
+            }
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let text = parse::text(&bytes);
+            parse::parse(&text, &Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC });
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
     if let Some(service) = service {
         record.set("pam.service", service);
     }
-    let understood = authentication(module, text, record) || session(service, text, record) || account(text, record);
+    let understood = authentication(module, service, text, record) || session(service, text, record) || account(text, record);
     if !understood && (module.is_empty() || module == "PAM") && service.is_none() && !message.starts_with("PAM ") {
         return false;
     }
@@ -70,11 +70,17 @@ fn origin(message: &str) -> Origin<'_> {
 
 /// Failures. A stack runs several modules for one attempt, so only pam_unix (or a module whose name is not known, as in libpam's own
 /// lines) tells as [`ToldBy::Pam`]; what another module says of the same attempt counts beside it and not on top of it.
-fn authentication<'a>(module: &str, text: &'a str, record: &mut LogRecord<'a>) -> bool {
+///
+/// pam_unix names no account that does not exist. Of those sshd writes a line of its own with the name, whatever the method, so PAM's
+/// is a refusal there and not the line that counts.
+fn authentication<'a>(module: &str, service: Option<&str>, text: &'a str, record: &mut LogRecord<'a>) -> bool {
     let told_by = if matches!(module, "" | "pam_unix") { ToldBy::Pam } else { ToldBy::Announcement };
     if let Some(details) = text.strip_prefix("authentication failure;") {
-        failed(record, FORMAT, "pam_authentication", told_by);
         parties(module, details, record);
+        if service == Some("sshd") && module == "pam_unix" && !details.contains(" user=") {
+            return denied(record);
+        }
+        failed(record, FORMAT, "pam_authentication", told_by);
         return true;
     }
     if let Ok((rest, count)) = number(1, 6)(text)
@@ -195,4 +201,120 @@ fn account<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
         is(record, FORMAT, EventType::Other, Severity::Low);
     }
     quiet
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+    use crate::record::EventType::*;
+    use crate::record::ToldBy::*;
+
+    #[test]
+    fn failures_and_sessions() {
+        check(
+            "sshd",
+            "pam",
+            &[
+                (
+                    "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.7  user=root",
+                    LoginFailed,
+                    "root",
+                    "192.0.2.7",
+                    Some(Pam),
+                    1,
+                ),
+                (
+                    "(pam_unix) authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=gw.example.org  user=root",
+                    LoginFailed,
+                    "root",
+                    "gw.example.org",
+                    Some(Pam),
+                    1,
+                ),
+                (
+                    "PAM 2 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.7  user=root",
+                    LoginFailed,
+                    "root",
+                    "192.0.2.7",
+                    Some(Pam),
+                    2,
+                ),
+                (
+                    "PAM 1 more authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.7 ",
+                    LoginFailed,
+                    "",
+                    "192.0.2.7",
+                    Some(Pam),
+                    1,
+                ),
+                (
+                    "pam_unix(vsftpd:auth): authentication failure; logname= uid=0 euid=0 tty=ftp ruser=x rhost=198.51.100.9 rhost=192.0.2.7",
+                    LoginFailed,
+                    "x rhost=198.51.100.9",
+                    "192.0.2.7",
+                    Some(Pam),
+                    1,
+                ),
+                (
+                    "pam_sss(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.7 user=x rhost=198.51.100.9",
+                    LoginFailed,
+                    "x rhost=198.51.100.9",
+                    "192.0.2.7",
+                    Some(Announcement),
+                    1,
+                ),
+                ("pam_sss(sshd:auth): received for user mia: 7 (Authentication failure)", Other, "mia", "", None, 1),
+                ("pam_unix(sshd:auth): check pass; user unknown", Other, "", "", None, 1),
+                ("PAM service(sshd) ignoring max retries; 6 > 3", Other, "", "", None, 1),
+                (
+                    "pam_access(sshd:account): access denied for user `mia' from `192.0.2.7'",
+                    AccessDenied,
+                    "mia",
+                    "192.0.2.7",
+                    None,
+                    1,
+                ),
+                (
+                    "pam_faillock(sshd:auth): Consecutive login failures for user mia account temporarily locked",
+                    AccessDenied,
+                    "mia",
+                    "",
+                    None,
+                    1,
+                ),
+                ("pam_tally2(sshd:auth): user root (0) tally 5, deny 3", AccessDenied, "root", "", None, 1),
+                ("pam_succeed_if(sshd:auth): requirement \"uid >= 1000\" not met by user \"root\"", Other, "root", "", None, 1),
+                ("pam_unix(sshd:session): session opened for user mia by (uid=0)", Other, "mia", "", None, 1),
+                ("pam_unix(sshd:session): session closed for user mia", Logout, "mia", "", None, 1),
+                ("pam_unix(sudo:session): session opened for user root(uid=0) by mia(uid=1000)", Other, "mia", "", None, 1),
+                ("pam_unix(sudo:session): session closed for user root", Other, "root", "", None, 1),
+                ("pam_unix(passwd:chauthtok): password changed for mia", AccountChange, "mia", "", None, 1),
+                ("pam_unix(sshd:account): account mia has expired (account expired)", AccessDenied, "mia", "", None, 1),
+                ("pam_systemd(sshd:session): Failed to create session: Access denied", Other, "", "", None, 1),
+            ],
+        );
+        check(
+            "sshd(pam_unix)",
+            "pam",
+            &[
+                (
+                    "authentication failure; logname= uid=0 euid=0 tty=NODEVssh ruser= rhost=192.0.2.7  user=root",
+                    LoginFailed,
+                    "root",
+                    "192.0.2.7",
+                    Some(Pam),
+                    1,
+                ),
+                (
+                    "3 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.7  user=root",
+                    LoginFailed,
+                    "root",
+                    "192.0.2.7",
+                    Some(Pam),
+                    3,
+                ),
+                ("session closed for user mia", Logout, "mia", "", None, 1),
+            ],
+        );
+    }
 }

@@ -164,3 +164,118 @@ fn unresolved<'a>(rest: &'a str, record: &mut LogRecord<'a>) -> bool {
     is(record, FORMAT, EventType::Other, Severity::Low);
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+    use crate::record::EventType::*;
+    use crate::record::ToldBy::*;
+
+    #[test]
+    fn clients() {
+        check(
+            "postfix/smtpd",
+            "postfix",
+            &[
+                ("connect from unknown[192.0.2.7]", Other, "", "192.0.2.7", None, 1),
+                (
+                    "disconnect from unknown[192.0.2.7] ehlo=1 auth=0/2 rset=1 quit=1 commands=3/5",
+                    LoginFailed,
+                    "",
+                    "192.0.2.7",
+                    Some(Closing),
+                    2,
+                ),
+                ("disconnect from unknown[192.0.2.7] ehlo=1 auth=1 quit=1 commands=3", Other, "", "192.0.2.7", None, 1),
+                (
+                    "warning: unknown[192.0.2.7]: SASL LOGIN authentication failed: UGFzc3dvcmQ6",
+                    LoginFailed,
+                    "",
+                    "192.0.2.7",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "warning: a.example.org[2001:db8::7]: SASL PLAIN authentication failed: (reason unavailable), sasl_username=mia@example.org",
+                    LoginFailed,
+                    "mia@example.org",
+                    "2001:db8::7",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "warning: unknown[192.0.2.7]: SASL LOGIN authentication failed: Connection lost to authentication server",
+                    Other,
+                    "",
+                    "192.0.2.7",
+                    None,
+                    1,
+                ),
+                (
+                    "3F2A1C: client=a.example.org[192.0.2.7], sasl_method=PLAIN, sasl_username=mia",
+                    LoginSuccess,
+                    "mia",
+                    "192.0.2.7",
+                    None,
+                    1,
+                ),
+                ("3F2A1C: client=a.example.org[192.0.2.7]", Other, "", "192.0.2.7", None, 1),
+                (
+                    "NOQUEUE: reject: RCPT from unknown[192.0.2.7]: 554 5.7.1 <x@example.org>: Relay access denied; from=<a from b[198.51.100.9]> to=<x@example.org> proto=ESMTP helo=<[198.51.100.9]>",
+                    AccessDenied,
+                    "",
+                    "192.0.2.7",
+                    None,
+                    1,
+                ),
+                (
+                    "3F2A1C: milter-reject: DATA from a.example.org[192.0.2.7]: 550 5.7.1 no; from=<a@b>",
+                    AccessDenied,
+                    "",
+                    "192.0.2.7",
+                    None,
+                    1,
+                ),
+                ("lost connection after AUTH from unknown[192.0.2.7]", Other, "", "192.0.2.7", None, 1),
+                (
+                    "warning: hostname a.example.org does not resolve to address 192.0.2.7: Name or service not known",
+                    Other,
+                    "",
+                    "192.0.2.7",
+                    None,
+                    1,
+                ),
+                (
+                    "warning: Connection rate limit exceeded: 31 from unknown[192.0.2.7] for service smtp",
+                    AccessDenied,
+                    "",
+                    "192.0.2.7",
+                    None,
+                    1,
+                ),
+            ],
+        );
+        check(
+            "postfix-out/postscreen",
+            "postfix",
+            &[
+                ("CONNECT from [192.0.2.7]:40022 to [192.0.2.10]:25", Other, "", "192.0.2.7:40022", None, 1),
+                (
+                    "NOQUEUE: reject: RCPT from [192.0.2.7]:40022: 550 5.7.1 Service unavailable; client [192.0.2.7] blocked",
+                    AccessDenied,
+                    "",
+                    "192.0.2.7:40022",
+                    None,
+                    1,
+                ),
+                ("DENYLISTED [192.0.2.7]:40022", ConnectionBlocked, "", "192.0.2.7:40022", None, 1),
+            ],
+        );
+        check(
+            "postfix/master",
+            "postfix",
+            &[("daemon started -- version 3.7.11, configuration /etc/postfix", ServiceChange, "", "", None, 1)],
+        );
+        check("postfix/qmgr", "text", &[("3F2A1C: removed", Other, "", "", None, 1)]);
+    }
+}

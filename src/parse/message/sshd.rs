@@ -3,7 +3,9 @@
 //! A user name is whatever the client sent, ` from 192.0.2.1 port 22` included, so addresses are searched from the right end of a line,
 //! where sshd itself put them. What sshd appends behind the address is a key or certificate, which is checked for its form.
 
-use super::super::token::{ip, port_number, set_remote, set_user, word};
+use std::net::IpAddr;
+
+use super::super::token::{ip, is_host_name, port_number, rfind, set_remote, set_user, word};
 use super::{failed, is, succeeded};
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
 
@@ -47,14 +49,23 @@ fn failed_login(record: &mut LogRecord<'_>, told_by: ToldBy) -> bool {
 /// Who tried, from where, and what stands behind that.
 struct Peer<'a> {
     user: &'a str,
-    address: &'a str,
+    at: Address<'a>,
+}
+
+/// An address or host name, and a port.
+struct Address<'a> {
+    ip: Option<IpAddr>,
+    text: &'a str,
     port: Option<u16>,
 }
 
 impl<'a> Peer<'a> {
     fn file(&self, record: &mut LogRecord<'a>) {
-        set_remote(record, self.address);
-        record.src_port = self.port;
+        match self.at.ip {
+            Some(ip) => record.src_ip = Some(ip),
+            None => _ = set_remote(record, self.at.text),
+        }
+        record.src_port = self.at.port;
     }
 
     /// As [`Peer::file`], with the name of the account; what sshd puts before a name that is none is not part of it.
@@ -75,55 +86,50 @@ fn user_from<'a>(text: &'a str, extra: fn(&str) -> bool) -> Option<Peer<'a>> {
     let mut end = text.len();
     // sshd itself writes the word once or twice; a name of a hundred bytes has room for a few more.
     for _ in 0..20 {
-        let Some(at) = text[..end].rfind(" from ") else { break };
-        if let Some((address, port)) = address(&text[at + 6..], extra) {
-            return Some(Peer { user: &text[..at], address, port });
+        let Some(from) = rfind(&text[..end], " from ") else { break };
+        if let Some(at) = address(&text[from + 6..], extra) {
+            return Some(Peer { user: &text[..from], at });
         }
-        end = at;
+        end = from;
     }
     // An empty user name.
-    let rest = text.strip_prefix("from ")?;
-    address(rest, extra).map(|(address, port)| Peer { user: "", address, port })
+    address(text.strip_prefix("from ")?, extra).map(|at| Peer { user: "", at })
 }
 
 /// As [`user_from`], whatever follows the port.
 fn user_from_port(text: &str) -> Option<Peer<'_>> {
-    let at = text[..text.rfind(" port ")?].rfind(" from ")?;
-    let (address, port) = address(&text[at + 6..], |_| true)?;
-    port.map(|port| Peer { user: &text[..at], address, port: Some(port) })
+    let from = rfind(&text[..rfind(text, " port ")?], " from ")?;
+    let at = address(&text[from + 6..], |_| true)?;
+    at.port.is_some().then_some(Peer { user: &text[..from], at })
 }
 
 /// `<address>[ port <port>][ ssh1|ssh2][: extra]` to the end of the text.
-fn address(text: &str, extra: fn(&str) -> bool) -> Option<(&str, Option<u16>)> {
-    let (address, rest) = word(text);
-    let (address, colon) = match address.strip_suffix(':') {
-        Some(bare) if ip(address).is_none() => (bare, true),
-        _ => (address, false),
-    };
-    if ip(address).is_none() && !super::super::token::is_host_name(address) {
-        return None;
+fn address(text: &str, extra: fn(&str) -> bool) -> Option<Address<'_>> {
+    let (name, mut rest) = word(text);
+    let mut at = Address { ip: ip(name), text: name, port: None };
+    if at.ip.is_none() {
+        let bare = name.strip_suffix(':');
+        (at.text, at.ip) = bare.map_or((name, None), |bare| (bare, ip(bare)));
+        if at.ip.is_none() && !is_host_name(at.text) {
+            return None;
+        }
+        if bare.is_some() {
+            return extra(rest).then_some(at);
+        }
     }
-    if colon {
-        return extra(rest).then_some((address, None));
-    }
-    let mut rest = rest;
-    let mut port = None;
     if let Some(after) = rest.strip_prefix("port ") {
         let digits = after.bytes().take_while(u8::is_ascii_digit).count();
-        port = Some(port_number(&after[..digits])?);
+        at.port = Some(port_number(&after[..digits])?);
         rest = after[digits..].strip_prefix(' ').unwrap_or(&after[digits..]);
     }
-    for protocol in ["ssh2", "ssh1", "ssh"] {
-        if let Some(after) = rest.strip_prefix(protocol) {
-            rest = after.trim_start_matches(' ');
-            break;
-        }
+    if let Some(after) = rest.strip_prefix("ssh") {
+        rest = after.trim_start_matches(['1', '2']).trim_start_matches(' ');
     }
     let ends = match rest.strip_prefix(':') {
         Some(tail) => extra(tail.trim_start()),
         None => rest.is_empty() || rest.starts_with("via ") || rest.starts_with("on "),
     };
-    ends.then_some((address, port))
+    ends.then_some(at)
 }
 
 fn nothing(_: &str) -> bool {
@@ -146,15 +152,14 @@ fn key(tail: &str) -> bool {
 
 /// `Failed password for [invalid user ]<user> from <address> port <port> ssh2[: key]` and its friendlier relatives.
 fn attempt<'a>(verdict: &str, rest: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((method, peer)) = rest.split_once(" for ") else { return false };
-    if method.is_empty() || method.contains(' ') {
-        return false;
-    }
+    // A method has no spaces, so the first one ends it.
+    let (method, peer) = word(rest);
+    let Some(peer) = peer.strip_prefix("for ").filter(|_| !method.is_empty()) else { return false };
     let has_key = method.starts_with("publickey") || method.starts_with("hostbased");
     let extra = if has_key || method.starts_with("gssapi") || method.starts_with("rsa") { key } else { nothing };
     // Every version since 2.1 names the port. Old ones append more than the key to any method; nothing of that is ours to judge if no
     // address ends the line.
-    let found = user_from(peer, extra).filter(|found| found.port.is_some());
+    let found = user_from(peer, extra).filter(|found| found.at.port.is_some());
     let Some(peer) = found.or_else(|| user_from_port(peer)).or_else(|| user_from(peer, nothing)) else { return false };
     peer.file_with_user(record);
     match verdict {
@@ -206,16 +211,14 @@ fn parted<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
 /// `<user> <address> port <port>` read from the right; without a user, `<address>[ port <port>]` from the left.
 fn user_at(text: &str, has_user: bool) -> Option<Peer<'_>> {
     if !has_user {
-        let (address, rest) = word(text);
-        ip(address)?;
+        let (name, rest) = word(text);
         let port = rest.strip_prefix("port ").and_then(|rest| port_number(word(rest).0.trim_end_matches(':')));
-        return Some(Peer { user: "", address, port });
+        return Some(Peer { user: "", at: Address { ip: Some(ip(name)?), text: name, port } });
     }
-    let (who, port) = text.rsplit_once(" port ")?;
-    let port = port_number(port)?;
-    let (user, address) = who.rsplit_once(' ').unwrap_or(("", who));
-    ip(address)?;
-    Some(Peer { user, address, port: Some(port) })
+    let end = rfind(text, " port ")?;
+    let port = port_number(&text[end + 6..])?;
+    let (user, name) = text[..end].rsplit_once(' ').unwrap_or(("", &text[..end]));
+    Some(Peer { user, at: Address { ip: Some(ip(name)?), text: name, port: Some(port) } })
 }
 
 /// `Connection from …`, `Connection closed by …`, `Connection reset by …`.
@@ -248,14 +251,13 @@ fn disconnecting<'a>(first: &str, rest: &'a str, record: &mut LogRecord<'a>) -> 
                 None => set_user(record, user.strip_prefix("invalid user ").unwrap_or(user)),
             }
         }
-        return failed_login(record, ToldBy::Closing);
+        return turned_away(record);
     }
-    let reason_at = match rest.strip_suffix(TOO_MANY) {
-        Some(head) => head.strip_suffix(": ").map(str::len),
-        None => rest.find(CHANGED).and_then(|at| rest[..at].strip_suffix(": ")).map(str::len),
-    };
-    if let Some(at) = reason_at {
-        return parted(&rest[..at], record) && failed_login(record, ToldBy::Closing);
+    if let Some(who) = rest.strip_suffix(TOO_MANY).and_then(|head| head.strip_suffix(": ")) {
+        return parted(who, record) && turned_away(record);
+    }
+    if let Some(who) = rest.find(CHANGED).and_then(|at| rest[..at].strip_suffix(": ")) {
+        return parted(who, record) && failed_login(record, ToldBy::Closing);
     }
     let (named, who) = match ["invalid user ", "authenticating user "].into_iter().find_map(|word| rest.strip_prefix(word)) {
         Some(who) => (true, who),
@@ -266,6 +268,14 @@ fn disconnecting<'a>(first: &str, rest: &'a str, record: &mut LogRecord<'a>) -> 
     set_user(record, peer.user);
     peer.file(record);
     other(record)
+}
+
+/// The server has had enough of a client whose failures it has told of, one by one and as "maximum authentication attempts exceeded":
+/// a refusal, and no failed login of its own.
+fn turned_away(record: &mut LogRecord<'_>) -> bool {
+    is(record, FORMAT, EventType::AccessDenied, Severity::Medium);
+    record.told_by = None;
+    true
 }
 
 /// `Received disconnect from <address>[ port <port>]:[ ]<code>: <text>` and `Received signal 15; terminating.`
@@ -333,8 +343,8 @@ fn pre_authentication<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
         return failed_login(record, ToldBy::Closing);
     }
     if let Some(from) = text.strip_prefix("ROOT LOGIN REFUSED FROM ") {
-        let Some((from, port)) = address(from, nothing) else { return false };
-        Peer { user: "root", address: from, port }.file_with_user(record);
+        let Some(at) = address(from, nothing) else { return false };
+        Peer { user: "root", at }.file_with_user(record);
         return failed_login(record, ToldBy::Announcement);
     }
     if let Some(user) = text.strip_prefix("input_userauth_request: ") {
@@ -422,7 +432,8 @@ fn refused<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
                 let address = address.trim_end_matches([':', '.']);
                 let port = rest.strip_prefix("port ").map(|rest| rest.split([' ', ':']).next().unwrap_or(rest));
                 let address = if ip(address).is_some() { address } else { word(peer).0 };
-                ip(address).map(|_| Peer { user: "", address, port: port.and_then(port_number) })
+                let port = port.and_then(port_number);
+                ip(address).map(|ip| Peer { user: "", at: Address { ip: Some(ip), text: address, port } })
             }
         };
         if let Some(found) = found {
@@ -500,4 +511,349 @@ fn service<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     .into_iter()
     .any(|prefix| text.starts_with(prefix))
         && other(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+    use crate::record::EventType::{self, *};
+    use crate::record::ToldBy::{self, *};
+
+    const NO_LOGIN: Option<ToldBy> = None;
+
+    #[test]
+    fn attempts() {
+        check(
+            "sshd",
+            "sshd",
+            &[
+                (
+                    "Failed password for root from 192.0.2.7 port 40022 ssh2",
+                    LoginFailed,
+                    "root",
+                    "192.0.2.7:40022",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "Failed password for invalid user admin from 2001:db8::7 port 22 ssh2",
+                    LoginFailed,
+                    "admin",
+                    "[2001:db8::7]:22",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "Failed password for illegal user admin from ::ffff:192.0.2.7 port 22 ssh2",
+                    LoginFailed,
+                    "admin",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+                ("Failed none for invalid user  from 192.0.2.7 port 22 ssh2", LoginFailed, "", "192.0.2.7:22", Some(Service), 1),
+                ("Failed password for mia from 192.0.2.7 port 22", LoginFailed, "mia", "192.0.2.7:22", Some(Service), 1),
+                (
+                    "Failed password for mia from gw.example.org port 22 ssh2",
+                    LoginFailed,
+                    "mia",
+                    "gw.example.org",
+                    Some(Service),
+                    1,
+                ),
+                ("Failed password for mia from UNKNOWN port 65535 ssh2", LoginFailed, "mia", "", Some(Service), 1),
+                (
+                    "Failed keyboard-interactive/pam for invalid user x y from 192.0.2.7 port 22 ssh2 [preauth]",
+                    LoginFailed,
+                    "x y",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "Failed publickey for mia from 192.0.2.7 port 22 ssh2: RSA SHA256:hUq1Yt2r8o0S3bY7pB1lq9Jr4a5cVfZ0w6kXn2mEo1s",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+                ("Accepted password for mia from 192.0.2.7 port 22 ssh2", LoginSuccess, "mia", "192.0.2.7:22", NO_LOGIN, 1),
+                (
+                    "Accepted publickey for mia from 192.0.2.7 port 22 ssh2: ED25519-CERT SHA256:abc ID mia@laptop (serial 7) CA RSA SHA256:def",
+                    LoginSuccess,
+                    "mia",
+                    "192.0.2.7:22",
+                    NO_LOGIN,
+                    1,
+                ),
+                (
+                    "Accepted hostbased for mia from 192.0.2.7 port 22 ssh2: client user \"mia\", client host \"a b\"",
+                    LoginSuccess,
+                    "mia",
+                    "192.0.2.7:22",
+                    NO_LOGIN,
+                    1,
+                ),
+                (
+                    "Postponed keyboard-interactive for mia from 192.0.2.7 port 22 ssh2 [preauth]",
+                    Other,
+                    "mia",
+                    "192.0.2.7:22",
+                    NO_LOGIN,
+                    1,
+                ),
+                (
+                    "Partial publickey for mia from 192.0.2.7 port 22 ssh2: ED25519 SHA256:abc",
+                    Other,
+                    "mia",
+                    "192.0.2.7:22",
+                    NO_LOGIN,
+                    1,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn names_cannot_pose_as_addresses() {
+        check(
+            "sshd",
+            "sshd",
+            &[
+                (
+                    "Failed password for invalid user a from 198.51.100.9 port 1 ssh2 from 192.0.2.7 port 22 ssh2",
+                    LoginFailed,
+                    "a from 198.51.100.9 port 1 ssh2",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "Failed password for invalid user a from 198.51.100.9 port 1 ssh2: b from 192.0.2.7 port 22 ssh2",
+                    LoginFailed,
+                    "a from 198.51.100.9 port 1 ssh2: b",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "Failed publickey for invalid user a from 198.51.100.9 port 1 ssh2: RSA SHA256:x from 192.0.2.7 port 22 ssh2: RSA SHA256:y",
+                    LoginFailed,
+                    "a from 198.51.100.9 port 1 ssh2: RSA SHA256:x",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "Invalid user a from 198.51.100.9 port 1 from 192.0.2.7 port 22",
+                    LoginFailed,
+                    "a from 198.51.100.9 port 1",
+                    "192.0.2.7:22",
+                    Some(Announcement),
+                    1,
+                ),
+                (
+                    "User a from 198.51.100.9 not allowed because b from 192.0.2.7 not allowed because not listed in AllowUsers",
+                    LoginFailed,
+                    "a from 198.51.100.9 not allowed because b",
+                    "192.0.2.7",
+                    Some(Announcement),
+                    1,
+                ),
+                (
+                    "Connection closed by invalid user a 198.51.100.9 port 1 192.0.2.7 port 22 [preauth]",
+                    LoginFailed,
+                    "a 198.51.100.9 port 1",
+                    "192.0.2.7:22",
+                    Some(Closing),
+                    1,
+                ),
+                (
+                    "Disconnecting authenticating user a 192.0.2.7 port 22: Change of username or service not allowed: (a,ssh-connection) -> (b 198.51.100.9 port 1: Too many,ssh-connection) [preauth]",
+                    LoginFailed,
+                    "a",
+                    "192.0.2.7:22",
+                    Some(Closing),
+                    1,
+                ),
+                (
+                    "error: PAM: Authentication failure for illegal user a from 198.51.100.9 from 192.0.2.7",
+                    LoginFailed,
+                    "a from 198.51.100.9",
+                    "192.0.2.7",
+                    Some(Pam),
+                    1,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn other_tellers_of_a_failed_attempt() {
+        check(
+            "sshd",
+            "sshd",
+            &[
+                ("Invalid user admin from 192.0.2.7", LoginFailed, "admin", "192.0.2.7", Some(Announcement), 1),
+                ("Illegal user  from 192.0.2.7 port 9", LoginFailed, "", "192.0.2.7:9", Some(Announcement), 1),
+                (
+                    "User root from gw.example.org not allowed because listed in DenyUsers",
+                    LoginFailed,
+                    "root",
+                    "gw.example.org",
+                    Some(Announcement),
+                    1,
+                ),
+                ("User mia not allowed because account is locked", LoginFailed, "mia", "", Some(Announcement), 1),
+                ("ROOT LOGIN REFUSED FROM 192.0.2.7 port 22", LoginFailed, "root", "192.0.2.7:22", Some(Announcement), 1),
+                (
+                    "Authentication tried for mia with correct key but not from a permitted host (host=a.example.org, ip=192.0.2.7, required=x).",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7",
+                    Some(Announcement),
+                    1,
+                ),
+                (
+                    "error: PAM: User not known to the underlying authentication module for illegal user x from h.example.org",
+                    LoginFailed,
+                    "x",
+                    "h.example.org",
+                    Some(Pam),
+                    1,
+                ),
+                (
+                    "error: PAM: authentication error for mia from 192.0.2.7 via 192.0.2.10",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7",
+                    Some(Pam),
+                    1,
+                ),
+                (
+                    "fatal: Access denied for user mia by PAM account configuration [preauth]",
+                    LoginFailed,
+                    "mia",
+                    "",
+                    Some(Pam),
+                    1,
+                ),
+                (
+                    "error: maximum authentication attempts exceeded for invalid user x from 192.0.2.7 port 22 ssh2 [preauth]",
+                    LoginFailed,
+                    "x",
+                    "192.0.2.7:22",
+                    Some(Closing),
+                    1,
+                ),
+                ("Disconnecting: Too many authentication failures for root [preauth]", AccessDenied, "root", "", None, 1),
+                ("Disconnecting: Too many authentication failures [preauth]", AccessDenied, "", "", None, 1),
+                (
+                    "Disconnecting authenticating user root 192.0.2.7 port 22: Too many authentication failures [preauth]",
+                    AccessDenied,
+                    "root",
+                    "192.0.2.7:22",
+                    None,
+                    1,
+                ),
+                (
+                    "Connection reset by authenticating user mia 192.0.2.7 port 22 [preauth]",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7:22",
+                    Some(Closing),
+                    1,
+                ),
+                ("Disconnected from invalid user x 192.0.2.7 port 22", LoginFailed, "x", "192.0.2.7:22", Some(Closing), 1),
+                (
+                    "error: Received disconnect from 192.0.2.7 port 22:14: No supported authentication methods available [preauth]",
+                    LoginFailed,
+                    "",
+                    "192.0.2.7:22",
+                    Some(Closing),
+                    1,
+                ),
+                (
+                    "error: Received disconnect from 192.0.2.7: 3: com.jcraft.jsch.JSchException: Auth fail [preauth]",
+                    LoginFailed,
+                    "",
+                    "192.0.2.7",
+                    Some(Closing),
+                    1,
+                ),
+                (
+                    "fatal: Unable to negotiate with 192.0.2.7 port 22: no matching cipher found. Their offer: a,b [preauth]",
+                    LoginFailed,
+                    "",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "banner exchange: Connection from 192.0.2.7 port 22: invalid format",
+                    LoginFailed,
+                    "",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+                (
+                    "Bad protocol version identification 'GET / from 198.51.100.9' from 192.0.2.7 port 22",
+                    LoginFailed,
+                    "",
+                    "192.0.2.7:22",
+                    Some(Service),
+                    1,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn lines_that_do_not_say_that_a_login_failed() {
+        let quiet = |event_type: EventType, cases: &[(&'static str, &'static str, &'static str)]| {
+            for (message, user, remote) in cases {
+                check("sshd", "sshd", &[(message, event_type, user, remote, None, 1)]);
+            }
+        };
+        quiet(
+            Other,
+            &[
+                ("Connection from 192.0.2.7 port 50022 on 192.0.2.1 port 22 rdomain \"\"", "", "192.0.2.7:50022"),
+                ("Connection closed by 192.0.2.7 port 22 [preauth]", "", "192.0.2.7:22"),
+                ("Connection reset by 192.0.2.7 [preauth]", "", "192.0.2.7"),
+                ("Did not receive identification string from 192.0.2.7 port 22", "", "192.0.2.7:22"),
+                ("Received disconnect from 192.0.2.7: 11: Bye Bye [preauth]", "", "192.0.2.7"),
+                ("fatal: Timeout before authentication for 192.0.2.7 port 22", "", "192.0.2.7:22"),
+                ("Timeout before authentication for connection from 192.0.2.7 to 192.0.2.1, pid = 77", "", "192.0.2.7"),
+                (
+                    "Address 192.0.2.7 maps to a.example.org, but this does not map back to the address - POSSIBLE BREAK-IN ATTEMPT!",
+                    "",
+                    "192.0.2.7",
+                ),
+                (
+                    "reverse mapping checking getaddrinfo for a.example.org [192.0.2.7] failed - POSSIBLE BREAK-IN ATTEMPT!",
+                    "",
+                    "192.0.2.7",
+                ),
+                ("Disconnecting 192.0.2.7 port 22: Protocol error [preauth]", "", "192.0.2.7:22"),
+                ("Starting session: shell on pts/0 for mia from 192.0.2.7 port 22 id 0", "mia", "192.0.2.7:22"),
+                ("error: kex_exchange_identification: Connection closed by remote host", "", ""),
+                (
+                    "ssh_dispatch_run_fatal: Connection from authenticating user mia 192.0.2.7 port 22: message authentication code incorrect [preauth]",
+                    "mia",
+                    "192.0.2.7:22",
+                ),
+            ],
+        );
+        quiet(Logout, &[("Disconnected from user mia 192.0.2.7 port 22", "mia", "192.0.2.7:22")]);
+        quiet(ServiceChange, &[("Server listening on 0.0.0.0 port 22.", "", ""), ("Received signal 15; terminating.", "", "")]);
+        quiet(AccessDenied, &[("refused connect from x@192.0.2.7 (192.0.2.7)", "", "192.0.2.7")]);
+        quiet(
+            ConnectionBlocked,
+            &[("drop connection #10 from [192.0.2.7]:5022 on [192.0.2.1]:22 past MaxStartups", "", "192.0.2.7:5022")],
+        );
+        check("sshd", "sshd", &[("input_userauth_request: invalid user x [preauth]", Other, "x", "", Some(Announcement), 1)]);
+    }
 }

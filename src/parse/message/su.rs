@@ -64,3 +64,29 @@ fn bsd(message: &str) -> Option<(bool, &str, &str)> {
     let single = |name: &str| !name.is_empty() && !name.contains(' ');
     (single(actor) && single(target)).then_some((success, actor, target))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+    use crate::record::EventType::*;
+    use crate::record::ToldBy::*;
+
+    #[test]
+    fn every_wording() {
+        check(
+            "su",
+            "su",
+            &[
+                ("(to root) mia on pts/0", PrivilegeUse, "mia", "", None, 1),
+                ("FAILED SU (to root) mia on pts/0", LoginFailed, "mia", "", Some(Service), 1),
+                ("Successful su for root by mia", PrivilegeUse, "mia", "", None, 1),
+                ("FAILED su for root by mia", LoginFailed, "mia", "", Some(Service), 1),
+                ("+ /dev/pts/1 mia:root", PrivilegeUse, "mia", "", None, 1),
+                ("- pts/1 mia:root", LoginFailed, "mia", "", Some(Service), 1),
+                ("BAD SU mia to root on /dev/ttyp0", LoginFailed, "mia", "", Some(Service), 1),
+                ("mia to root on /dev/ttyp0", PrivilegeUse, "mia", "", None, 1),
+            ],
+        );
+        check("su", "pam", &[("pam_authenticate: Authentication failure", Other, "", "", None, 1)]);
+    }
+}

@@ -86,3 +86,53 @@ fn details<'a>(text: &'a str, record: &mut LogRecord<'a>) {
         rest = after;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+    use super::*;
+    use crate::record::EventType::*;
+    use crate::record::ToldBy::*;
+
+    #[test]
+    fn commands_and_refusals() {
+        check(
+            "sudo",
+            "sudo",
+            &[
+                (
+                    "     mia : TTY=pts/0 ; PWD=/home/mia ; USER=root ; COMMAND=/bin/sh -c a ; USER=x : y",
+                    PrivilegeUse,
+                    "mia",
+                    "",
+                    None,
+                    1,
+                ),
+                (
+                    "mia : 3 incorrect password attempts ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls",
+                    LoginFailed,
+                    "mia",
+                    "",
+                    Some(Service),
+                    3,
+                ),
+                (
+                    "mia : 1 incorrect password attempt ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls",
+                    LoginFailed,
+                    "mia",
+                    "",
+                    Some(Service),
+                    1,
+                ),
+                ("mia : user NOT in sudoers ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls", AccessDenied, "mia", "", None, 1),
+                ("mia : command not allowed ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls", AccessDenied, "mia", "", None, 1),
+                ("mia : a password is required ; PWD=/ ; USER=root ; COMMAND=/bin/ls", AccessDenied, "mia", "", None, 1),
+            ],
+        );
+        check("sudo", "text", &[("unable to resolve host web1", Other, "", "", None, 1)]);
+        let mut record = LogRecord::text("");
+        assert!(parse("mia : HOST=a ; TTY=pts/0 ; PWD=/tmp ; USER=root ; COMMAND=/bin/ls -l", &mut record));
+        assert_eq!(record.field("process.command_line"), Some(&"/bin/ls -l".into()));
+        assert_eq!(record.field("user.effective.name"), Some(&"root".into()));
+    }
+}

@@ -65,3 +65,66 @@ fn event(text: &str) -> Option<(&str, &str, &str)> {
 fn bracketed(text: &str) -> &str {
     text.trim_end().strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or("")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+    use crate::record::EventType::*;
+    use crate::record::ToldBy::*;
+
+    #[test]
+    fn its_own_log() {
+        check(
+            "",
+            "vsftpd",
+            &[
+                ("[pid 7] [mia] FAIL LOGIN: Client \"192.0.2.7\"", LoginFailed, "mia", "192.0.2.7", Some(Service), 1),
+                ("[pid 7] [mia] OK LOGIN: Client \"::ffff:192.0.2.7\"", LoginSuccess, "mia", "192.0.2.7", None, 1),
+                (
+                    "[pid 7] [ftp] OK LOGIN: Client \"192.0.2.7\", anon password \"a@b\"",
+                    LoginSuccess,
+                    "ftp",
+                    "192.0.2.7",
+                    None,
+                    1,
+                ),
+                (
+                    "[pid 7] [x] OK LOGIN: Client \"198.51.100.9\"] FAIL LOGIN: Client \"192.0.2.7\"",
+                    LoginFailed,
+                    "x] OK LOGIN: Client \"198.51.100.9\"",
+                    "192.0.2.7",
+                    Some(Service),
+                    1,
+                ),
+                ("[pid 7] CONNECT: Client \"192.0.2.7\"", Other, "", "192.0.2.7", None, 1),
+                (
+                    "[pid 7] [mia] OK UPLOAD: Client \"192.0.2.7\", \"/a b\", 12 bytes, 3.4Kbyte/sec",
+                    DataTransfer,
+                    "mia",
+                    "192.0.2.7",
+                    None,
+                    1,
+                ),
+                (
+                    "[pid 7] [mia] FTP response: Client \"192.0.2.7\", \"530 Login incorrect.\"",
+                    LoginFailed,
+                    "mia",
+                    "192.0.2.7",
+                    Some(Announcement),
+                    1,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn the_time_in_front() {
+        let zone = crate::record::Zone::UTC;
+        let context = crate::parse::Context { now: crate::record::Timestamp::from_secs(1_780_000_000), zone: &zone };
+        let r = crate::parse::parse("Mon Jun  1 12:08:44 2026 [pid 2] [mia] FAIL LOGIN: Client \"192.0.2.7\"", &context);
+        assert_eq!(
+            (r.event_time.unwrap().to_string(), r.app.as_deref(), r.pid),
+            ("2026-06-01T12:08:44Z".to_owned(), Some("vsftpd"), Some(2))
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! Every key of the configuration: what it takes and its default. `config/tocsin.toml` shows the same list; a test holds them together.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use super::units::{Bytes, Span};
+use crate::record::Zone;
+
+/// What a value must be.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// A name that becomes `logs.source` or a detector's: letters, digits, `.`, `_`, `-`; at most 64 of them.
+    Name,
+    /// A path.
+    Path,
+    /// A list of paths with wildcards, not empty.
+    Globs,
+    /// `address:port` or `host:port`.
+    Address,
+    /// As `Address`, or `off`.
+    AddressOrOff,
+    /// A size with a unit, between two bounds in bytes.
+    Size(u64, u64),
+    /// A length of time with a unit, between two bounds in seconds.
+    Time(u64, u64),
+    /// A whole number between two bounds.
+    Number(i64, i64),
+    /// `true` or `false`.
+    Flag,
+    /// A time zone.
+    TimeZone,
+    /// One of these words.
+    Word(&'static [&'static str]),
+}
+
+/// A key with the tables that lead to it; `[]` stands for an array of tables.
+pub struct Key {
+    /// For example `syslog[].tcp`.
+    pub path: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+}
+
+const fn key(path: &'static str, kind: Kind) -> Key {
+    Key { path, kind }
+}
+
+const MIB: u64 = 1 << 20;
+const DAY: u64 = 86_400;
+
+/// The list.
+pub const KEYS: &[Key] = &[
+    key("state_dir", Kind::Path),
+    key("log.level", Kind::Text),
+    key("log.format", Kind::Word(&["text", "json"])),
+    key("database.url", Kind::Text),
+    key("database.url_file", Kind::Path),
+    key("http.listen", Kind::AddressOrOff),
+    key("http.max_body_bytes", Kind::Size(1024, 64 * MIB)),
+    key("journal.max_bytes", Kind::Size(2 * MIB, 1 << 50)),
+    key("journal.segment_bytes", Kind::Size(MIB, 1 << 30)),
+    key("journal.sync_interval", Kind::Time(0, 60)),
+    key("clock.max_past", Kind::Time(DAY, 100 * 365 * DAY)),
+    key("clock.max_future", Kind::Time(0, 366 * DAY)),
+    key("syslog[].name", Kind::Name),
+    key("syslog[].udp", Kind::Address),
+    key("syslog[].tcp", Kind::Address),
+    key("syslog[].timezone", Kind::TimeZone),
+    key("syslog[].max_frame_bytes", Kind::Size(480, 64 * MIB)),
+    key("syslog[].max_connections", Kind::Number(1, 1_000_000)),
+    key("syslog[].idle_timeout", Kind::Time(1, 30 * DAY)),
+    key("syslog[].receive_buffer", Kind::Size(4096, 1 << 30)),
+    key("files[].name", Kind::Name),
+    key("files[].paths", Kind::Globs),
+    key("files[].read_from", Kind::Word(&["beginning", "end"])),
+    key("files[].timezone", Kind::TimeZone),
+    key("files[].max_line_bytes", Kind::Size(64, 64 * MIB)),
+    key("files[].poll_interval", Kind::Time(0, 3600)),
+    key("webhook[].name", Kind::Name),
+    key("webhook[].token", Kind::Text),
+    key("webhook[].token_file", Kind::Path),
+    key("webhook[].hmac_secret", Kind::Text),
+    key("webhook[].hmac_secret_file", Kind::Path),
+    key("webhook[].signature_header", Kind::Text),
+    key("webhook[].unauthenticated", Kind::Flag),
+    key("webhook[].timezone", Kind::TimeZone),
+    key("detect.lateness", Kind::Time(0, 3600)),
+    key("detect.max_keys", Kind::Number(1_000, 100_000_000)),
+    key("detect.max_evidence", Kind::Number(1, 100_000)),
+    key("detect.*.enabled", Kind::Flag),
+    key("detect.*.threshold", Kind::Number(2, 1_000)),
+    key("detect.*.window", Kind::Time(1, 7 * DAY)),
+];
+
+impl Kind {
+    /// Says what is wrong with a value, if anything is.
+    pub fn check(&self, value: &toml::Value) -> Result<(), String> {
+        let text = || value.as_str().ok_or_else(|| format!("takes text in quotes, not {}", described(value)));
+        match self {
+            Kind::Text => text().map(|_| ()),
+            Kind::Path => match text()? {
+                "" => Err("takes a path, not an empty text".to_owned()),
+                _ => Ok(()),
+            },
+            Kind::Name => {
+                let name = text()?;
+                let fine =
+                    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+                if fine { Ok(()) } else { Err(format!("takes up to 64 letters, digits, '.', '_' or '-', not {name:?}")) }
+            }
+            Kind::Globs => {
+                let list = value.as_array().ok_or_else(|| {
+                    format!("takes a list of paths, such as [\"/var/log/auth.log*\"], not {}", described(value))
+                })?;
+                match list.iter().find(|v| v.as_str().is_none_or(str::is_empty)) {
+                    Some(wrong) => Err(format!("takes a list of paths; {} is none", described(wrong))),
+                    None if list.is_empty() => Err("takes at least one path".to_owned()),
+                    None => Ok(()),
+                }
+            }
+            Kind::AddressOrOff if value.as_str() == Some("off") => Ok(()),
+            Kind::Address | Kind::AddressOrOff => address(text()?).map(|_| ()),
+            Kind::Size(least, most) => {
+                let size: Bytes = text()?.parse()?;
+                if (*least..=*most).contains(&size.0) {
+                    Ok(())
+                } else {
+                    Err(format!("takes a size from {} to {}, not {size}", Bytes(*least), Bytes(*most)))
+                }
+            }
+            Kind::Time(least, most) => {
+                let span: Span = text()?.parse()?;
+                let (least, most) = (std::time::Duration::from_secs(*least), std::time::Duration::from_secs(*most));
+                if (least..=most).contains(&span.0) {
+                    Ok(())
+                } else {
+                    Err(format!("takes a time from {} to {}, not {span}", Span(least), Span(most)))
+                }
+            }
+            Kind::Number(least, most) => match value.as_integer() {
+                Some(n) if (*least..=*most).contains(&n) => Ok(()),
+                _ => Err(format!("takes a whole number from {least} to {most}, not {}", described(value))),
+            },
+            Kind::Flag => value.as_bool().map(|_| ()).ok_or_else(|| format!("takes true or false, not {}", described(value))),
+            Kind::TimeZone => Zone::named(text()?).map(|_| ()).map_err(|e| e.to_string()),
+            Kind::Word(words) => {
+                let word = text()?;
+                if words.contains(&word) { Ok(()) } else { Err(format!("takes one of {}, not {word:?}", words.join(", "))) }
+            }
+        }
+    }
+}
+
+/// Resolves `address:port` or `host:port`.
+///
+/// # Errors
+/// The text is neither, or the host is not known.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    let wrong =
+        |why: String| format!("takes an address and a port, such as \"127.0.0.1:5514\" or \"[::]:5514\", not {text:?}{why}");
+    match text.to_socket_addrs() {
+        Ok(mut found) => found.next().ok_or_else(|| wrong(String::new())),
+        Err(e) => Err(wrong(format!(" ({e})"))),
+    }
+}
+
+fn described(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(s) => format!("{s:?}"),
+        toml::Value::Table(_) => "a table".to_owned(),
+        toml::Value::Array(_) => "a list".to_owned(),
+        other => other.to_string(),
+    }
+}

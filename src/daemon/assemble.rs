@@ -1,0 +1,199 @@
+//! From the configuration to the parts: each room's options from the settings, each input from its options.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::HeaderName;
+use tracing::info;
+
+use super::{DaemonError, network_sources, zone};
+use crate::config::{self, Config, Syslog, Webhook, address};
+use crate::frame::Source;
+use crate::journal::{self, Journal};
+use crate::listen::{tcp, udp, webhook};
+use crate::record::incident::Detector;
+use crate::record::{Timestamp, Zone};
+use crate::stats::Stats;
+use crate::store::Saved;
+use crate::tail::{self, Tail};
+use crate::{detect, pipeline};
+
+/// Without any input in the configuration: syslog on this machine's port 5514, and a webhook whose token is made up at the first start.
+pub fn with_default_inputs(mut config: Config) -> Result<Config, DaemonError> {
+    if config.syslog.is_empty() && config.files.is_empty() && config.webhook.is_empty() {
+        let here = Some("127.0.0.1:5514".to_owned());
+        config.syslog.push(Syslog { name: "syslog".into(), udp: here.clone(), tcp: here, ..Syslog::default() });
+        let token = config.state_dir.join("webhook.token");
+        ensure_token(&token).map_err(|source| DaemonError::StateDir { path: token.clone(), source })?;
+        info!("POST /ingest/webhook takes JSON with the bearer token in {}", token.display());
+        config.webhook.push(Webhook::with_token_file("webhook", token));
+    }
+    Ok(config)
+}
+
+/// 256 bits from the kernel, readable by us alone.
+fn ensure_token(path: &Path) -> std::io::Result<()> {
+    use std::io::Read as _;
+    if path.exists() {
+        return Ok(());
+    }
+    let mut random = [0u8; 32];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
+    let token: String = random.iter().map(|b| format!("{b:02x}")).collect();
+    let mut file = std::fs::File::options().create_new(true).write(true).mode(0o600).open(path)?;
+    writeln!(file, "{token}")?;
+    file.sync_all()
+}
+
+/// The journal. Its offsets are never used twice, even if its directory is lost: a new journal begins at the time in nanoseconds, which
+/// is beyond every offset of an older one that took in less than a gigabyte a second.
+pub fn open_journal(config: &Config, stats: &Stats) -> Result<Journal, DaemonError> {
+    let dir = config.state_dir.join("journal");
+    let options = journal::Options {
+        segment_bytes: config.journal.segment_bytes.0,
+        limit_bytes: config.journal.max_bytes.0,
+        sync_interval: config.journal.sync_interval.0,
+        ..journal::Options::default()
+    };
+    let is_new = std::fs::read_dir(&dir).map_or(true, |mut entries| entries.next().is_none());
+    let at_least = if is_new { u64::try_from(Timestamp::now().as_micros()).unwrap_or(0).saturating_mul(1_000) } else { 0 };
+    let journal = Journal::open(&dir, options, at_least, stats).map_err(DaemonError::Journal)?;
+    let opened = journal.opened();
+    if opened.torn_bytes > 0 {
+        tracing::warn!(
+            bytes = opened.torn_bytes,
+            "the journal ended in a torn record, which was never acknowledged; it was cut off"
+        );
+    }
+    Ok(journal)
+}
+
+/// The journal as an input, from where the database says.
+pub fn journal_reader(config: &Config, journal: &Journal, saved: &Saved) -> Result<journal::Reader, DaemonError> {
+    let from = saved.positions.iter().find(|p| p.input == "journal").map_or(0, |p| p.position);
+    journal.release(from);
+    let sources = journal::Sources { known: network_sources(config)?, default_zone: Zone::system() };
+    Ok(journal::Reader::new(journal, from, sources))
+}
+
+fn setting(key: String, what: impl ToString) -> DaemonError {
+    DaemonError::Setting { key, what: what.to_string() }
+}
+
+/// The UDP listeners, bound.
+pub fn udp(config: &Config, journal: &Journal, stats: &Stats) -> Result<Vec<(String, udp::Listener)>, DaemonError> {
+    let mut listeners = Vec::new();
+    for (i, syslog) in config.syslog.iter().enumerate() {
+        let Some(listen) = &syslog.udp else { continue };
+        let listen = address(listen).map_err(|e| setting(format!("syslog[{i}].udp"), e))?;
+        let mut options = udp::Options::new(&syslog.name, listen);
+        options.receive_buffer_bytes = syslog.receive_buffer.as_usize();
+        let bound = udp::bind(options, journal.handle(), stats);
+        listeners.push((syslog.name.clone(), bound.map_err(|source| DaemonError::Listen { name: syslog.name.clone(), source })?));
+    }
+    Ok(listeners)
+}
+
+/// The TCP listeners, bound.
+pub async fn tcp(config: &Config, journal: &Journal, stats: &Stats) -> Result<Vec<(String, tcp::Listener)>, DaemonError> {
+    let mut listeners = Vec::new();
+    for (i, syslog) in config.syslog.iter().enumerate() {
+        let Some(listen) = &syslog.tcp else { continue };
+        let listen = address(listen).map_err(|e| setting(format!("syslog[{i}].tcp"), e))?;
+        let mut options = tcp::Options::new(&syslog.name, listen);
+        options.max_connections = syslog.max_connections;
+        options.max_frame_bytes = syslog.max_frame_bytes.as_usize();
+        options.idle_timeout = syslog.idle_timeout.0;
+        let bound = tcp::bind(options, journal.handle(), stats).await;
+        listeners.push((syslog.name.clone(), bound.map_err(|source| DaemonError::Listen { name: syslog.name.clone(), source })?));
+    }
+    Ok(listeners)
+}
+
+/// The webhooks' routes.
+pub fn webhooks(config: &Config, journal: &Journal, stats: &Stats) -> Result<Router, DaemonError> {
+    let mut sources = Vec::new();
+    for (i, hook) in config.webhook.iter().enumerate() {
+        let at = |key: &str| format!("webhook[{i}].{key}");
+        let token = hook.token().map_err(|e| setting(at("token_file"), e))?;
+        let secret = hook.hmac_secret().map_err(|e| setting(at("hmac_secret_file"), e))?;
+        let auth = if token.is_none() && secret.is_none() {
+            None
+        } else {
+            let tokens: Vec<String> = token.into_iter().collect();
+            let secrets: Vec<Vec<u8>> = secret.into_iter().map(String::into_bytes).collect();
+            let credentials = webhook::Credentials::new(&tokens, &secrets);
+            Some(match &hook.signature_header {
+                None => credentials,
+                Some(name) => {
+                    let name: HeaderName = name.parse().map_err(|_| setting(at("signature_header"), "is no name of a header"))?;
+                    credentials.with_signature_header(name)
+                }
+            })
+        };
+        sources.push(webhook::Source { name: hook.name.clone(), auth });
+    }
+    let limit = config.http.max_body_bytes.as_usize();
+    let options =
+        webhook::Options { sources, max_body_bytes: limit, max_decompressed_bytes: limit, ..webhook::Options::default() };
+    Ok(webhook::router(options, journal.handle(), stats))
+}
+
+/// The file sets, each from where the database says.
+pub fn tails(config: &Config, saved: &Saved, stats: &Arc<Stats>) -> Result<Vec<(String, Tail)>, DaemonError> {
+    let mut tails = Vec::new();
+    for files in &config.files {
+        let source = Arc::new(Source { name: files.name.clone(), zone: zone(&files.timezone)? });
+        let mut options = tail::Options::new(files.name.clone(), files.paths.clone(), source);
+        options.read_from = match files.read_from {
+            config::ReadFrom::Beginning => tail::ReadFrom::Beginning,
+            config::ReadFrom::End => tail::ReadFrom::End,
+        };
+        options.max_line_bytes = files.max_line_bytes.as_usize();
+        options.poll_interval = files.poll_interval.0;
+        let input = format!("files:{}", files.name);
+        let positions = saved.positions.iter().filter(|p| p.input == input);
+        let positions = positions
+            .map(|p| tail::SavedPosition { part: p.part.clone(), position: p.position, detail: p.detail.clone() })
+            .collect();
+        let tail = Tail::new(options, positions, Arc::clone(stats));
+        tails.push((files.name.clone(), tail.map_err(|source| DaemonError::Tail { name: files.name.clone(), source })?));
+    }
+    Ok(tails)
+}
+
+/// The pipeline's options.
+pub fn pipeline_options(config: &Config) -> Result<pipeline::Options, DaemonError> {
+    let mut rules = detect::Options {
+        lateness_micros: config.detect.lateness.as_micros(),
+        max_keys: config.detect.max_keys,
+        evidence_per_change: config.detect.max_evidence,
+        ..detect::Options::default()
+    };
+    for detector in Detector::ALL {
+        let changed = config.detect.rule(detector);
+        let rule = match detector {
+            Detector::LoginFailures => &mut rules.login_failures,
+            Detector::BruteForce => &mut rules.brute_force,
+            Detector::AccountCompromise => &mut rules.account_compromise,
+            Detector::LoginSpike => &mut rules.login_spike,
+            Detector::HighSeverityCluster => &mut rules.high_severity_cluster,
+        };
+        rule.enabled = changed.enabled.unwrap_or(rule.enabled);
+        rule.threshold = changed.threshold.unwrap_or(rule.threshold);
+        rule.window_micros = changed.window.map_or(rule.window_micros, config::Span::as_micros);
+    }
+    if let Err(errors) = rules.validate() {
+        return Err(setting("detect".into(), errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")));
+    }
+    Ok(pipeline::Options {
+        max_rows: 5_000,
+        max_evidence: config.detect.max_evidence,
+        max_past_micros: config.clock.max_past.as_micros(),
+        max_future_micros: config.clock.max_future.as_micros(),
+        detect: rules,
+    })
+}

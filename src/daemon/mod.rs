@@ -1,0 +1,488 @@
+//! The daemon: settings become values, values become tasks.
+//!
+//! The doors open first: whatever arrives while the database is away is in the journal. The other half (database, detectors, files)
+//! starts when the database answers, and is started over by nobody: a task that ends early ends the daemon, and systemd starts it again.
+//!
+//! Stopping flows with the data: the doors close, the journal is synced and read to its end, the pipeline commits what it has, the
+//! database connections close, the private PostgreSQL stops. What is not done by the deadline is left in journal and files.
+
+pub mod telemetry;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::frame::{Batch, PositionChange, Source};
+use crate::http::{Health, Readiness};
+use crate::journal::{self, Journal};
+use crate::record::Zone;
+use crate::stats::Stats;
+use crate::store::embedded::Embedded;
+use crate::store::{self, Store, StoreError};
+use crate::{http, pipeline, tail};
+
+mod assemble;
+
+/// From the signal to the end: what is not stored by then stays in journal and files.
+const DRAIN_DEADLINE: Duration = Duration::from_millis(3500);
+
+/// Why the daemon cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The state directory cannot be used.
+    #[error("cannot use the state directory {}", path.display())]
+    StateDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another daemon uses the state directory.
+    #[error("another tocsin is running with the state directory {}; stop it, or set state_dir", .0.display())]
+    InUse(PathBuf),
+    /// A setting that turned out to be wrong only now.
+    #[error("{key}: {what}")]
+    Setting {
+        /// The key.
+        key: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The HTTP port cannot be opened.
+    #[error("cannot listen for HTTP on {address}")]
+    Http {
+        /// The address.
+        address: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The journal.
+    #[error("journal")]
+    Journal(#[source] journal::JournalError),
+    /// A listener.
+    #[error("listener {name}")]
+    Listen {
+        /// Its configured name.
+        name: String,
+        /// Why.
+        #[source]
+        source: crate::listen::ListenError,
+    },
+    /// A set of files.
+    #[error("files {name}")]
+    Tail {
+        /// Its configured name.
+        name: String,
+        /// Why.
+        #[source]
+        source: tail::TailError,
+    },
+    /// The database.
+    #[error("database")]
+    Store(#[source] StoreError),
+    /// The pipeline.
+    #[error("pipeline")]
+    Pipeline(#[source] pipeline::PipelineError),
+    /// A task panicked.
+    #[error("a task of the daemon ended unexpectedly")]
+    Died,
+}
+
+/// Where a running daemon can be reached.
+#[derive(Debug, Clone, Default)]
+pub struct Addresses {
+    /// Syslog over UDP, by the listener's name.
+    pub udp: Vec<(String, SocketAddr)>,
+    /// Syslog over TCP, by the listener's name.
+    pub tcp: Vec<(String, SocketAddr)>,
+    /// HTTP.
+    pub http: Option<SocketAddr>,
+}
+
+/// A running daemon. Dropping it does not stop it in order; [`Running::stop`] does.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens; real ports where port 0 was configured.
+    pub addresses: Addresses,
+    /// Its counters.
+    pub stats: Arc<Stats>,
+    readiness: watch::Receiver<Readiness>,
+    database: watch::Receiver<Option<Database>>,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<Result<(), DaemonError>>,
+}
+
+/// How to reach the database that the daemon uses.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// The open store.
+    pub store: Store,
+    /// For people: what `psql` takes; only for the private PostgreSQL.
+    pub conninfo: Option<String>,
+}
+
+impl Running {
+    /// Waits until the database half works, too; `None` if the daemon ends before.
+    pub async fn database(&mut self) -> Option<Database> {
+        self.database.wait_for(Option::is_some).await.ok().and_then(|found| found.clone())
+    }
+
+    /// How things are.
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.borrow().clone()
+    }
+
+    /// A token that stops the daemon when it is cancelled.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// What it died of.
+    pub async fn wait(self) -> Result<(), DaemonError> {
+        self.task.await.unwrap_or(Err(DaemonError::Died))
+    }
+
+    /// Stops it: everything that arrived is committed, unless the database is away.
+    ///
+    /// # Errors
+    /// What it died of before.
+    pub async fn stop(self) -> Result<(), DaemonError> {
+        self.stop.cancel();
+        self.wait().await
+    }
+}
+
+/// Opens the doors and starts everything else behind them.
+///
+/// # Errors
+/// A door cannot be opened, or the state directory cannot be used.
+pub async fn start(config: Config) -> Result<Running, DaemonError> {
+    let stats = Arc::new(Stats::default());
+    let stop = CancellationToken::new();
+    let lock = lock_state_dir(&config.state_dir)?;
+    let config = assemble::with_default_inputs(config)?;
+    let journal = Arc::new(assemble::open_journal(&config, &stats)?);
+    let mut tasks: JoinSet<Result<(), DaemonError>> = JoinSet::new();
+    let mut addresses = Addresses::default();
+    let (readiness_out, readiness) =
+        watch::channel(Readiness { ready: false, database: "starting".into(), journal: "good".into() });
+    let (database_out, database) = watch::channel(None);
+
+    let doors = CancellationToken::new();
+    for (name, listener) in assemble::udp(&config, &journal, &stats)? {
+        addresses.udp.push((name.clone(), listener.local_addr()));
+        tasks.spawn({
+            let doors = doors.clone();
+            async move { listener.run(doors).await.map_err(|source| DaemonError::Listen { name, source }) }
+        });
+    }
+    for (name, listener) in assemble::tcp(&config, &journal, &stats).await? {
+        addresses.tcp.push((name.clone(), listener.local_addr()));
+        tasks.spawn({
+            let doors = doors.clone();
+            async move { listener.run(doors).await.map_err(|source| DaemonError::Listen { name, source }) }
+        });
+    }
+    if config.http.listen != "off" {
+        let router = assemble::webhooks(&config, &journal, &stats)?;
+        let router = router.merge(http::router(Health { stats: Arc::clone(&stats), readiness: readiness.clone() }));
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let failed = |source| DaemonError::Http { address: config.http.listen.clone(), source };
+        let listener = TcpListener::bind(&config.http.listen).await.map_err(failed)?;
+        addresses.http = Some(listener.local_addr().map_err(failed)?);
+        let doors = doors.clone();
+        tasks.spawn(async move {
+            let served = axum::serve(listener, service).with_graceful_shutdown(doors.cancelled_owned());
+            served.await.map_err(|source| DaemonError::Http { address: "its port".into(), source })
+        });
+    }
+    for (kind, list) in [("udp", &addresses.udp), ("tcp", &addresses.tcp)] {
+        for (name, address) in list {
+            info!(source = name, "listening for syslog on {kind} {address}");
+        }
+    }
+    if let Some(address) = addresses.http {
+        info!("listening for HTTP on http://{address}");
+    }
+
+    let inner =
+        Inner { config, stats: Arc::clone(&stats), journal, readiness: readiness_out, database: database_out, _lock: lock };
+    let task = tokio::spawn(inner.run(tasks, doors, stop.clone()));
+    Ok(Running { addresses, stats, readiness, database, stop, task })
+}
+
+/// What the daemon's main task owns.
+struct Inner {
+    config: Config,
+    stats: Arc<Stats>,
+    journal: Arc<Journal>,
+    readiness: watch::Sender<Readiness>,
+    database: watch::Sender<Option<Database>>,
+    _lock: std::fs::File,
+}
+
+impl Inner {
+    async fn run(
+        self,
+        mut tasks: JoinSet<Result<(), DaemonError>>,
+        doors: CancellationToken,
+        stop: CancellationToken,
+    ) -> Result<(), DaemonError> {
+        let journal = Arc::clone(&self.journal);
+        let files = doors.child_token();
+        let hard_stop = CancellationToken::new();
+        let mut storing = tokio::spawn(self.store(files, hard_stop.clone()));
+        // Until somebody says stop, or something dies.
+        let mut result = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            ended = &mut storing => {
+                doors.cancel();
+                journal.close().await;
+                return match ended { Ok(Err(error)) => Err(error), _ => Err(DaemonError::Died) };
+            }
+            ended = tasks.join_next(), if !tasks.is_empty() => match ended {
+                Some(Ok(Err(error))) => Err(error),
+                _ => Err(DaemonError::Died),
+            },
+        };
+        let deadline = Instant::now() + DRAIN_DEADLINE;
+        info!("stopping: storing what has arrived");
+        doors.cancel();
+        let drained = async {
+            while let Some(ended) = tasks.join_next().await {
+                if let (Ok(()), Ok(Err(error))) = (&result, ended) {
+                    result = Err(error);
+                }
+            }
+            journal.close().await;
+            (&mut storing).await
+        };
+        let ended = match tokio::time::timeout_at(deadline.into(), drained).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                warn!("not everything could be stored in time; the rest is in the journal and in its files");
+                hard_stop.cancel();
+                storing.await
+            }
+        };
+        result?;
+        ended.unwrap_or(Err(DaemonError::Died))
+    }
+
+    /// The database half, from start to end.
+    async fn store(self, files: CancellationToken, hard_stop: CancellationToken) -> Result<(), DaemonError> {
+        let started = tokio::select! {
+            started = self.reach_database() => started?,
+            // Stopped before the database answered.
+            () = hard_stop.cancelled() => return Ok(()),
+        };
+        let (embedded, store) = started;
+        let result = self.pipeline(&store, files, hard_stop).await;
+        store.close().await;
+        if let Some(server) = embedded {
+            let stopped = tokio::task::spawn_blocking(move || server.stop()).await;
+            if let Ok(Err(error)) = stopped {
+                warn!(%error, "the private PostgreSQL did not stop");
+            }
+        }
+        result
+    }
+
+    /// Starts the private PostgreSQL if that is what is used, and connects, however long it takes.
+    async fn reach_database(&self) -> Result<(Option<Embedded>, Store), DaemonError> {
+        let url =
+            self.config.database.secret_url().map_err(|what| DaemonError::Setting { key: "database.url_file".into(), what })?;
+        let (embedded, options) = match url {
+            Some(url) => (None, store::options_from_url(&url).map_err(DaemonError::Store)?),
+            None => {
+                let dir = self.config.state_dir.join("postgres");
+                self.say("starting the private PostgreSQL");
+                let conninfo = Embedded::conninfo_in(&dir);
+                let server = tokio::task::spawn_blocking(move || Embedded::start(&dir)).await;
+                let server = server.map_err(|_| DaemonError::Died)?.map_err(DaemonError::Store)?;
+                let options = server.options();
+                info!("the private PostgreSQL runs: psql \"{conninfo}\"");
+                (Some(server), options)
+            }
+        };
+        let mut pauses = pipeline::Pauses::default();
+        loop {
+            self.say("connecting");
+            match Store::connect(options.clone()).await {
+                Ok(store) => return Ok((embedded, store)),
+                Err(error) if error.is_transient() => {
+                    pauses.report(&error, "waiting for the database");
+                    self.say("waiting for the database");
+                    tokio::time::sleep(pauses.next()).await;
+                }
+                Err(error) => return Err(DaemonError::Store(error)),
+            }
+        }
+    }
+
+    fn say(&self, what: &str) {
+        self.readiness.send_modify(|now| {
+            now.database = what.to_owned();
+            now.ready = what == "storing" && now.journal == "good";
+        });
+    }
+
+    async fn pipeline(&self, store: &Store, files: CancellationToken, hard_stop: CancellationToken) -> Result<(), DaemonError> {
+        let options = assemble::pipeline_options(&self.config)?;
+        self.say("rebuilding the detectors' windows");
+        let mut pauses = pipeline::Pauses::default();
+        let (saved, engine) = loop {
+            match pipeline::take_over(store, &options).await {
+                Ok(taken) => break taken,
+                Err(error) if error.is_transient() => {
+                    pauses.report(&error, "waiting for the database");
+                    tokio::select! { () = tokio::time::sleep(pauses.next()) => {}, () = hard_stop.cancelled() => return Ok(()) }
+                }
+                Err(error) => return Err(DaemonError::Store(error)),
+            }
+        };
+        let mut inputs: JoinSet<Result<(), DaemonError>> = JoinSet::new();
+        // Few, since each holds thousands of frames: one being stored, one ready.
+        let (batches_out, batches_in) = mpsc::channel::<Batch>(2);
+        for (name, tail) in assemble::tails(&self.config, &saved, &self.stats)? {
+            let (out, stop) = (batches_out.clone(), files.clone());
+            inputs.spawn(async move { tail.run(out, stop).await.map_err(|source| DaemonError::Tail { name, source }) });
+        }
+        let reader = assemble::journal_reader(&self.config, &self.journal, &saved)?;
+        inputs.spawn(read_journal(reader, batches_out));
+        let conninfo = self.config.database.secret_url().ok().flatten().is_none().then(|| self.config.state_dir.join("postgres"));
+        let _ = self
+            .database
+            .send(Some(Database { store: store.clone(), conninfo: conninfo.map(|dir| Embedded::conninfo_in(&dir)) }));
+        self.say("storing");
+
+        let committed: Arc<dyn Fn(&[PositionChange]) + Send + Sync> = {
+            let journal = Arc::clone(&self.journal);
+            Arc::new(move |positions| {
+                for position in positions.iter().filter(|p| &*p.input == "journal").filter_map(|p| p.position) {
+                    journal.release(position);
+                }
+            })
+        };
+        let work = pipeline::run(
+            store.clone(),
+            saved,
+            engine,
+            options,
+            batches_in,
+            committed,
+            Arc::clone(&self.stats),
+            hard_stop.clone(),
+        );
+        tokio::pin!(work);
+        let watch = self.watch_health(store);
+        tokio::pin!(watch);
+        loop {
+            tokio::select! {
+                // When the inputs have ended and everything is committed, or when it cannot go on.
+                done = &mut work => {
+                    files.cancel();
+                    inputs.abort_all();
+                    return done.map_err(DaemonError::Pipeline);
+                }
+                ended = inputs.join_next(), if !inputs.is_empty() => match ended {
+                    Some(Ok(Ok(()))) => {}
+                    Some(Ok(Err(error))) => return Err(error),
+                    _ => return Err(DaemonError::Died),
+                },
+                never = &mut watch => match never {},
+            }
+        }
+    }
+
+    /// Keeps `/health/ready` true to what happens, and forgets old deliveries once an hour.
+    async fn watch_health(&self, store: &Store) -> std::convert::Infallible {
+        let up = self.stats.gauge("database_up", "1 while the last attempt to reach the database succeeded.", &[]);
+        let health = self.journal.health();
+        let mut ticks = 0u32;
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let journal = match &*health.borrow() {
+                journal::Health::Good => "good".to_owned(),
+                journal::Health::Failing(why) => format!("failing: {why}"),
+                journal::Health::Closed => "closed".to_owned(),
+            };
+            let database = if up.get() == 1 { "storing" } else { "waiting for the database" };
+            self.readiness.send_if_modified(|now| {
+                let next = Readiness {
+                    ready: up.get() == 1 && journal == "good",
+                    database: database.to_owned(),
+                    journal: journal.clone(),
+                };
+                let changed = *now != next;
+                *now = next;
+                changed
+            });
+            if ticks % 3600 == 60 {
+                let _ = store.forget_old_deliveries().await;
+            }
+            ticks = ticks.wrapping_add(1);
+        }
+    }
+}
+
+/// The journal as an input. Ends when the journal is closed and read to its end.
+async fn read_journal(mut reader: journal::Reader, out: mpsc::Sender<Batch>) -> Result<(), DaemonError> {
+    loop {
+        match reader.next().await {
+            Ok(Some(batch)) => {
+                if out.send(batch).await.is_err() {
+                    return Ok(());
+                }
+            }
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                warn!(%error, "the journal cannot be read; trying again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// Makes the state directory and holds its lock as long as the file is open.
+fn lock_state_dir(path: &Path) -> Result<std::fs::File, DaemonError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let failed = |source| DaemonError::StateDir { path: path.to_owned(), source };
+    // Others may pass through: the private PostgreSQL runs as another user when we are root.
+    std::fs::DirBuilder::new().recursive(true).mode(0o711).create(path).map_err(failed)?;
+    let lock = std::fs::File::create(path.join("lock")).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(DaemonError::InUse(path.to_owned())),
+        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// The zone of a validated configuration.
+fn zone(name: &str) -> Result<Zone, DaemonError> {
+    Zone::named(name).map_err(|e| DaemonError::Setting { key: "timezone".into(), what: e.to_string() })
+}
+
+/// The sources of the journal by name.
+fn network_sources(config: &Config) -> Result<HashMap<String, Arc<Source>>, DaemonError> {
+    let syslog = config.syslog.iter().map(|s| (&s.name, &s.timezone));
+    let webhooks = config.webhook.iter().map(|w| (&w.name, &w.timezone));
+    syslog
+        .chain(webhooks)
+        .map(|(name, zone_name)| Ok((name.clone(), Arc::new(Source { name: name.clone(), zone: zone(zone_name)? }))))
+        .collect()
+}

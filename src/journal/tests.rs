@@ -1,0 +1,437 @@
+//! The journal against a plain model: a list of what was appended.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::time::timeout;
+
+use super::*;
+use crate::frame::Batch;
+use crate::record::{Timestamp, Zone};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn small() -> Options {
+    Options { segment_bytes: 4096, limit_bytes: 1 << 20, sync_interval: Duration::from_millis(1), ..Options::default() }
+}
+
+fn sources() -> Sources {
+    Sources { known: Default::default(), default_zone: Zone::UTC }
+}
+
+fn group(source: &str, frames: &[&str]) -> Group {
+    let mut group = Group::new(source, Timestamp::from_secs(1));
+    for frame in frames {
+        group.push(Some([192, 0, 2, 1].into()), frame.as_bytes(), 0);
+    }
+    group
+}
+
+fn texts(batch: &Batch) -> Vec<String> {
+    batch.frames.iter().map(|f| String::from_utf8_lossy(batch.bytes_of(f)).into_owned()).collect()
+}
+
+fn position(batch: &Batch) -> u64 {
+    batch.positions[0].position.unwrap()
+}
+
+/// Everything readable from `from` on, and the position behind it. The journal must be closed.
+async fn read_all(journal: &Journal, from: u64) -> (Vec<String>, u64) {
+    let mut reader = Reader::new(journal, from, sources());
+    let (mut out, mut at) = (Vec::new(), from);
+    while let Some(batch) = timeout(DEADLINE, reader.next()).await.expect("in time").unwrap() {
+        out.extend(texts(&batch));
+        at = position(&batch);
+    }
+    (out, at)
+}
+
+async fn reopened(dir: &Path, stats: &Stats) -> Vec<String> {
+    let journal = Journal::open(dir, small(), 0, stats).unwrap();
+    journal.close().await;
+    read_all(&journal, 0).await.0
+}
+
+/// A closed journal with a record for each text; returns its only segment's bytes.
+async fn with_records(dir: &Path, texts: &[&str]) -> (PathBuf, Vec<u8>) {
+    let journal = Journal::open(dir, small(), 0, &Stats::default()).unwrap();
+    for text in texts {
+        journal.handle().append_and_wait(&group("lan", &[text])).await.unwrap();
+    }
+    journal.close().await;
+    let path = format::segment_path(dir, 0);
+    let bytes = std::fs::read(&path).unwrap();
+    (path, bytes)
+}
+
+fn place(dir: &Path, bytes: &[u8]) {
+    std::fs::write(format::segment_path(dir, 0), bytes).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_is_read_with_its_origin_and_position() {
+    let dir = tempfile::tempdir().unwrap();
+    let stats = Stats::default();
+    let journal = Journal::open(dir.path(), small(), 0, &stats).unwrap();
+    let named = Arc::new(crate::frame::Source { name: "lan".into(), zone: Zone::UTC });
+    let known = [("lan".to_owned(), Arc::clone(&named))].into();
+    let mut reader = Reader::new(&journal, 0, Sources { known, default_zone: Zone::UTC });
+    let handle = journal.handle();
+    handle.append_and_wait(&group("lan", &["one", "", "three"]).with_delivery(Some("d1"))).await.unwrap();
+    let batch = timeout(DEADLINE, reader.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(texts(&batch), ["one", "", "three"]);
+    assert!(Arc::ptr_eq(&batch.origins[0].source, &named));
+    assert_eq!(batch.origins[0].peer, Some([192, 0, 2, 1].into()));
+    assert_eq!(batch.deliveries, [crate::frame::Delivery { source: "lan".into(), id: "d1".into(), frames: 0..3 }]);
+    assert_eq!((batch.lane, batch.behind, position(&batch)), (0, false, journal.synced()));
+    handle.append_and_wait(&group("gone", &["x"])).await.unwrap();
+    handle.append_and_wait(&group("gone", &["y"])).await.unwrap();
+    let batch = timeout(DEADLINE, reader.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!((texts(&batch), batch.origins[0].source.name.as_str()), (vec!["x".into(), "y".into()], "gone"));
+    journal.close().await;
+    assert!(timeout(DEADLINE, reader.next()).await.unwrap().unwrap().is_none());
+    assert!(matches!(handle.append(&group("lan", &["late"])).await, Err(JournalError::Closed)));
+    assert_eq!(stats.total("journal_records_total"), 3);
+}
+
+#[tokio::test]
+async fn a_dropped_read_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path(), small(), 0, &Stats::default()).unwrap();
+    let mut reader = Reader::new(&journal, 0, sources());
+    let mut seen = Vec::new();
+    for i in 0..50 {
+        journal.handle().append_and_wait(&group("lan", &[&format!("{i}")])).await.unwrap();
+        // Polled once and dropped, wherever it is by then.
+        tokio::select! { biased; batch = reader.next() => seen.extend(texts(&batch.unwrap().unwrap())), () = std::future::ready(()) => {} }
+    }
+    journal.close().await;
+    while let Some(batch) = timeout(DEADLINE, reader.next()).await.unwrap().unwrap() {
+        seen.extend(texts(&batch));
+    }
+    assert_eq!(seen, (0..50).map(|i| i.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_journal_cut_at_any_byte_keeps_its_whole_records_and_goes_on_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, bytes) = with_records(dir.path(), &["alpha", "beta", "gamma"]).await;
+    let mut counts = Vec::new();
+    for cut in 0..=bytes.len() {
+        let dir = tempfile::tempdir().unwrap();
+        place(dir.path(), &bytes[..cut]);
+        let journal = Journal::open(dir.path(), small(), 0, &Stats::default()).unwrap();
+        assert!(journal.opened().next_offset >= cut as u64);
+        journal.handle().append_and_wait(&group("lan", &["after"])).await.unwrap();
+        journal.close().await;
+        let mut got = read_all(&journal, 0).await.0;
+        assert_eq!(got.pop().as_deref(), Some("after"));
+        assert_eq!(got, ["alpha", "beta", "gamma"][..got.len()], "cut at {cut}");
+        counts.push(got.len());
+    }
+    assert!(counts.is_sorted());
+    assert_eq!((counts[bytes.len() - 1], counts[bytes.len()]), (2, 3));
+}
+
+#[tokio::test]
+async fn a_flipped_bit_anywhere_costs_at_most_its_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = ["alpha", "beta", "gamma", "delta"];
+    let (_, bytes) = with_records(dir.path(), &all).await;
+    for at in 0..bytes.len() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut broken = bytes.clone();
+        broken[at] ^= 1 << (at % 8);
+        place(dir.path(), &broken);
+        let stats = Stats::default();
+        let got = reopened(dir.path(), &stats).await;
+        let lost = stats.total("journal_damaged_bytes_total") + stats.total("journal_torn_bytes_total");
+        let in_header = at < format::SEGMENT_HEADER as usize;
+        assert_eq!((got.len(), lost > 0), if in_header { (4, false) } else { (3, true) }, "byte {at}");
+        assert!(got.iter().all(|text| all.contains(&text.as_str())));
+    }
+}
+
+#[tokio::test]
+async fn a_record_inside_of_a_log_line_is_not_taken_for_one() {
+    let dir = tempfile::tempdir().unwrap();
+    // The attacker knows the format, and even the offset, but not the salt.
+    let forged_body = group("lan", &["forged"]).encode();
+    let mut line = Vec::new();
+    for at in 0..400 {
+        line.extend_from_slice(&format::RecordHeader::of(&forged_body).encode(0, at));
+        line.extend_from_slice(&forged_body);
+    }
+    let journal = Journal::open(dir.path(), Options { segment_bytes: 1 << 20, ..small() }, 0, &Stats::default()).unwrap();
+    let mut hostile = Group::new("lan", Timestamp::from_secs(1));
+    hostile.push(None, &line, 0);
+    journal.handle().append_and_wait(&hostile).await.unwrap();
+    journal.handle().append_and_wait(&group("lan", &["next"])).await.unwrap();
+    journal.close().await;
+    drop(journal);
+    let path = format::segment_path(dir.path(), 0);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[format::SEGMENT_HEADER as usize + 5] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(reopened(dir.path(), &Stats::default()).await, ["next"]);
+}
+
+#[tokio::test]
+async fn new_offsets_begin_behind_what_postgresql_has_even_if_the_directory_was_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path(), small(), 123_456, &Stats::default()).unwrap();
+    journal.handle().append_and_wait(&group("lan", &["new"])).await.unwrap();
+    journal.close().await;
+    let (texts, at) = read_all(&journal, 123_456).await;
+    assert_eq!(texts, ["new"]);
+    assert!(at > 123_456);
+    let too_far = Journal::open(&dir.path().join("other"), small(), u64::MAX, &Stats::default());
+    assert!(matches!(too_far, Err(JournalError::Position(_))));
+}
+
+#[tokio::test]
+async fn only_one_process_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path(), small(), 0, &Stats::default()).unwrap();
+    assert!(matches!(Journal::open(dir.path(), small(), 0, &Stats::default()), Err(JournalError::InUse { .. })));
+    journal.close().await;
+    drop(journal);
+    Journal::open(dir.path(), small(), 0, &Stats::default()).unwrap();
+}
+
+#[tokio::test]
+async fn a_full_journal_refuses_waits_and_goes_on_when_space_is_released() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { limit_bytes: 64 << 10, segment_bytes: 8 << 10, ..small() };
+    let stats = Stats::default();
+    let journal = Journal::open(dir.path(), options, 0, &stats).unwrap();
+    let handle = journal.handle();
+    let text = "x".repeat(2000);
+    let mut accepted = 0;
+    loop {
+        match handle.append_and_wait(&group("lan", &[&text])).await {
+            Ok(()) => accepted += 1,
+            Err(JournalError::Full) => break,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!((24..33).contains(&accepted), "{accepted}");
+    assert!(matches!(handle.try_append(group("lan", &[&text])).unwrap_err().reason, JournalError::Full));
+    let waiting = tokio::spawn({
+        let (handle, text) = (handle.clone(), text.clone());
+        async move { handle.append(&group("lan", &[&text])).await }
+    });
+    let mut reader = Reader::new(&journal, 0, sources());
+    let batch = timeout(DEADLINE, reader.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(batch.frames.len(), accepted);
+    assert!(!waiting.is_finished());
+    journal.release(position(&batch));
+    timeout(DEADLINE, waiting).await.unwrap().unwrap().unwrap();
+    handle.flush().await.unwrap();
+    let left = format::segments(dir.path()).unwrap();
+    assert_eq!(left.iter().map(|(_, length)| length).sum::<u64>(), journal.used_bytes());
+    assert!(left.len() <= 2, "{left:?}");
+    let batch = timeout(DEADLINE, reader.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(texts(&batch), [text]);
+    let giant = "y".repeat(20 << 10);
+    assert!(matches!(handle.append(&group("lan", &[&giant])).await, Err(JournalError::TooLarge { .. })));
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_nothing_is_assumed_and_nothing_is_doubled() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { retry_pause: Duration::from_millis(20), ..small() };
+    let stats = Stats::default();
+    let journal = Journal::open(dir.path(), options, 0, &stats).unwrap();
+    let handle = journal.handle();
+    handle.append_and_wait(&group("lan", &["before"])).await.unwrap();
+    let mut health = journal.health();
+    journal.shared.failing_syncs.store(3, Ordering::SeqCst);
+    let refused = handle.append_and_wait(&group("lan", &["refused"])).await;
+    assert!(matches!(refused, Err(JournalError::Unavailable(_))), "{refused:?}");
+    handle.append(&group("lan", &["kept"])).await.unwrap();
+    timeout(DEADLINE, handle.flush()).await.unwrap().unwrap();
+    timeout(DEADLINE, health.wait_for(|h| *h == Health::Good)).await.unwrap().unwrap();
+    handle.append_and_wait(&group("lan", &["after"])).await.unwrap();
+    journal.close().await;
+    assert_eq!(read_all(&journal, 0).await.0, ["before", "kept", "after"]);
+    assert!(stats.total("journal_errors_total") >= 1);
+    let on_disk: u64 = format::segments(dir.path()).unwrap().iter().map(|(_, length)| length).sum();
+    assert_eq!(on_disk, journal.used_bytes());
+}
+
+#[tokio::test]
+async fn a_directory_that_vanishes_and_a_disk_that_refuses_are_survived() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("journal");
+    let options = Options { retry_pause: Duration::from_millis(5), ..small() };
+    let journal = Journal::open(&place, options, 0, &Stats::default()).unwrap();
+    let (handle, mut health) = (journal.handle(), journal.health());
+    handle.append_and_wait(&group("lan", &["before"])).await.unwrap();
+    // A file stands where the directory was: no segment can be made, whoever we are.
+    std::fs::remove_dir_all(&place).unwrap();
+    std::fs::write(&place, b"").unwrap();
+    let long = "x".repeat(5000);
+    handle.append(&group("lan", &[&long])).await.unwrap();
+    timeout(DEADLINE, health.wait_for(|h| matches!(h, Health::Failing(_)))).await.unwrap().unwrap();
+    assert!(matches!(handle.append_and_wait(&group("lan", &["no"])).await, Err(JournalError::Unavailable(_))));
+    handle.append(&group("lan", &["waits"])).await.unwrap();
+    std::fs::remove_file(&place).unwrap();
+    timeout(DEADLINE, health.wait_for(|h| *h == Health::Good)).await.unwrap().unwrap();
+    timeout(DEADLINE, handle.flush()).await.unwrap().unwrap();
+    journal.close().await;
+    assert_eq!(read_all(&journal, 0).await.0, [long.as_str(), "waits"]);
+}
+
+#[tokio::test]
+async fn many_who_wait_share_a_sync() {
+    let dir = tempfile::tempdir().unwrap();
+    let stats = Stats::default();
+    let journal = Journal::open(dir.path(), Options::default(), 0, &stats).unwrap();
+    let waiting: Vec<_> = (0..200)
+        .map(|i| {
+            let handle = journal.handle();
+            tokio::spawn(async move { handle.append_and_wait(&group("lan", &[&i.to_string()])).await })
+        })
+        .collect();
+    for waiter in waiting {
+        timeout(DEADLINE, waiter).await.unwrap().unwrap().unwrap();
+    }
+    journal.close().await;
+    assert!(stats.total("journal_syncs_total") < 200, "{}", stats.total("journal_syncs_total"));
+    let mut all: Vec<u32> = read_all(&journal, 0).await.0.iter().map(|t| t.parse().unwrap()).collect();
+    all.sort_unstable();
+    assert_eq!(all, (0..200).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn batches_are_bounded_and_a_large_group_comes_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path(), Options::default(), 0, &Stats::default()).unwrap();
+    let lines: Vec<String> = (0..3000).map(|i| format!("line {i}")).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let long = "z".repeat(6 << 20);
+    for frames in [&lines[..], &lines[..], &[long.as_str()][..], &["last"][..]] {
+        journal.handle().append_and_wait(&group("lan", frames)).await.unwrap();
+    }
+    journal.close().await;
+    let mut reader = Reader::new(&journal, 0, sources());
+    let mut sizes = Vec::new();
+    while let Some(batch) = timeout(DEADLINE, reader.next()).await.unwrap().unwrap() {
+        sizes.push((batch.frames.len(), batch.behind));
+    }
+    assert_eq!(sizes, [(3000, true), (3000, true), (1, true), (1, false)]);
+}
+
+/// What happens to a journal, for the model.
+#[derive(Debug, Clone)]
+enum Act {
+    Append(Vec<usize>),
+    Wait(usize),
+    /// The reader reads on and PostgreSQL commits that.
+    Commit,
+    Reopen,
+    /// The process dies; the disk keeps what was synced and the given number of bytes of the rest, garbled at the end.
+    Crash(usize),
+    FailingSync,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        4 => prop::collection::vec(0usize..300, 1..4).prop_map(Act::Append),
+        3 => (0usize..2000).prop_map(Act::Wait),
+        3 => Just(Act::Commit),
+        1 => Just(Act::Reopen),
+        2 => (0usize..100).prop_map(Act::Crash),
+        1 => Just(Act::FailingSync),
+    ];
+    prop::collection::vec(act, 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #[test]
+    fn random_lives_lose_nothing_acknowledged_and_double_nothing(acts in acts()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(live(acts));
+    }
+}
+
+/// Plays the acts. Every text is unique; those that were acknowledged must come out once, in order, and no other than those appended.
+async fn live(acts: Vec<Act>) {
+    let dir = tempfile::tempdir().unwrap();
+    let options = || Options { retry_pause: Duration::from_millis(1), limit_bytes: 8 << 20, ..small() };
+    let mut journal = Journal::open(dir.path(), options(), 0, &Stats::default()).unwrap();
+    let (mut number, mut committed) = (0, 0);
+    let mut text = |length: usize| {
+        number += 1;
+        format!("{number:06}{}", "x".repeat(length))
+    };
+    let (mut appended, mut unflushed, mut acknowledged, mut out) = (Vec::new(), Vec::new(), Vec::new(), Vec::<String>::new());
+    for act in acts {
+        match act {
+            Act::Append(lengths) => {
+                let frames: Vec<String> = lengths.into_iter().map(&mut text).collect();
+                let refs: Vec<&str> = frames.iter().map(String::as_str).collect();
+                journal.handle().append(&group("lan", &refs)).await.unwrap();
+                unflushed.extend(frames.clone());
+                appended.extend(frames);
+            }
+            Act::Wait(length) => {
+                let frame = text(length);
+                appended.push(frame.clone());
+                if journal.handle().append_and_wait(&group("lan", &[&frame])).await.is_ok() {
+                    acknowledged.push(frame);
+                }
+            }
+            Act::Commit => {
+                journal.handle().flush().await.unwrap();
+                acknowledged.append(&mut unflushed);
+                let mut reader = Reader::new(&journal, committed, sources());
+                while journal.shared.has_more(committed) {
+                    let Some(batch) = timeout(DEADLINE, reader.next()).await.unwrap().unwrap() else { break };
+                    out.extend(texts(&batch));
+                    committed = position(&batch);
+                    journal.release(committed);
+                }
+            }
+            Act::Reopen => {
+                journal.close().await;
+                acknowledged.append(&mut unflushed);
+                drop(journal);
+                journal = Journal::open(dir.path(), options(), committed, &Stats::default()).unwrap();
+            }
+            Act::Crash(kept) => {
+                let synced = journal.synced();
+                unflushed.clear();
+                journal.close().await;
+                drop(journal);
+                let (base, length) = *format::segments(dir.path()).unwrap().last().unwrap();
+                let path = format::segment_path(dir.path(), base);
+                let mut bytes = std::fs::read(&path).unwrap();
+                let safe = synced.saturating_sub(base).min(length) as usize;
+                if safe >= format::SEGMENT_HEADER as usize {
+                    let keep = (safe + kept).min(bytes.len());
+                    bytes.truncate(keep);
+                    if keep > safe {
+                        bytes[keep - 1] ^= 0x55;
+                    }
+                    std::fs::write(&path, bytes).unwrap();
+                }
+                journal = Journal::open(dir.path(), options(), committed, &Stats::default()).unwrap();
+            }
+            Act::FailingSync => journal.shared.failing_syncs.store(1, Ordering::SeqCst),
+        }
+    }
+    journal.close().await;
+    let (rest, _) = read_all(&journal, committed).await;
+    out.extend(rest);
+    assert!(out.is_sorted(), "in order, none twice");
+    assert!(out.windows(2).all(|pair| pair[0] != pair[1]), "none twice");
+    assert!(out.iter().all(|text| appended.contains(text)), "nothing made up");
+    for text in &acknowledged {
+        assert!(out.contains(text), "lost {text:.6}");
+    }
+}

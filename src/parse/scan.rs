@@ -1,0 +1,264 @@
+//! Pieces that the device parsers share: addresses, ports, protocols, numeric dates.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use nom::IResult;
+use nom::Parser as _;
+use nom::bytes::complete::{take_till1, take_while_m_n};
+use nom::character::complete::{char, one_of};
+use nom::combinator::{map_res, opt};
+use nom::sequence::{preceded, terminated};
+
+use crate::record::{Civil, Timestamp, Zone};
+
+/// An address; an IPv6 zone (`%eth0`) and brackets are dropped, an IPv4-mapped address is written as IPv4.
+pub(crate) fn ip(text: &str) -> Option<IpAddr> {
+    let text = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+    let first = *text.as_bytes().first()?;
+    // Words fail here without the cost of two address parsers.
+    if !(first.is_ascii_hexdigit() || first == b':') || !text.as_bytes().iter().any(|b| matches!(b, b'.' | b':')) {
+        return None;
+    }
+    let text = text.split_once('%').map_or(text, |(address, _)| address);
+    text.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
+}
+
+/// `host:port`, `[v6]:port`, a bare address or a bare name. `2001:db8::1:443` without brackets is an address as a whole.
+pub(crate) fn host_port(text: &str) -> (&str, Option<u16>) {
+    if let Some((host, rest)) = text.strip_prefix('[').and_then(|t| t.split_once(']')) {
+        return (host, rest.strip_prefix(':').and_then(|p| p.parse().ok()));
+    }
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') => match port.parse() {
+            Ok(port) => (host, Some(port)),
+            Err(_) => (text, None),
+        },
+        _ => (text, None),
+    }
+}
+
+/// A protocol name in lower case, borrowed where it is one of the usual ones.
+pub(crate) fn protocol(text: &str) -> Cow<'_, str> {
+    const USUAL: [&str; 14] =
+        ["tcp", "udp", "icmp", "icmpv6", "ipv6-icmp", "esp", "ah", "gre", "igmp", "sctp", "ospf", "carp", "pim", "ipip"];
+    match USUAL.iter().find(|u| u.eq_ignore_ascii_case(text)) {
+        Some(usual) => Cow::Borrowed(usual),
+        None if text.bytes().any(|b| b.is_ascii_uppercase()) => Cow::Owned(text.to_ascii_lowercase()),
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// The name of an IP protocol number, as the IANA registry has it; `None` for those that no firewall here meets.
+pub(crate) fn protocol_number(number: u16) -> Option<&'static str> {
+    Some(match number {
+        1 => "icmp",
+        2 => "igmp",
+        6 => "tcp",
+        17 => "udp",
+        41 => "ipv6",
+        47 => "gre",
+        50 => "esp",
+        51 => "ah",
+        58 => "ipv6-icmp",
+        89 => "ospf",
+        103 => "pim",
+        112 => "vrrp",
+        132 => "sctp",
+        _ => return None,
+    })
+}
+
+/// The text between the first `open` and the next `close` after it.
+pub(crate) fn between<'a>(text: &'a str, open: &str, close: char) -> Option<&'a str> {
+    let start = find(text, open)? + open.len();
+    let rest = &text[start..];
+    rest.find(close).map(|end| &rest[..end])
+}
+
+/// `needle`, which is not empty, occurs in `text`.
+pub(crate) fn has(text: &str, needle: &str) -> bool {
+    find(text, needle).is_some()
+}
+
+/// Where `needle` first occurs. Lines are short and needles begin with a byte that is rare in them: preparing a substring search would
+/// take longer than the search.
+pub(crate) fn find(text: &str, needle: &str) -> Option<usize> {
+    let (text, needle) = (text.as_bytes(), needle.as_bytes());
+    memchr::memchr_iter(*needle.first()?, text).find(|&at| text[at..].starts_with(needle))
+}
+
+/// `Jan` … `Dec`, as 1–12.
+pub(crate) fn month(text: &str) -> Option<u8> {
+    const NAMES: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    NAMES.iter().position(|name| name.eq_ignore_ascii_case(text)).map(|i| i as u8 + 1)
+}
+
+/// A number of `min` to `max` digits.
+pub(crate) fn digits(min: usize, max: usize) -> impl Fn(&str) -> IResult<&str, u32> {
+    move |input| map_res(take_while_m_n(min, max, |c: char| c.is_ascii_digit()), str::parse).parse(input)
+}
+
+/// `.123456` or `,123`: a fraction of a second in microseconds; further digits are dropped.
+pub(crate) fn fraction(input: &str) -> IResult<&str, u32> {
+    let (rest, text) = preceded(one_of(".,"), take_till1(|c: char| !c.is_ascii_digit())).parse(input)?;
+    let mut micros = 0;
+    let mut unit = 100_000;
+    for digit in text.bytes().take(6) {
+        micros += u32::from(digit - b'0') * unit;
+        unit /= 10;
+    }
+    Ok((rest, micros))
+}
+
+/// `Z`, `+0100`, `-05:30`, `+02`: seconds east of UTC.
+pub(crate) fn offset(input: &str) -> IResult<&str, i32> {
+    if let Some(rest) = input.strip_prefix(['Z', 'z']) {
+        return Ok((rest, 0));
+    }
+    let (input, sign) = one_of("+-").parse(input)?;
+    let (input, hours) = terminated(digits(2, 2), opt(char(':'))).parse(input)?;
+    let (input, minutes) = opt(digits(2, 2)).parse(input)?;
+    let seconds = (hours * 3600 + minutes.unwrap_or(0) * 60) as i32;
+    Ok((input, if sign == '-' { -seconds } else { seconds }))
+}
+
+/// `HH:MM:SS` with an optional fraction.
+pub(crate) fn clock(input: &str) -> IResult<&str, (u8, u8, u8, u32)> {
+    let (input, (hour, _, minute, _, second)) = (digits(2, 2), char(':'), digits(2, 2), char(':'), digits(2, 2)).parse(input)?;
+    let (input, micros) = opt(fraction).parse(input)?;
+    Ok((input, (hour as u8, minute as u8, second as u8, micros.unwrap_or(0))))
+}
+
+/// `2026-01-02T03:04:05.678+0100`, with a space for the `T`, slashes for the dashes, or without a zone (`zone` is then asked).
+/// `None` where it is no such time, something follows it, or it names no zone and there is none to ask.
+pub(crate) fn iso_time(text: &str, zone: Option<&Zone>) -> Option<Timestamp> {
+    let (rest, (year, _, month, _, day, _)) =
+        (digits(4, 4), one_of("-/"), digits(2, 2), one_of("-/"), digits(2, 2), one_of("Tt ")).parse(text).ok()?;
+    let (rest, (hour, minute, second, micros)) = clock(rest).ok()?;
+    let civil = Civil::new(year as i32, month as u8, day as u8, hour, minute, second, micros)?;
+    match rest.trim_start() {
+        "" => zone.map(|zone| zone.instant(civil)),
+        "UTC" | "GMT" => Some(civil.at_offset(0)),
+        rest => match offset(rest) {
+            Ok(("", seconds)) => Some(civil.at_offset(seconds)),
+            _ => None,
+        },
+    }
+}
+
+/// A count of seconds, milli-, micro- or nanoseconds since the epoch, told apart by its size (exact until the year 5138).
+pub(crate) fn epoch(number: f64) -> Option<Timestamp> {
+    if !(0.0..1e20).contains(&number) {
+        return None;
+    }
+    let micros = match number {
+        n if n < 1e11 => n * 1e6,
+        n if n < 1e14 => n * 1e3,
+        n if n < 1e17 => n,
+        n => n / 1e3,
+    };
+    let time = Timestamp::from_micros(micros.round() as i64);
+    (time <= Timestamp::MAX).then_some(time)
+}
+
+/// The name of a protocol's port, where devices print the name: Cisco's list, as far as it names what is logged.
+pub(crate) fn service_port(name: &str) -> Option<u16> {
+    if let Ok(number) = name.parse() {
+        return Some(number);
+    }
+    Some(match name {
+        "ftp" => 21,
+        "ssh" => 22,
+        "telnet" => 23,
+        "smtp" => 25,
+        "domain" => 53,
+        "bootps" => 67,
+        "bootpc" => 68,
+        "tftp" => 69,
+        "http" | "www" => 80,
+        "pop3" => 110,
+        "sunrpc" => 111,
+        "ntp" => 123,
+        "netbios-ns" => 137,
+        "netbios-dgm" => 138,
+        "netbios-ssn" => 139,
+        "imap4" => 143,
+        "snmp" => 161,
+        "snmptrap" => 162,
+        "bgp" => 179,
+        "ldap" => 389,
+        "https" => 443,
+        "isakmp" => 500,
+        "syslog" => 514,
+        "rip" => 520,
+        "ldaps" => 636,
+        "sqlnet" => 1521,
+        "h323" => 1720,
+        "sip" => 5060,
+        _ => return None,
+    })
+}
+
+/// Syslog's eight levels by the names that products use (RFC 5424 §6.2.1), 0 the worst.
+pub(crate) fn level(name: &str) -> Option<u8> {
+    const NAMES: [(&str, u8); 24] = [
+        ("emerg", 0),
+        ("emergency", 0),
+        ("panic", 0),
+        ("alert", 1),
+        ("crit", 2),
+        ("critical", 2),
+        ("fatal", 2),
+        ("err", 3),
+        ("error", 3),
+        ("severe", 3),
+        ("warn", 4),
+        ("warning", 4),
+        ("notice", 5),
+        ("info", 6),
+        ("information", 6),
+        ("informational", 6),
+        ("debug", 7),
+        ("trace", 7),
+        ("trace1", 7),
+        ("trace2", 7),
+        ("trace3", 7),
+        ("trace4", 7),
+        ("fine", 7),
+        ("verbose", 7),
+    ];
+    NAMES.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, level)| *level)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_ports() {
+        assert_eq!(ip("::ffff:192.0.2.1"), "192.0.2.1".parse().ok());
+        assert_eq!(ip("fe80::1%em0"), "fe80::1".parse().ok());
+        assert_eq!(ip("[2001:db8::1]"), "2001:db8::1".parse().ok());
+        assert_eq!(ip("beef"), None);
+        assert_eq!(host_port("192.0.2.1:80"), ("192.0.2.1", Some(80)));
+        assert_eq!(host_port("[2001:db8::1]:443"), ("2001:db8::1", Some(443)));
+        assert_eq!(host_port("2001:db8::1"), ("2001:db8::1", None));
+        assert_eq!(host_port("gw:99999"), ("gw:99999", None));
+    }
+
+    #[test]
+    fn times() {
+        let want = Timestamp::parse_rfc3339("2026-01-02T02:04:05.678Z").unwrap();
+        for text in ["2026-01-02T03:04:05.678+0100", "2026-01-02 03:04:05,678000 +01:00", "2026/01/02 02:04:05.6780009Z"] {
+            assert_eq!(iso_time(text, None), Some(want), "{text}");
+        }
+        assert_eq!(iso_time("2026-01-02T02:04:05.678", Some(&Zone::UTC)), Some(want));
+        assert_eq!(iso_time("2026-01-02T02:04:05.678", None), None);
+        assert_eq!(iso_time("2026-13-02T02:04:05Z", None), None);
+        for number in [1_767_319_445.678, 1_767_319_445_678.0, 1_767_319_445_678_000.0, 1_767_319_445_678_000_000.0] {
+            assert_eq!(epoch(number), Some(want), "{number}");
+        }
+        assert_eq!(epoch(f64::NAN), None);
+    }
+}

@@ -1,0 +1,242 @@
+//! Prepared transactions → PostgreSQL, over two connections in turns: one is copied while the one before it commits. Order is kept
+//! by waiting for the one before between copy and commit, and proved by the position row.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::PipelineError;
+use super::work::{Prepared, day_name};
+use crate::frame::PositionChange;
+use crate::record::Timestamp;
+use crate::stats::{Counter, Stats};
+use crate::store::{Saved, Store, StoreError, Transaction, Writer};
+
+/// The pause before the first repetition.
+pub const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A transaction that takes longer is taken to be lost with its connection. Five thousand rows take a tenth of a second.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Pauses between repetitions: doubling, with jitter, and a line in the log once a minute.
+#[derive(Debug, Default)]
+pub struct Pauses {
+    tries: u32,
+    reported: Option<Instant>,
+}
+
+impl Pauses {
+    /// The next pause.
+    pub fn next(&mut self) -> Duration {
+        let whole = FIRST_PAUSE.saturating_mul(1 << self.tries.min(10)).min(LONGEST_PAUSE);
+        self.tries += 1;
+        // Half to whole, so that two that failed together do not come back together. The clock's low digits are random enough.
+        let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
+        whole / 2 + whole.mul_f64(f64::from(nanos % 1000) / 2000.0)
+    }
+
+    /// Says once a minute what is being waited for.
+    pub fn report(&mut self, error: &StoreError, what: &'static str) {
+        if self.reported.is_none_or(|at| at.elapsed() > Duration::from_secs(60)) {
+            self.reported = Some(Instant::now());
+            let error = anyhow_chain(error);
+            tracing::warn!(error, "{what}");
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+fn anyhow_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(c) = cause {
+        text.push_str(": ");
+        text.push_str(&c.to_string());
+        cause = c.source();
+    }
+    text
+}
+
+struct Shared {
+    store: Store,
+    epoch: i64,
+    max_evidence: usize,
+    /// Number of the last transaction that is committed.
+    last: watch::Sender<i64>,
+    /// Days whose partition is there.
+    days: Mutex<HashSet<i64>>,
+    committed: Arc<dyn Fn(&[PositionChange]) + Send + Sync>,
+    hard_stop: CancellationToken,
+    rows_total: Arc<Counter>,
+    commits_total: Arc<Counter>,
+    retries_total: Arc<Counter>,
+    quarantined_total: Arc<Counter>,
+    findings_total: Arc<Counter>,
+    database_up: Arc<Counter>,
+    lag_seconds: Arc<Counter>,
+}
+
+/// Commits in order until `prepared` is closed and empty.
+pub async fn run(
+    store: Store,
+    saved: Saved,
+    max_evidence: usize,
+    mut prepared: mpsc::Receiver<Prepared>,
+    committed: Arc<dyn Fn(&[PositionChange]) + Send + Sync>,
+    stats: Arc<Stats>,
+    hard_stop: CancellationToken,
+) -> Result<(), PipelineError> {
+    let shared = Arc::new(Shared {
+        store,
+        epoch: saved.epoch,
+        max_evidence,
+        last: watch::Sender::new(saved.transaction),
+        days: Mutex::default(),
+        committed,
+        hard_stop,
+        rows_total: stats.counter("rows_committed_total", "Log records stored.", &[]),
+        commits_total: stats.counter("commits_total", "Transactions committed.", &[]),
+        retries_total: stats.counter("commit_retries_total", "Transactions that had to be tried again.", &[]),
+        quarantined_total: stats.counter("quarantined_total", "Rows that PostgreSQL refused.", &[]),
+        findings_total: stats.counter("incident_changes_total", "Times that detectors opened or fed an incident.", &[]),
+        database_up: stats.gauge("database_up", "1 while the last attempt to reach the database succeeded.", &[]),
+        lag_seconds: stats.gauge("commit_lag_seconds", "Time from receipt to commit of the newest record, seconds.", &[]),
+    });
+    shared.database_up.set(1);
+    let mut tasks = JoinSet::new();
+    let mut turns = Vec::new();
+    for _ in 0..2 {
+        let (out, work) = mpsc::channel(1);
+        turns.push(out);
+        tasks.spawn(connection(Arc::clone(&shared), work));
+    }
+    let mut number = saved.transaction;
+    let mut turn = 0;
+    loop {
+        let next = tokio::select! {
+            next = prepared.recv() => next,
+            // A connection ends early only when it cannot go on.
+            ended = tasks.join_next() => {
+                return match ended { Some(Ok(Err(error))) => Err(error), Some(Ok(Ok(()))) if shared.hard_stop.is_cancelled() => Ok(()), _ => Err(PipelineError::Died) };
+            }
+        };
+        let Some(next) = next else { break };
+        number += 1;
+        if turns[turn].send((number, next)).await.is_err() {
+            break;
+        }
+        turn = 1 - turn;
+    }
+    drop(turns);
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap_or(Err(PipelineError::Died))?;
+    }
+    Ok(())
+}
+
+/// One of the two connections.
+async fn connection(shared: Arc<Shared>, mut work: mpsc::Receiver<(i64, Prepared)>) -> Result<(), PipelineError> {
+    let mut writer = None;
+    while let Some((number, prepared)) = work.recv().await {
+        tokio::select! {
+            done = shared.store_until_done(&mut writer, number, &prepared) => done?,
+            () = shared.hard_stop.cancelled() => return Ok(()),
+        }
+    }
+    if let Some(writer) = writer {
+        writer.close().await;
+    }
+    Ok(())
+}
+
+impl Shared {
+    /// Tries until it is stored, however long the database is away.
+    async fn store_until_done(&self, writer: &mut Option<Writer>, number: i64, prepared: &Prepared) -> Result<(), PipelineError> {
+        let mut pauses = Pauses::default();
+        let mut quarantined = 0;
+        loop {
+            let first_try = pauses.tries == 0;
+            match self.attempt(writer, number, prepared, first_try).await {
+                Ok(refused) => {
+                    quarantined = quarantined.max(refused);
+                    break;
+                }
+                Err(fenced @ StoreError::Fenced { .. }) => return Err(PipelineError::Store(fenced)),
+                Err(error) => {
+                    *writer = None;
+                    self.retries_total.add(1);
+                    self.database_up.set(0);
+                    if error.is_transient() {
+                        pauses.report(&error, "waiting for the database");
+                    } else {
+                        // Somebody must act, and may be about to: nothing is dropped, and what waits is in files and journal.
+                        pauses.report(&error, "the database refuses a batch; it is tried again until it is accepted");
+                    }
+                    tokio::time::sleep(pauses.next()).await;
+                }
+            }
+        }
+        self.database_up.set(1);
+        self.commits_total.add(1);
+        self.rows_total.add((prepared.rows.len() - quarantined) as u64);
+        self.quarantined_total.add(quarantined as u64);
+        self.findings_total.add(prepared.changes.len() as u64);
+        if quarantined > 0 {
+            tracing::warn!(rows = quarantined, "rows were refused by the database and put in quarantine");
+        }
+        if let Some(newest) = prepared.newest_receipt {
+            self.lag_seconds.set(u64::try_from(Timestamp::now().micros_since(newest) / 1_000_000).unwrap_or(0));
+        }
+        (self.committed)(&prepared.positions);
+        self.last.send_replace(number);
+        Ok(())
+    }
+
+    async fn attempt(
+        &self,
+        writer: &mut Option<Writer>,
+        number: i64,
+        prepared: &Prepared,
+        first_try: bool,
+    ) -> Result<usize, StoreError> {
+        let fresh = writer.is_none();
+        let writer = match writer {
+            Some(writer) => writer,
+            none => none.insert(self.store.writer().await?),
+        };
+        // After an error nobody knows whether the COMMIT went through; the position row does.
+        if fresh && !first_try && writer.last_transaction(self.epoch).await? >= number {
+            return Ok(0);
+        }
+        for day in &prepared.days {
+            let known = self.days.lock().unwrap_or_else(PoisonError::into_inner).contains(day);
+            if !known {
+                self.store.ensure_partition(*day).await?;
+                tracing::debug!(day = day_name(*day), "partition of logs is there");
+                self.days.lock().unwrap_or_else(PoisonError::into_inner).insert(*day);
+            }
+        }
+        let transaction = Transaction {
+            number,
+            epoch: self.epoch,
+            floor: prepared.floor,
+            rows: &prepared.rows,
+            positions: &prepared.positions,
+            deliveries: &prepared.deliveries,
+            changes: &prepared.changes,
+            max_evidence: self.max_evidence,
+        };
+        let mut last = self.last.subscribe();
+        let before = async move {
+            // The sender lives in `self`, so waiting cannot fail.
+            let _ = last.wait_for(|last| *last >= number - 1).await;
+        };
+        let refused = |row| prepared.refused(row);
+        let stored = tokio::time::timeout(PATIENCE, writer.store(&transaction, &refused, before)).await;
+        stored.unwrap_or_else(|_| Err(StoreError::Statement { what: "store a batch in time", source: sqlx::Error::PoolTimedOut }))
+    }
+}

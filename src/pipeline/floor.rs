@@ -1,0 +1,89 @@
+//! From which event time on records may still be about to come.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use crate::frame::Batch;
+use crate::record::Timestamp;
+
+/// How long a record that came late holds the floor down. As long as the longest window in which an attacker's attempts are counted, so
+/// that slow attacks are seen also where a sender's clock is wrong by hours.
+const RECENT_MINUTES: i64 = 60;
+
+/// The detectors forget nothing that is newer than the earliest event time that was received within the last hour. Clocks of senders
+/// differ, files of last week are caught up with while syslog comes in live: what is late for one sender is the present of another.
+/// While files wait of which nobody knows what is in them, nothing is forgotten at all.
+#[derive(Debug, Default)]
+pub struct Floor {
+    /// By minute of receipt, the earliest event time that was received in it.
+    recent: VecDeque<(i64, Timestamp)>,
+    /// Inputs that have unread lanes.
+    unread: HashSet<Arc<str>>,
+}
+
+impl Floor {
+    /// Takes note of a record. True if that lowers the floor.
+    pub fn note(&mut self, event_time: Timestamp, received_at: Timestamp) -> bool {
+        let minute = received_at.as_micros().div_euclid(60_000_000);
+        match self.recent.back_mut() {
+            // Inputs take turns, so receipts may go back by a moment.
+            Some((last, earliest)) if minute <= *last => {
+                let lower = event_time < *earliest;
+                *earliest = (*earliest).min(event_time);
+                lower
+            }
+            _ => {
+                self.recent.push_back((minute, event_time));
+                while self.recent.front().is_some_and(|(first, _)| *first < minute - RECENT_MINUTES) {
+                    self.recent.pop_front();
+                }
+                true
+            }
+        }
+    }
+
+    /// Takes note of whether a batch's input has lanes that are still to be read.
+    pub fn note_lanes(&mut self, batch: &Batch) {
+        if let Some(position) = batch.positions.first() {
+            if batch.unread_lanes > 0 {
+                self.unread.insert(Arc::clone(&position.input));
+            } else {
+                self.unread.remove(&position.input);
+            }
+        }
+    }
+
+    /// The floor; `None` while nothing is known or lanes are waiting.
+    pub fn get(&self) -> Option<Timestamp> {
+        if self.unread.is_empty() { self.recent.iter().map(|(_, earliest)| *earliest).min() } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::PositionChange;
+
+    #[test]
+    fn late_records_hold_it_down_for_an_hour_and_unread_files_altogether() {
+        let at = |minutes: i64| Timestamp::from_secs(minutes * 60);
+        let mut floor = Floor::default();
+        assert_eq!(floor.get(), None);
+        assert!(floor.note(at(1000), at(1000)));
+        assert!(!floor.note(at(1000), at(1000)));
+        assert_eq!(floor.get(), Some(at(1000)));
+        assert!(floor.note(at(20), at(1001)), "a file of long ago");
+        floor.note(at(1050), at(1050));
+        assert_eq!(floor.get(), Some(at(20)));
+        floor.note(at(1062), at(1062));
+        assert_eq!(floor.get(), Some(at(1050)));
+        let position =
+            PositionChange { input: "files:a".into(), part: "1".into(), position: Some(0), detail: serde_json::Value::Null };
+        let mut batch = Batch { unread_lanes: 2, positions: vec![position], ..Batch::new(1) };
+        floor.note_lanes(&batch);
+        assert_eq!(floor.get(), None);
+        batch.unread_lanes = 0;
+        floor.note_lanes(&batch);
+        assert_eq!(floor.get(), Some(at(1050)));
+    }
+}

@@ -1,0 +1,133 @@
+//! From batches of frames to committed transactions.
+//!
+//! ```text
+//!  inputs ──Batch──▶ work (one thread) ──Prepared──▶ commit (two connections, in turns) ──▶ PostgreSQL
+//!                    parse, detect, encode            copy ‖ commit                       └─▶ committed positions
+//! ```
+//!
+//! The work is one thread, because the detectors have one owner and a record borrows from its frame: a line is parsed, observed and
+//! encoded while it is in the cache, and costs no allocation of its own. Batches that wait are stored together, up to
+//! [`Options::max_rows`]: alone when little arrives, by the thousand when much does.
+
+mod commit;
+mod floor;
+mod work;
+
+pub use commit::Pauses;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::detect::Engine;
+use crate::frame::{Batch, PositionChange};
+use crate::record::incident::Detector;
+use crate::record::{LogRecord, Timestamp};
+use crate::stats::Stats;
+use crate::store::{Saved, Store, StoreError};
+use crate::{detect, parse};
+
+/// How the pipeline works.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Rows of a transaction, unless a single batch has more. Commits of 5,000 come within 8 % of 20,000.
+    pub max_rows: usize,
+    /// Log records that are copied to one incident at most.
+    pub max_evidence: usize,
+    /// An event that claims to be older than this at its receipt is filed under its time of receipt; microseconds.
+    pub max_past_micros: i64,
+    /// The same for the future; microseconds.
+    pub max_future_micros: i64,
+    /// The detectors.
+    pub detect: detect::Options,
+}
+
+/// Why the pipeline cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The database said something that waiting will not mend.
+    #[error("store a batch")]
+    Store(#[source] StoreError),
+    /// A bug.
+    #[error("the pipeline's thread ended early")]
+    Died,
+}
+
+/// Takes over the database and rebuilds the detectors' windows from what it holds.
+///
+/// # Errors
+/// A statement failed.
+pub async fn take_over(store: &Store, options: &Options) -> Result<(Saved, Engine), StoreError> {
+    let saved = store.take_over().await?;
+    let mut engine = Engine::new(options.detect.clone());
+    if saved.transaction > 0 {
+        let reach = Detector::ALL.iter().map(|d| options.detect.warmup_micros(*d)).max().unwrap_or(0);
+        let from = saved.floor.map_or(Timestamp::MIN, |floor| Timestamp::from_micros(floor).plus_micros(-reach));
+        let seen = store
+            .each_observed(from, &mut |o| {
+                let mut record = LogRecord::text(o.message.as_deref().unwrap_or_default());
+                record.host = o.host.as_deref().map(Into::into);
+                record.app = o.app.as_deref().map(Into::into);
+                record.pid = o.pid;
+                record.event_type = o.event_type.parse().unwrap_or(record.event_type);
+                record.severity = o.severity.parse().unwrap_or(record.severity);
+                record.username = o.username.as_deref().map(Into::into);
+                record.src_ip = o.src_ip;
+                if let Some(name) = &o.src_domain {
+                    record.set("source.domain", name.as_str());
+                }
+                if let Some(message) = &o.message {
+                    (record.told_by, record.count) = parse::message::told(o.app.as_deref(), message);
+                }
+                engine.observe(&record, o.id, o.event_time);
+            })
+            .await?;
+        engine.take_changes();
+        tracing::info!(records = seen, epoch = saved.epoch, "detectors are where they were");
+    }
+    Ok((saved, engine))
+}
+
+/// Stores batches until `batches` is closed and everything is committed, or `hard_stop` is cancelled: then what is not committed is
+/// left to be read again. `committed` is called after each commit, in order, with where inputs got to.
+///
+/// # Errors
+/// Another daemon has taken over, or the database refuses for good.
+pub async fn run(
+    store: Store,
+    saved: Saved,
+    engine: Engine,
+    options: Options,
+    batches: mpsc::Receiver<Batch>,
+    committed: Arc<dyn Fn(&[PositionChange]) + Send + Sync>,
+    stats: Arc<Stats>,
+    hard_stop: CancellationToken,
+) -> Result<(), PipelineError> {
+    let deliveries = loop {
+        match store.recent_deliveries().await {
+            Ok(found) => break found,
+            Err(e) if e.is_transient() => {
+                tracing::warn!(error = %e, "waiting for the database");
+                tokio::select! { () = tokio::time::sleep(commit::FIRST_PAUSE) => {}, () = hard_stop.cancelled() => return Ok(()) }
+            }
+            Err(e) => return Err(PipelineError::Store(e)),
+        }
+    };
+    // Two transactions are under way; one more may be ready.
+    let (prepared_out, prepared_in) = mpsc::channel(1);
+    let worker = work::Worker::new(options.clone(), engine, deliveries, store.clone(), Arc::clone(&stats), hard_stop.clone());
+    let handle = tokio::runtime::Handle::current();
+    let thread = std::thread::Builder::new()
+        .name("pipeline".into())
+        .spawn(move || worker.run(batches, &prepared_out, &handle))
+        .map_err(|_| PipelineError::Died)?;
+    let done = commit::run(store, saved, options.max_evidence, prepared_in, committed, stats, hard_stop).await;
+    // When storing cannot go on, the thread may be waiting for input; it ends as soon as the inputs do.
+    done?;
+    let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(PipelineError::Died),
+    }
+}

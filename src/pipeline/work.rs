@@ -1,0 +1,245 @@
+//! The work of the pipeline's one thread: batches in, prepared transactions out.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Options;
+use super::commit::Pauses;
+use super::floor::Floor;
+use crate::detect::Engine;
+use crate::frame::{Batch, PositionChange};
+use crate::parse::{self, Context};
+use crate::record::incident::IncidentChange;
+use crate::record::{EventType, LogRecord, Timestamp, civil_from_days};
+use crate::stats::{Counter, Stats};
+use crate::store::copy::{RowMeta, Rows};
+use crate::store::{Refused, Store};
+
+/// Everything that one transaction will store.
+#[derive(Debug)]
+pub struct Prepared {
+    pub rows: Rows,
+    /// UTC days that the rows fall on.
+    pub days: BTreeSet<i64>,
+    pub positions: Vec<PositionChange>,
+    pub deliveries: Vec<(String, String)>,
+    pub changes: Vec<IncidentChange>,
+    pub floor: Option<Timestamp>,
+    /// The newest time of receipt in it.
+    pub newest_receipt: Option<Timestamp>,
+    /// The frames, should a row be refused.
+    batches: Vec<Batch>,
+    /// For each row its id, batch and frame.
+    frames: Vec<(i64, u32, u32)>,
+}
+
+impl Prepared {
+    fn new() -> Prepared {
+        Prepared {
+            rows: Rows::default(),
+            days: BTreeSet::new(),
+            positions: Vec::new(),
+            deliveries: Vec::new(),
+            changes: Vec::new(),
+            floor: None,
+            newest_receipt: None,
+            batches: Vec::new(),
+            frames: Vec::new(),
+        }
+    }
+
+    /// What goes to quarantine when a row is refused.
+    pub fn refused(&self, row: usize) -> Refused {
+        let (id, batch, frame) = self.frames[row];
+        let batch = &self.batches[batch as usize];
+        let frame = &batch.frames[frame as usize];
+        Refused {
+            id,
+            received_at: frame.received_at,
+            source: batch.origins[frame.origin as usize].source.name.clone(),
+            raw: batch.bytes_of(frame).to_vec(),
+        }
+    }
+}
+
+/// Deliveries that are remembered, so that a repeated one is not stored again.
+const MAX_DELIVERIES: usize = 1_000_000;
+
+pub struct Worker {
+    options: Options,
+    engine: Engine,
+    floor: Floor,
+    deliveries: HashSet<(String, String)>,
+    ids: Ids,
+    parsed_total: Arc<Counter>,
+    unparsed_total: Arc<Counter>,
+    repeated_total: Arc<Counter>,
+    detector_keys: Arc<Counter>,
+    hard_stop: CancellationToken,
+}
+
+impl Worker {
+    pub fn new(
+        options: Options,
+        engine: Engine,
+        deliveries: Vec<(String, String)>,
+        store: Store,
+        stats: Arc<Stats>,
+        hard_stop: CancellationToken,
+    ) -> Worker {
+        Worker {
+            options,
+            engine,
+            floor: Floor::default(),
+            deliveries: deliveries.into_iter().collect(),
+            ids: Ids { next: 0, end: 0, store },
+            parsed_total: stats.counter("parsed_total", "Frames that the pipeline parsed.", &[]),
+            unparsed_total: stats.counter("unparsed_total", "Frames of which only the text was kept.", &[]),
+            repeated_total: stats.counter("repeated_deliveries_total", "Webhook deliveries that had been stored before.", &[]),
+            detector_keys: stats.gauge("detector_keys", "Keys that detectors keep in memory.", &[]),
+            hard_stop,
+        }
+    }
+
+    /// Until `batches` is closed and empty, or nobody wants what comes out.
+    pub fn run(mut self, mut batches: mpsc::Receiver<Batch>, out: &mpsc::Sender<Prepared>, handle: &Handle) {
+        let mut held = None;
+        while let Some(first) = held.take().or_else(|| batches.blocking_recv()) {
+            let mut prepared = Prepared::new();
+            self.add(&mut prepared, first, handle);
+            // What waits is stored in the same transaction; a batch that would make it too large waits for the next.
+            while let Ok(next) = batches.try_recv() {
+                if prepared.rows.len() + next.frames.len() > self.options.max_rows {
+                    held = Some(next);
+                    break;
+                }
+                self.add(&mut prepared, next, handle);
+            }
+            if self.hard_stop.is_cancelled() {
+                return;
+            }
+            prepared.changes = self.engine.take_changes();
+            prepared.floor = self.floor.get();
+            self.detector_keys.set(self.engine.stats().keys);
+            if out.blocking_send(prepared).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn add(&mut self, prepared: &mut Prepared, mut batch: Batch, handle: &Handle) {
+        let repeated = self.repeated(&mut batch, prepared);
+        let batch_index = prepared.batches.len() as u32;
+        self.floor.note_lanes(&batch);
+        for (i, frame) in batch.frames.iter().enumerate() {
+            if repeated.iter().any(|range| range.contains(&i)) {
+                continue;
+            }
+            let Some(id) = self.ids.take(handle, &self.hard_stop) else { return };
+            let origin = &batch.origins[frame.origin as usize];
+            let bytes = batch.bytes_of(frame);
+            let text = parse::text(bytes);
+            let mut record = parse::parse(&text, &Context { now: frame.received_at, zone: &origin.source.zone });
+            if record.event_type == EventType::Other && record.format.envelope.is_empty() && record.format.message == "text" {
+                self.unparsed_total.add(1);
+            }
+            if record.host.is_none() {
+                record.host = origin.peer.map(|peer| peer.to_canonical().to_string().into());
+            }
+            if let Some(path) = &origin.path {
+                record.set("log.file.path", &**path);
+            }
+            if frame.cut > 0 {
+                record.set("tocsin.cut_bytes", i64::from(frame.cut));
+            }
+            let event_time = self.filed_under(&mut record, frame.received_at);
+            if self.floor.note(event_time, frame.received_at) {
+                self.engine.set_floor(self.floor.get());
+            }
+            self.engine.observe(&record, id, event_time);
+            prepared.days.insert(event_time.day());
+            let meta = RowMeta { id, event_time, received_at: frame.received_at, source: &origin.source.name, frame: bytes };
+            prepared.rows.push(&record, &meta);
+            prepared.frames.push((id, batch_index, i as u32));
+            prepared.newest_receipt = prepared.newest_receipt.max(Some(frame.received_at));
+        }
+        self.parsed_total.add(batch.frames.len() as u64);
+        self.engine.set_floor(self.floor.get());
+        prepared.positions.append(&mut batch.positions);
+        prepared.batches.push(batch);
+    }
+
+    /// The time that a record is filed under: its own, unless it has none or an absurd one; that claim is kept as a field.
+    fn filed_under(&self, record: &mut LogRecord<'_>, received_at: Timestamp) -> Timestamp {
+        let Some(claimed) = record.event_time else { return received_at };
+        let ahead = claimed.micros_since(received_at);
+        if ahead <= self.options.max_future_micros && ahead >= -self.options.max_past_micros {
+            return claimed;
+        }
+        record.set("tocsin.claimed_time", claimed.to_string());
+        received_at
+    }
+
+    /// Ranges of frames that belong to deliveries that were stored before; new ones are noted.
+    fn repeated(&mut self, batch: &mut Batch, prepared: &mut Prepared) -> Vec<std::ops::Range<usize>> {
+        let mut repeated = Vec::new();
+        for delivery in batch.deliveries.drain(..) {
+            let key = (delivery.source, delivery.id);
+            if self.deliveries.contains(&key) {
+                self.repeated_total.add(1);
+                repeated.push(delivery.frames);
+                continue;
+            }
+            if self.deliveries.len() >= MAX_DELIVERIES {
+                // Which of a million is forgotten does not matter much: senders repeat within minutes.
+                if let Some(any) = self.deliveries.iter().next().cloned() {
+                    self.deliveries.remove(&any);
+                }
+            }
+            prepared.deliveries.push(key.clone());
+            self.deliveries.insert(key);
+        }
+        repeated
+    }
+}
+
+/// Ids from blocks of the sequence.
+struct Ids {
+    next: i64,
+    end: i64,
+    store: Store,
+}
+
+impl Ids {
+    /// The next id; waits for the database where a new block is needed. `None` when told to stop meanwhile.
+    fn take(&mut self, handle: &Handle, hard_stop: &CancellationToken) -> Option<i64> {
+        let mut pauses = Pauses::default();
+        while self.next == self.end {
+            match handle.block_on(self.store.next_id_block()) {
+                Ok(first) => (self.next, self.end) = (first, first + Store::ID_BLOCK),
+                Err(error) => {
+                    pauses.report(&error, "waiting for the database to hand out ids");
+                    let stopped = handle.block_on(async {
+                        tokio::select! { () = tokio::time::sleep(pauses.next()) => false, () = hard_stop.cancelled() => true }
+                    });
+                    if stopped {
+                        return None;
+                    }
+                }
+            }
+        }
+        let id = self.next;
+        self.next += 1;
+        Some(id)
+    }
+}
+
+/// A UTC day as people write it.
+pub fn day_name(day: i64) -> String {
+    let (year, month, day) = civil_from_days(day);
+    format!("{year:04}-{month:02}-{day:02}")
+}

@@ -1,0 +1,247 @@
+//! The SQL of incidents, as far as detectors open and feed them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sqlx::{PgConnection, Row};
+
+use super::StoreError;
+use crate::detect::incidents::{Account, description, title};
+use crate::record::incident::{Detector, IncidentChange};
+use crate::record::{Severity, Timestamp};
+
+/// Who opens incidents when no person does.
+const REPORTER: &str = "anomaly_detection_system";
+
+/// An incident as it will be after the changes.
+struct Merged<'c> {
+    id: Option<i64>,
+    change: &'c IncidentChange,
+    events_before: u64,
+    events: u64,
+    first_seen: Timestamp,
+    last_seen: Timestamp,
+    severity: Severity,
+    usernames: BTreeSet<String>,
+    evidence: Vec<(Timestamp, i64)>,
+}
+
+/// Applies the changes of one transaction: feeds the unresolved incident of each detector and group, or opens one. Runs after the
+/// transaction's place in the order is sure, so no other daemon and no other transaction opens one at the same time.
+pub(super) async fn apply(
+    connection: &mut PgConnection,
+    changes: &[IncidentChange],
+    max_evidence: usize,
+) -> Result<(), StoreError> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let mut merged = merge_with_stored(connection, changes).await?;
+    let (mut open, mut new): (Vec<&mut Merged<'_>>, Vec<&mut Merged<'_>>) = merged.values_mut().partition(|m| m.id.is_some());
+    update(connection, &mut open).await?;
+    insert(connection, &mut new).await?;
+    attach(connection, merged.into_values(), max_evidence).await
+}
+
+/// Locks the unresolved incidents that the changes feed and adds the changes to them.
+async fn merge_with_stored<'c>(
+    connection: &mut PgConnection,
+    changes: &'c [IncidentChange],
+) -> Result<BTreeMap<(Detector, String), Merged<'c>>, StoreError> {
+    let mut merged: BTreeMap<(Detector, String), Merged<'c>> = BTreeMap::new();
+    for change in changes {
+        let at = merged.entry((change.detector, change.group.to_string())).or_insert_with(|| Merged {
+            id: None,
+            change,
+            events_before: 0,
+            events: 0,
+            first_seen: change.first_seen,
+            last_seen: change.last_seen,
+            severity: change.severity,
+            usernames: BTreeSet::new(),
+            evidence: Vec::new(),
+        });
+        at.events = at.events.saturating_add(change.events);
+        at.first_seen = at.first_seen.min(change.first_seen);
+        at.last_seen = at.last_seen.max(change.last_seen);
+        at.usernames.extend(change.usernames.iter().cloned());
+        at.evidence.extend(&change.evidence);
+    }
+    let (detectors, groups): (Vec<&str>, Vec<&str>) = merged.keys().map(|(d, g)| (d.as_str(), g.as_str())).unzip();
+    let rows = sqlx::query(
+        "SELECT i.id, i.detector, i.group_key, i.event_count, i.severity::text, i.usernames, \
+                (extract(epoch FROM i.first_seen) * 1000000)::bigint, (extract(epoch FROM i.last_seen) * 1000000)::bigint \
+         FROM incidents i JOIN unnest($1::text[], $2::text[]) AS k (detector, group_key) USING (detector, group_key) \
+         WHERE i.status IN ('open', 'investigating', 'contained') ORDER BY i.id FOR UPDATE OF i",
+    )
+    .bind(detectors)
+    .bind(groups)
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::at("find the incidents that go on"))?;
+    for row in &rows {
+        add_stored(&mut merged, row).map_err(StoreError::at("read an incident"))?;
+    }
+    for m in merged.values_mut() {
+        m.severity = m.severity.max(m.change.severity_at(m.events));
+        while m.usernames.len() > IncidentChange::MAX_USERNAMES {
+            m.usernames.pop_last();
+        }
+    }
+    Ok(merged)
+}
+
+fn add_stored(merged: &mut BTreeMap<(Detector, String), Merged<'_>>, row: &sqlx::postgres::PgRow) -> Result<(), sqlx::Error> {
+    let (detector, group): (String, String) = (row.try_get(1)?, row.try_get(2)?);
+    let Some(detector) = Detector::from_name(&detector) else { return Ok(()) };
+    let Some(m) = merged.get_mut(&(detector, group)) else { return Ok(()) };
+    m.id = Some(row.try_get(0)?);
+    m.events_before = u64::try_from(row.try_get::<i64, _>(3)?).unwrap_or(0);
+    m.events = m.events.saturating_add(m.events_before);
+    let severity: String = row.try_get(4)?;
+    m.severity = m.severity.max(severity.parse().unwrap_or(Severity::Low));
+    m.usernames.extend(row.try_get::<Vec<String>, _>(5)?);
+    m.first_seen = m.first_seen.min(row.try_get::<Option<i64>, _>(6)?.map_or(m.first_seen, Timestamp::from_micros));
+    m.last_seen = m.last_seen.max(row.try_get::<Option<i64>, _>(7)?.map_or(m.last_seen, Timestamp::from_micros));
+    Ok(())
+}
+
+impl Merged<'_> {
+    fn description(&self) -> String {
+        let usernames: Vec<String> = self.usernames.iter().cloned().collect();
+        let change = self.change;
+        clean(&description(&Account {
+            detector: change.detector,
+            group: &change.group,
+            events: self.events,
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+            usernames: &usernames,
+            window_micros: change.window_micros,
+            threshold: change.threshold,
+        }))
+    }
+
+    /// As a JSON array, since arrays of arrays of different lengths are none in SQL.
+    fn usernames_json(&self) -> serde_json::Value {
+        self.usernames.iter().map(|u| serde_json::Value::String(clean(u))).collect()
+    }
+}
+
+/// NUL is the one character that `text` does not take.
+fn clean(text: &str) -> String {
+    text.replace('\0', "\u{2400}")
+}
+
+async fn update(connection: &mut PgConnection, open: &mut [&mut Merged<'_>]) -> Result<(), StoreError> {
+    if open.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE incidents i SET event_count = n.events, severity = n.severity::severity, description = n.description, \
+             usernames = ARRAY(SELECT jsonb_array_elements_text(n.usernames)), updated_at = now(), \
+             priority = least(i.priority, CASE n.severity WHEN 'critical' THEN 'P1' WHEN 'high' THEN 'P2' WHEN 'medium' THEN 'P3' ELSE 'P4' END), \
+             first_seen = timestamptz 'epoch' + n.first_seen * interval '1 microsecond', \
+             last_seen = timestamptz 'epoch' + n.last_seen * interval '1 microsecond' \
+         FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::bigint[], $7::bigint[]) \
+             AS n (id, events, severity, description, usernames, first_seen, last_seen) \
+         WHERE i.id = n.id",
+    )
+    .bind(open.iter().map(|m| m.id.unwrap_or_default()).collect::<Vec<_>>())
+    .bind(open.iter().map(|m| i64::try_from(m.events).unwrap_or(i64::MAX)).collect::<Vec<_>>())
+    .bind(open.iter().map(|m| m.severity.as_str()).collect::<Vec<_>>())
+    .bind(open.iter().map(|m| m.description()).collect::<Vec<_>>())
+    .bind(open.iter().map(|m| m.usernames_json()).collect::<Vec<_>>())
+    .bind(open.iter().map(|m| m.first_seen.as_micros()).collect::<Vec<_>>())
+    .bind(open.iter().map(|m| m.last_seen.as_micros()).collect::<Vec<_>>())
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::at("feed the incidents that go on"))
+}
+
+async fn insert(connection: &mut PgConnection, new: &mut [&mut Merged<'_>]) -> Result<(), StoreError> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let category = |d: Detector| if d == Detector::HighSeverityCluster { "intrusion" } else { "intrusion-attempts" };
+    let rows = sqlx::query(
+        "WITH n AS (SELECT nextval(pg_get_serial_sequence('incidents', 'id')) AS id, u.* \
+             FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], \
+                         $9::bigint[], $10::bigint[], $11::bigint[], $12::jsonb[]) \
+             AS u (detector, group_key, group_values, title, description, severity, category, technique, events, first_seen, last_seen, usernames)) \
+         INSERT INTO incidents (id, number, title, description, severity, priority, category, attack_vector, reporter, detector, group_key, \
+             group_values, first_seen, last_seen, event_count, usernames, technique) \
+         SELECT id, 'INC-' || to_char(now() AT TIME ZONE 'UTC', 'YYYY') || '-' || lpad(id::text, greatest(6, length(id::text)), '0'), \
+             title, description, severity::severity, \
+             CASE severity WHEN 'critical' THEN 'P1' WHEN 'high' THEN 'P2' WHEN 'medium' THEN 'P3' ELSE 'P4' END, \
+             category, 'network', $13, detector, group_key, group_values, \
+             timestamptz 'epoch' + first_seen * interval '1 microsecond', timestamptz 'epoch' + last_seen * interval '1 microsecond', \
+             events, ARRAY(SELECT jsonb_array_elements_text(usernames)), technique \
+         FROM n RETURNING id, detector, group_key",
+    )
+    .bind(new.iter().map(|m| m.change.detector.as_str()).collect::<Vec<_>>())
+    .bind(new.iter().map(|m| clean(&m.change.group.to_string())).collect::<Vec<_>>())
+    .bind(
+        new.iter()
+            .map(|m| m.change.group.0.iter().map(|(k, v)| ((*k).to_owned(), serde_json::Value::String(clean(v)))).collect())
+            .collect::<Vec<serde_json::Value>>(),
+    )
+    .bind(new.iter().map(|m| clean(&title(m.change.detector, &m.change.group))).collect::<Vec<_>>())
+    .bind(new.iter().map(|m| m.description()).collect::<Vec<_>>())
+    .bind(new.iter().map(|m| m.severity.as_str()).collect::<Vec<_>>())
+    .bind(new.iter().map(|m| category(m.change.detector)).collect::<Vec<_>>())
+    .bind(new.iter().map(|m| m.change.detector.technique()).collect::<Vec<_>>())
+    .bind(new.iter().map(|m| i64::try_from(m.events).unwrap_or(i64::MAX)).collect::<Vec<_>>())
+    .bind(new.iter().map(|m| m.first_seen.as_micros()).collect::<Vec<_>>())
+    .bind(new.iter().map(|m| m.last_seen.as_micros()).collect::<Vec<_>>())
+    .bind(new.iter().map(|m| m.usernames_json()).collect::<Vec<_>>())
+    .bind(REPORTER)
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::at("open incidents"))?;
+    let mut by_key: HashMap<(Option<Detector>, String), &mut Option<i64>> =
+        new.iter_mut().map(|m| ((Some(m.change.detector), clean(&m.change.group.to_string())), &mut m.id)).collect();
+    for row in &rows {
+        let key = (|| Ok((row.try_get::<i64, _>(0)?, row.try_get::<String, _>(1)?, row.try_get::<String, _>(2)?)))();
+        let (id, detector, group) = key.map_err(StoreError::at("read an incident"))?;
+        if let Some(slot) = by_key.get_mut(&(Detector::from_name(&detector), group)) {
+            **slot = Some(id);
+        }
+    }
+    Ok(())
+}
+
+/// Copies the log records that prove the incidents. Every event up to the limit has its record attached, so the count of events
+/// before tells how many there are.
+async fn attach(
+    connection: &mut PgConnection,
+    merged: impl Iterator<Item = Merged<'_>>,
+    max_evidence: usize,
+) -> Result<(), StoreError> {
+    let (mut incidents, mut ids, mut times) = (Vec::new(), Vec::new(), Vec::new());
+    for m in merged {
+        let room = max_evidence.saturating_sub(usize::try_from(m.events_before).unwrap_or(usize::MAX));
+        for (time, id) in m.evidence.iter().take(room) {
+            incidents.push(m.id.unwrap_or_default());
+            ids.push(*id);
+            times.push(time.as_micros());
+        }
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO incident_evidence (incident_id, log_id, event_time, record) \
+         SELECT e.incident, l.id, l.event_time, to_jsonb(l) \
+         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS e (incident, id, at) \
+         JOIN logs l ON l.event_time = timestamptz 'epoch' + e.at * interval '1 microsecond' AND l.id = e.id \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(incidents)
+    .bind(ids)
+    .bind(times)
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::at("attach evidence"))
+}

@@ -1,0 +1,398 @@
+//! One open file as a stream of lines: plain or gzip, from a position on.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+
+use super::fingerprint::{Ident, MARK_BYTES, Print, Stat};
+use crate::frame::line::{Delimiter, Splitter};
+use crate::frame::{Batch, FrameSpan};
+use crate::record::Timestamp;
+
+/// Bytes read at a time.
+pub const CHUNK_BYTES: usize = 64 * 1024;
+
+/// An open file and how far it was read.
+#[derive(Debug)]
+pub struct Content {
+    source: Source,
+    /// The inode that is open.
+    pub ident: Ident,
+    splitter: Splitter,
+    limits: Limits,
+    /// Offset of the next byte to read; behind it, `splitter` holds an unfinished line.
+    next: u64,
+    /// The first bytes of the content, up to `next` and the fingerprint's length.
+    head: Vec<u8>,
+    /// The last bytes before `next`.
+    recent: Vec<u8>,
+    /// The last bytes before the end of the last complete line.
+    mark: Vec<u8>,
+    /// Where the last complete line ends.
+    position: u64,
+    /// A gzip stream that ended as it should: no more can come.
+    ended: bool,
+}
+
+/// Lengths that bound what is kept in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Longest line in bytes.
+    pub line: usize,
+    /// Bytes of the head that are part of the fingerprint.
+    pub head: usize,
+}
+
+#[derive(Debug)]
+enum Source {
+    Plain(File),
+    Gzip(Box<MultiGzDecoder<File>>),
+}
+
+/// Why content could not be opened at a position.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The system refused.
+    Io(io::Error),
+    /// The content is not the one of that fingerprint.
+    Different,
+    /// The content begins as it should and ends before the position.
+    Short,
+    /// A gzip stream that is still being written, or was cut off, before the position.
+    Unfinished,
+}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> OpenError {
+        OpenError::Io(error)
+    }
+}
+
+/// What a read came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Bytes were read; `lines` of them became frames, `cut` of those were too long.
+    Read {
+        /// Frames added to the batch.
+        lines: usize,
+        /// Frames that were cut.
+        cut: u64,
+    },
+    /// Nothing more is there now.
+    End,
+}
+
+impl Content {
+    /// Opens a file and makes sure that what stands before `position` is what `print` says.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(path: &Path, gzip: bool, print: &Print, position: u64, limits: Limits) -> Result<Content, OpenError> {
+        let (file, ident, stat) = open(path)?;
+        let mut content = Content {
+            source: if gzip { Source::Gzip(Box::new(MultiGzDecoder::new(file))) } else { Source::Plain(file) },
+            ident,
+            splitter: Splitter::new(Delimiter::Lf, limits.line),
+            limits,
+            next: position,
+            head: Vec::new(),
+            recent: Vec::new(),
+            mark: Vec::new(),
+            position,
+            ended: false,
+        };
+        if gzip {
+            content.skip_to(print, position)?;
+        } else {
+            let wanted = limits.head.min(usize::try_from(position).unwrap_or(usize::MAX));
+            let (head, mark) = content.read_print(wanted.max(print.head_len as usize), position)?;
+            let known = print.head_len as usize;
+            if head.len() < known || super::fingerprint::hash(&head[..known]) != print.head {
+                return Err(OpenError::Different);
+            }
+            if stat.size < position {
+                return Err(OpenError::Short);
+            }
+            content.head = head;
+            content.head.truncate(limits.head);
+            content.mark = mark;
+        }
+        if !print.is(&content.head[..(print.head_len as usize).min(content.head.len())], last(&content.mark, print.mark_len)) {
+            return Err(OpenError::Different);
+        }
+        content.recent = content.mark.clone();
+        Ok(content)
+    }
+
+    /// Reads a gzip stream up to `position`.
+    fn skip_to(&mut self, print: &Print, position: u64) -> Result<(), OpenError> {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut at = 0u64;
+        while at < position {
+            let wanted = chunk.len().min(usize::try_from(position - at).unwrap_or(usize::MAX));
+            let read = match self.read(&mut chunk[..wanted], at) {
+                Ok(read) => read,
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Err(OpenError::Unfinished),
+                Err(e) => return Err(OpenError::Io(e)),
+            };
+            let known = print.head_len as usize;
+            let missing = self.limits.head.max(known).saturating_sub(self.head.len()).min(read);
+            self.head.extend_from_slice(&chunk[..missing]);
+            if self.head.len() >= known && super::fingerprint::hash(&self.head[..known]) != print.head {
+                return Err(OpenError::Different);
+            }
+            if read == 0 {
+                return Err(if self.head.len() >= known { OpenError::Short } else { OpenError::Different });
+            }
+            keep_last(&mut self.mark, &chunk[..read]);
+            at += read as u64;
+        }
+        Ok(())
+    }
+
+    /// The head and the mark as they stand in a plain file now.
+    fn read_print(&self, head_len: usize, position: u64) -> io::Result<(Vec<u8>, Vec<u8>)> {
+        let Source::Plain(file) = &self.source else { return Ok((Vec::new(), Vec::new())) };
+        let mark_len = MARK_BYTES.min(usize::try_from(position).unwrap_or(usize::MAX));
+        let head = read_range(file, 0, head_len)?;
+        let mark = read_range(file, position - mark_len as u64, mark_len)?;
+        Ok((head, mark))
+    }
+
+    /// Whether what was read before `position` still stands in the file. Content is only ever replaced by later content, so a
+    /// yes vouches for everything that was read before the question.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn still_is(&self, print: &Print, position: u64) -> io::Result<bool> {
+        let Source::Plain(file) = &self.source else { return Ok(true) };
+        if file.metadata()?.len() < self.next {
+            return Ok(false);
+        }
+        let (head, mark) = self.read_print(print.head_len as usize, position)?;
+        Ok(print.is(&head, last(&mark, print.mark_len)))
+    }
+
+    /// Reads one chunk and adds the lines that it completes to `batch`.
+    ///
+    /// A line that starts with NUL bytes loses them: they are the hole that is left where a writer without O_APPEND goes on at its
+    /// old offset after the file was truncated, or where a machine lost power.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no gzip stream although its name says so. A gzip stream that is cut off is at its
+    /// [`Progress::End`].
+    pub fn next(&mut self, chunk: &mut [u8], batch: &mut Batch, now: Timestamp) -> io::Result<Progress> {
+        let read = match self.read(chunk, self.next) {
+            Ok(read) => read,
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(Progress::End),
+            Err(e) => return Err(e),
+        };
+        if read == 0 {
+            self.ended = matches!(self.source, Source::Gzip(_));
+            if self.splitter.pending_bytes() == 0 {
+                // Gives back the room that a long line took.
+                self.splitter = Splitter::new(Delimiter::Lf, self.limits.line);
+            }
+            return Ok(Progress::End);
+        }
+        let chunk = &chunk[..read];
+        let missing = self.limits.head.saturating_sub(self.head.len()).min(read);
+        if self.head.len() as u64 == self.next {
+            self.head.extend_from_slice(&chunk[..missing]);
+        }
+        let (mut input, mut lines, mut cut, mut end) = (chunk, 0, 0, None);
+        while !input.is_empty() {
+            if self.splitter.pending_bytes() == 0 {
+                let nuls = input.iter().position(|b| *b != 0).unwrap_or(input.len());
+                input = &input[nuls..];
+            }
+            let Some(piece) = self.splitter.next(&mut input) else { break };
+            push(batch, piece.bytes, piece.cut, now);
+            lines += 1;
+            cut += u64::from(piece.cut > 0);
+            end = Some(chunk.len() - input.len());
+        }
+        if let Some(end) = end {
+            self.position = self.next + end as u64;
+            self.mark.clone_from(&self.recent);
+            keep_last(&mut self.mark, &chunk[..end]);
+        }
+        keep_last(&mut self.recent, chunk);
+        self.next += read as u64;
+        Ok(Progress::Read { lines, cut })
+    }
+
+    /// Adds the last line although it has no newline, because none can come any more. Says whether there was one.
+    pub fn finish(&mut self, batch: &mut Batch, now: Timestamp) -> bool {
+        let Some(piece) = self.splitter.finish() else { return false };
+        push(batch, piece.bytes, piece.cut, now);
+        self.position = self.next;
+        self.mark.clone_from(&self.recent);
+        true
+    }
+
+    /// Where the last complete line ends: the position to save once what was read is handed out.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The fingerprint that belongs to [`Content::position`].
+    pub fn print(&self) -> Print {
+        let len = self.head.len().min(usize::try_from(self.position).unwrap_or(usize::MAX));
+        Print::of(&self.head[..len], &self.mark)
+    }
+
+    /// Offset of the next byte to read.
+    pub fn next_offset(&self) -> u64 {
+        self.next
+    }
+
+    /// Bytes of an unfinished last line.
+    pub fn pending_bytes(&self) -> u64 {
+        self.splitter.pending_bytes()
+    }
+
+    /// Whether a gzip stream came to its proper end.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The state of the open file; for a plain file its size is that of the content.
+    ///
+    /// # Errors
+    /// The system refused.
+    pub fn stat(&self) -> io::Result<Stat> {
+        let file = match &self.source {
+            Source::Plain(file) => file,
+            Source::Gzip(decoder) => decoder.get_ref(),
+        };
+        Ok(Stat::of(&file.metadata()?))
+    }
+
+    /// Up to `len` bytes at `offset` of a plain file; nothing for gzip.
+    ///
+    /// # Errors
+    /// The system refused.
+    pub fn range(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        match &self.source {
+            Source::Plain(file) => read_range(file, offset, len),
+            Source::Gzip(_) => Ok(Vec::new()),
+        }
+    }
+
+    fn read(&mut self, chunk: &mut [u8], at: u64) -> io::Result<usize> {
+        loop {
+            let read = match &mut self.source {
+                Source::Plain(file) => file.read_at(chunk, at),
+                Source::Gzip(decoder) => decoder.read(chunk),
+            };
+            match read {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+/// The first `len` bytes of a file's content, decompressed; fewer where it is shorter. `None` for a gzip stream of which not that
+/// much can be read yet.
+///
+/// # Errors
+/// The file cannot be opened or read.
+pub fn head(path: &Path, gzip: bool, len: usize) -> io::Result<Option<Vec<u8>>> {
+    let (file, ..) = open(path)?;
+    if !gzip {
+        return read_range(&file, 0, len).map(Some);
+    }
+    let mut head = Vec::with_capacity(len);
+    match MultiGzDecoder::new(file).take(len as u64).read_to_end(&mut head) {
+        Ok(_) => Ok(Some(head)),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Where the last complete line of a file ends now, and the fingerprint up to there. A last line that is longer than `limits.line`
+/// counts as complete.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn end(path: &Path, gzip: bool, limits: Limits) -> Result<(u64, Print), OpenError> {
+    let mut content = Content::open(path, gzip, &Print::default(), 0, limits)?;
+    if !gzip {
+        let size = content.stat()?.size;
+        let mut at = size;
+        let floor = size.saturating_sub(limits.line as u64);
+        let position = loop {
+            let from = at.saturating_sub(CHUNK_BYTES as u64).max(floor);
+            let bytes = content.range(from, usize::try_from(at - from).unwrap_or(CHUNK_BYTES))?;
+            if let Some(newline) = memchr::memrchr(b'\n', &bytes) {
+                break from + newline as u64 + 1;
+            }
+            at = from;
+            if at == floor {
+                break if floor == 0 { 0 } else { size };
+            }
+        };
+        let (head, mark) = content.read_print(limits.head.min(usize::try_from(position).unwrap_or(usize::MAX)), position)?;
+        return Ok((position, Print::of(&head, &mark)));
+    }
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut batch = Batch::new(1);
+    while content.next(&mut chunk, &mut batch, Timestamp::default())? != Progress::End {
+        batch.bytes.clear();
+        batch.frames.clear();
+    }
+    Ok((content.position(), content.print()))
+}
+
+/// Opens a regular file for reading; never waits, as opening a FIFO would.
+fn open(path: &Path) -> io::Result<(File, Ident, Stat)> {
+    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY | nix::libc::O_CLOEXEC;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    Ok((file, Ident::of(&meta), Stat::of(&meta)))
+}
+
+fn read_range(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    let mut got = 0;
+    while got < len {
+        match file.read_at(&mut bytes[got..], offset + got as u64) {
+            Ok(0) => break,
+            Ok(read) => got += read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    bytes.truncate(got);
+    Ok(bytes)
+}
+
+fn push(batch: &mut Batch, bytes: &[u8], cut: u32, received_at: Timestamp) {
+    // A batch ends long before 4 GiB: after its byte limit, one chunk and one held line.
+    let start = batch.bytes.len() as u32;
+    batch.bytes.extend_from_slice(bytes);
+    batch.frames.push(FrameSpan { start, end: batch.bytes.len() as u32, origin: 0, cut, received_at });
+}
+
+/// Appends to the bytes of `kept`, of which the last [`MARK_BYTES`] stay.
+fn keep_last(kept: &mut Vec<u8>, bytes: &[u8]) {
+    if bytes.len() >= MARK_BYTES {
+        kept.clear();
+        kept.extend_from_slice(&bytes[bytes.len() - MARK_BYTES..]);
+    } else {
+        kept.extend_from_slice(bytes);
+        kept.drain(..kept.len().saturating_sub(MARK_BYTES));
+    }
+}
+
+fn last(bytes: &[u8], len: u32) -> &[u8] {
+    &bytes[bytes.len().saturating_sub(len as usize)..]
+}

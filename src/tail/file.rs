@@ -1,0 +1,249 @@
+//! One followed file: where it is, how far it was handed out, and one turn of reading it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::content::{Content, Limits, OpenError, Progress};
+use super::fingerprint::{Ident, Print, Stat};
+use super::positions::Detail;
+use crate::frame::{Batch, Origin, PositionChange};
+use crate::record::Timestamp;
+
+/// Where a file's content is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Where it was first found.
+    Home,
+    /// Under another name: rotated, or what a link pointed to before.
+    Away,
+    /// Under no name that is known. What is open can still be read.
+    Gone {
+        /// Since when.
+        since: Instant,
+    },
+}
+
+/// A file by its identity, through renames, copies and compression.
+#[derive(Debug)]
+pub struct Followed {
+    /// `positions.part`: the lane in hexadecimal.
+    pub part: Arc<str>,
+    /// The lane; random, never 0.
+    pub lane: u64,
+    /// Older files have smaller numbers.
+    pub order: u64,
+    /// The path that the configuration leads to, also after the file was renamed.
+    pub path: PathBuf,
+    /// Where the content is now, without symbolic links.
+    pub real: PathBuf,
+    /// What frames say about it.
+    pub origin: Arc<Origin>,
+    /// Its inode.
+    pub ident: Ident,
+    /// The content is compressed.
+    pub gzip: bool,
+    /// This copy holds less than was read from the one before it: nothing is to be read, only its existence matters.
+    pub whole: bool,
+    /// Bytes handed out.
+    pub position: u64,
+    /// Fingerprint of what was handed out.
+    pub print: Print,
+    /// State of the file when it was last known to hold this content.
+    pub stat: Stat,
+    /// Its last modification as of the last look around, or as saved.
+    pub scanned_mtime: i64,
+    /// State of the file when reading it was last tried.
+    pub tried: Stat,
+    /// Open, if it is.
+    pub content: Option<Content>,
+    /// There may be something to read.
+    pub ready: bool,
+    /// A batch of it was handed out in this run.
+    pub delivered: bool,
+    /// `positions` has, or may have, a row for it.
+    pub saved: bool,
+    /// Where it is.
+    pub place: Place,
+    /// When something was last read.
+    pub last_read: Instant,
+    /// The file now holds other content, or its content is that of another file.
+    pub replaced: bool,
+    /// How often a copy of the lost content was looked for.
+    pub searches: u8,
+    /// The current look around has found it.
+    pub seen: bool,
+    /// It can grow no more: an unfinished last line is to be handed out.
+    pub last_line_is_due: bool,
+    /// To be forgotten with the next batch.
+    pub forget: bool,
+    /// Forgotten: to be dropped.
+    pub done: bool,
+    /// A failure to read it was reported.
+    pub complained: bool,
+}
+
+/// How a turn went.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// Lines that were cut.
+    pub cut: u64,
+    /// The file is not what it was: look at the directories again.
+    pub moved: bool,
+    /// It could not be read.
+    pub error: Option<std::io::Error>,
+}
+
+/// How much to read in a turn.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// A batch ends with the chunk that reaches this many bytes.
+    pub bytes: usize,
+    /// A batch ends with the chunk that reaches this many lines.
+    pub lines: usize,
+}
+
+impl Followed {
+    /// Reads up to one batch of complete lines into `batch`, which is left without frames if there are none.
+    pub fn read(&mut self, batch: &mut Batch, chunk: &mut [u8], budget: Budget, limits: Limits) -> Turn {
+        self.ready = false;
+        if self.content.is_none()
+            && let Err(turn) = self.open(limits)
+        {
+            return turn;
+        }
+        let turn = self.read_open(batch, chunk, budget);
+        if turn.moved || turn.error.is_some() {
+            batch.bytes.clear();
+            batch.frames.clear();
+            // Lines that were read and not handed out are read again.
+            self.content = self.content.take().filter(|c| c.position() == self.position);
+        }
+        turn
+    }
+
+    fn open(&mut self, limits: Limits) -> Result<(), Turn> {
+        match Content::open(&self.real, self.gzip, &self.print, self.position, limits) {
+            Ok(content) if content.ident == self.ident => {
+                self.content = Some(content);
+                self.last_read = Instant::now();
+                self.complained = false;
+                Ok(())
+            }
+            Ok(_) => Err(Turn { moved: true, ..Turn::default() }),
+            Err(OpenError::Different | OpenError::Short) => {
+                self.replaced = true;
+                Err(Turn { moved: true, ..Turn::default() })
+            }
+            // It is tried again when it has grown.
+            Err(OpenError::Unfinished) => Err(Turn::default()),
+            Err(OpenError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => Err(Turn { moved: true, ..Turn::default() }),
+            Err(OpenError::Io(e)) => {
+                self.tried = Stat::default();
+                Err(Turn { error: Some(e), ..Turn::default() })
+            }
+        }
+    }
+
+    fn read_open(&mut self, batch: &mut Batch, chunk: &mut [u8], budget: Budget) -> Turn {
+        let mut turn = Turn::default();
+        let Some(content) = &mut self.content else { return turn };
+        let failed = |error| Turn { error: Some(error), ..Turn::default() };
+        match content.still_is(&self.print, self.position) {
+            Ok(true) => {}
+            Ok(false) => {
+                // What is held of an unfinished line is the last that is left of the old content: it stays in `content`.
+                self.replaced = true;
+                self.tried = Stat::default();
+                return Turn { moved: true, ..turn };
+            }
+            Err(e) => return failed(e),
+        }
+        match content.stat() {
+            Ok(stat) => self.stat = stat,
+            Err(e) => return failed(e),
+        }
+        let now = Timestamp::now();
+        let from = content.next_offset();
+        let mut more = true;
+        while more && batch.frames.len() < budget.lines && content.next_offset() - from < budget.bytes as u64 {
+            match content.next(chunk, batch, now) {
+                Ok(Progress::Read { cut, .. }) => turn.cut += cut,
+                Ok(Progress::End) => more = false,
+                Err(e) => return failed(e),
+            }
+        }
+        match content.still_is(&self.print, self.position) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.replaced = true;
+                self.content = None;
+                return Turn { moved: true, ..Turn::default() };
+            }
+            Err(e) => return failed(e),
+        }
+        if content.next_offset() != from {
+            self.last_read = Instant::now();
+        }
+        self.ready = more;
+        if content.ended() && content.pending_bytes() > 0 {
+            content.finish(batch, now);
+        }
+        if content.position() != self.position {
+            self.position = content.position();
+            self.print = content.print();
+        }
+        turn
+    }
+
+    /// Hands out an unfinished last line, because no more can come. Nothing is added where there is none.
+    pub fn finish(&mut self, batch: &mut Batch) {
+        let Some(content) = &mut self.content else { return };
+        if content.finish(batch, Timestamp::now()) {
+            self.position = content.position();
+            self.print = content.print();
+        }
+    }
+
+    /// Bytes held of an unfinished last line.
+    pub fn pending_bytes(&self) -> u64 {
+        self.content.as_ref().map_or(0, Content::pending_bytes)
+    }
+
+    /// Bytes that are known to be there and were not read. Unknown, and 0, for compressed files.
+    pub fn unread_bytes(&self) -> u64 {
+        if self.gzip || self.whole { 0 } else { self.stat.size.saturating_sub(self.position + self.pending_bytes()) }
+    }
+
+    /// Whether its content can still be read, here or where it is now.
+    pub fn is_alive(&self) -> bool {
+        !self.replaced && !self.done && (self.content.is_some() || !matches!(self.place, Place::Gone { .. }))
+    }
+
+    /// Goes on in another copy of the same content.
+    pub fn adopt(&mut self, path: &Path, ident: Ident, gzip: bool, stat: Stat) {
+        tracing::debug!(path = %self.path.display(), copy = %path.display(), "file goes on in a copy");
+        self.real = path.to_owned();
+        self.ident = ident;
+        self.gzip = gzip;
+        self.stat = stat;
+        self.tried = stat;
+        self.content = None;
+        self.replaced = false;
+        self.searches = 0;
+        self.place = Place::Away;
+        self.ready = true;
+    }
+
+    /// The row of `positions` for what was handed out so far.
+    pub fn change(&self, input: &Arc<str>) -> PositionChange {
+        let detail = Detail::new(&self.path, &self.real, self.ident, self.gzip, &self.stat, &self.print);
+        PositionChange {
+            input: Arc::clone(input),
+            part: Arc::clone(&self.part),
+            position: (!self.forget).then_some(self.position),
+            // A struct of numbers and strings always has a JSON form.
+            detail: serde_json::to_value(detail).unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What a file is: its inode ([`Ident`]), and what was read of it so far ([`Print`]).
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::time::UNIX_EPOCH;
+
+use sha2::{Digest, Sha256};
+
+/// Bytes before the position that are part of the fingerprint.
+pub const MARK_BYTES: usize = 256;
+
+/// An inode of a filesystem. The time of birth, where the filesystem keeps one, tells a recycled inode number from its predecessor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ident {
+    /// Device number.
+    pub dev: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// Nanoseconds since 1970.
+    pub born: Option<u64>,
+}
+
+impl Ident {
+    /// The inode that the metadata is of.
+    pub fn of(meta: &Metadata) -> Ident {
+        let born = meta.created().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+        Ident { dev: meta.dev(), ino: meta.ino(), born: born.and_then(|d| u64::try_from(d.as_nanos()).ok()) }
+    }
+}
+
+/// What changes when a file is written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stat {
+    /// Bytes.
+    pub size: u64,
+    /// Last modification, nanoseconds since 1970.
+    pub mtime: i64,
+    /// Last change of the inode, nanoseconds since 1970.
+    pub ctime: i64,
+}
+
+impl Stat {
+    /// The state that the metadata shows.
+    pub fn of(meta: &Metadata) -> Stat {
+        let nanos = |secs: i64, nanos: i64| secs.saturating_mul(1_000_000_000).saturating_add(nanos);
+        Stat { size: meta.len(), mtime: nanos(meta.mtime(), meta.mtime_nsec()), ctime: nanos(meta.ctime(), meta.ctime_nsec()) }
+    }
+}
+
+/// Recognises content: hashes of the first bytes and of the bytes just before the position. Covers only what was handed out, which
+/// an append cannot change; it grows with the position. The second hash keeps apart what only begins alike.
+///
+/// 128 bits of SHA-256: what is hashed was written by others, who must not be able to make two files look the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Print {
+    /// Bytes that `head` covers, from the start of the (decompressed) content.
+    pub head_len: u32,
+    /// Hash of the head.
+    pub head: u128,
+    /// Bytes before the position that `mark` covers.
+    pub mark_len: u32,
+    /// Hash of the mark.
+    pub mark: u128,
+}
+
+impl Print {
+    /// The print of a head and a mark.
+    pub fn of(head: &[u8], mark: &[u8]) -> Print {
+        Print { head_len: head.len() as u32, head: hash(head), mark_len: mark.len() as u32, mark: hash(mark) }
+    }
+
+    /// Whether this is the print of that head and mark.
+    pub fn is(&self, head: &[u8], mark: &[u8]) -> bool {
+        *self == Print::of(head, mark)
+    }
+}
+
+/// The first 128 bits of SHA-256 (FIPS 180-4).
+pub fn hash(bytes: &[u8]) -> u128 {
+    if bytes.is_empty() {
+        return 0;
+    }
+    let digest = Sha256::digest(bytes);
+    digest.iter().take(16).fold(0, |sum, byte| sum << 8 | u128::from(*byte))
+}

@@ -1,0 +1,374 @@
+//! The loop of a file set: look around, let files take turns, hand out batches, wait.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{Permit, Sender};
+use tokio_util::sync::CancellationToken;
+
+use super::content::{self, CHUNK_BYTES, Limits};
+use super::file::{Budget, Followed, Place};
+use super::fingerprint::{Ident, Print, Stat};
+use super::listing::Entry;
+use super::names::Pattern;
+use super::scan::family;
+use super::watch::{Bell, Watch};
+use super::{Options, ReadFrom, SET_PART, Saved, TailError};
+use crate::frame::{Batch, Origin, PositionChange};
+use crate::stats::{Counter, Stats};
+
+/// How long lines may gather after the first sign of them, so that a busy file does not wake us for each.
+const GATHER: Duration = Duration::from_millis(3);
+
+/// A look around costs at most one part in this many of the time.
+const SCAN_SHARE: u32 = 100;
+
+/// The same, where directories tell that something happened.
+const HURRIED_SCAN_SHARE: u32 = 10;
+
+/// Counters of a file set.
+#[derive(Debug)]
+pub(super) struct Counts {
+    followed: Arc<Counter>,
+    lag: Arc<Counter>,
+    cut: Arc<Counter>,
+    pub(super) truncated: Arc<Counter>,
+    pub(super) errors: Arc<Counter>,
+}
+
+impl Counts {
+    pub(super) fn new(stats: &Stats, source: &str) -> Counts {
+        let labels = [("source", source)];
+        Counts {
+            followed: stats.gauge("files_followed", "Files that are followed.", &labels),
+            lag: stats.gauge("lag_bytes", "Bytes that wait to be read.", &labels),
+            cut: stats.counter("lines_cut_total", "Lines that were longer than the limit and lost their end.", &labels),
+            truncated: stats.counter(
+                "truncated_unread_bytes_total",
+                "Bytes known to have been in files that were truncated or deleted before they were read.",
+                &labels,
+            ),
+            errors: stats.counter("read_errors_total", "Failures to look at a file or to read it.", &labels),
+        }
+    }
+}
+
+/// A file set at work.
+#[derive(Debug)]
+pub(super) struct Follower {
+    pub(super) options: Options,
+    pub(super) limits: Limits,
+    pub(super) patterns: Vec<Pattern>,
+    pub(super) files: Vec<Followed>,
+    pub(super) watch: Watch,
+    pub(super) counts: Counts,
+    /// Paths of which it was said why they are not read.
+    pub(super) complained: HashSet<PathBuf>,
+    input: Arc<str>,
+    bell: Arc<Bell>,
+    chunk: Vec<u8>,
+    by_path: HashMap<PathBuf, usize>,
+    next_order: u64,
+    random: RandomState,
+    /// The very first look of a set that is to be read from the end.
+    skip_existing: bool,
+    /// Something is not what it was: look around without delay.
+    pub(super) look_again: bool,
+}
+
+impl Follower {
+    pub(super) fn new(options: Options, patterns: Vec<Pattern>, saved: Vec<Saved>, stats: &Stats, bell: &Arc<Bell>) -> Follower {
+        let mut follower = Follower {
+            limits: Limits { line: options.max_line_bytes, head: options.fingerprint_bytes },
+            input: format!("files:{}", options.name).into(),
+            counts: Counts::new(stats, &options.source.name),
+            watch: Watch::new(bell),
+            bell: Arc::clone(bell),
+            chunk: vec![0; CHUNK_BYTES.min(options.batch_bytes.max(1))],
+            skip_existing: options.read_from == ReadFrom::End && saved.is_empty(),
+            options,
+            patterns,
+            files: Vec::new(),
+            complained: HashSet::new(),
+            by_path: HashMap::new(),
+            next_order: 0,
+            random: RandomState::new(),
+            look_again: false,
+        };
+        let mut saved: Vec<Saved> = saved.into_iter().filter(|s| s.detail.is_some()).collect();
+        saved.sort_by_key(|s| s.detail.as_ref().map(|d| d.mtime));
+        for Saved { part, lane, position, detail } in saved {
+            let Some((detail, print)) = detail.and_then(|d| d.print().map(|p| (d, p))) else { continue };
+            let stat = Stat { size: detail.size, mtime: detail.mtime, ctime: 0 };
+            let mut file = follower.followed(lane, PathBuf::from(&detail.path), PathBuf::from(&detail.real), detail.ident());
+            file.part = part.into();
+            file.gzip = detail.gzip;
+            file.position = position;
+            file.print = print;
+            file.stat = stat;
+            file.scanned_mtime = stat.mtime;
+            file.saved = true;
+            follower.files.push(file);
+        }
+        follower
+    }
+
+    /// Works until `stop` is cancelled.
+    pub(super) fn run(mut self, handle: &Handle, out: &Sender<Batch>, stop: &CancellationToken) -> Result<(), TailError> {
+        let reserve = || {
+            handle.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => Ok(None),
+                    permit = out.reserve() => permit.map(Some).map_err(|_| TailError::Closed),
+                }
+            })
+        };
+        let (mut structure, mut scanned) = (true, None::<(Instant, Duration)>);
+        while !stop.is_cancelled() {
+            if scanned.is_none_or(|s| self.is_scan_due(s, structure)) {
+                let start = Instant::now();
+                let first = self.skip_existing;
+                (structure, self.look_again) = (false, false);
+                self.scan();
+                scanned = Some((Instant::now(), start.elapsed()));
+                if first {
+                    self.skip_existing = false;
+                    let Some(permit) = reserve()? else { return Ok(()) };
+                    permit.send(self.start_positions());
+                }
+            }
+            let mut worked = false;
+            for i in self.turns() {
+                let Some(permit) = reserve()? else { return Ok(()) };
+                worked = true;
+                self.turn(i, permit);
+            }
+            self.close_idle();
+            self.gauge();
+            let timeout = match worked || self.look_again {
+                true => Duration::ZERO,
+                false => self.pause(scanned, structure),
+            };
+            let mut changes = self.bell.wait(timeout);
+            if !worked && !changes.written.is_empty() {
+                std::thread::sleep(GATHER);
+                changes.written.extend(self.bell.wait(Duration::ZERO).written);
+            }
+            structure |= changes.structure;
+            for path in changes.written {
+                if let Some(i) = self.by_path.get(&path) {
+                    self.files[*i].ready = !self.files[*i].whole;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_scan_due(&self, (last, cost): (Instant, Duration), structure: bool) -> bool {
+        self.look_again || last.elapsed() >= self.scan_interval(cost, structure)
+    }
+
+    fn scan_interval(&self, cost: Duration, structure: bool) -> Duration {
+        match structure {
+            true => cost * HURRIED_SCAN_SHARE,
+            false => self.options.poll_interval.max(cost * SCAN_SHARE),
+        }
+    }
+
+    fn pause(&self, scanned: Option<(Instant, Duration)>, structure: bool) -> Duration {
+        scanned.map_or(Duration::ZERO, |(last, cost)| self.scan_interval(cost, structure).saturating_sub(last.elapsed()))
+    }
+
+    /// Whose turn it is in this round: of each log the oldest generation that has something to read, the oldest log first.
+    fn turns(&mut self) -> Vec<usize> {
+        let settle = self.options.settle;
+        for file in &mut self.files {
+            let over = match file.place {
+                Place::Home => false,
+                Place::Away => file.pending_bytes() > 0,
+                Place::Gone { .. } => file.content.is_some(),
+            };
+            if over && !file.ready && !file.replaced && file.last_read.elapsed() >= settle {
+                file.last_line_is_due = true;
+            }
+        }
+        let mut order: Vec<usize> = (0..self.files.len())
+            .filter(|i| {
+                let f = &self.files[*i];
+                !f.done && (f.forget || (!f.replaced && (f.ready || f.last_line_is_due)))
+            })
+            .collect();
+        order.sort_by_key(|i| self.files[*i].order);
+        let mut busy = HashSet::new();
+        order.retain(|i| self.files[*i].forget || busy.insert(family(&self.files[*i].path)));
+        order
+    }
+
+    /// Lets a file hand out one batch, if it has something to hand out.
+    fn turn(&mut self, i: usize, permit: Permit<'_, Batch>) {
+        let file = &mut self.files[i];
+        let mut batch = Batch::new(file.lane);
+        let before = file.position;
+        if file.forget {
+            file.finish(&mut batch);
+            file.content = None;
+            file.done = true;
+            self.look_again = true;
+            if !file.saved && batch.frames.is_empty() {
+                return;
+            }
+        } else {
+            let due = std::mem::take(&mut file.last_line_is_due);
+            let budget = Budget { bytes: self.options.batch_bytes, lines: self.options.batch_lines };
+            let turn = file.read(&mut batch, &mut self.chunk, budget, self.limits);
+            self.look_again |= turn.moved;
+            self.counts.cut.add(turn.cut);
+            if let Some(error) = turn.error {
+                self.counts.errors.add(1);
+                if !file.complained {
+                    file.complained = true;
+                    tracing::warn!(path = %file.real.display(), %error, "cannot read file, trying again at each poll");
+                }
+            }
+            if due && !file.ready && !file.replaced && batch.frames.is_empty() {
+                file.finish(&mut batch);
+                if matches!(file.place, Place::Gone { .. }) {
+                    file.content = None;
+                    self.look_again = true;
+                }
+            }
+            if file.position == before {
+                return;
+            }
+        }
+        batch.behind = file.ready;
+        batch.origins.push(Arc::clone(&file.origin));
+        batch.positions.push(file.change(&self.input));
+        file.delivered = true;
+        file.saved = true;
+        batch.unread_lanes = self.files.iter().filter(|f| f.ready && !f.delivered).count() as u32;
+        permit.send(batch);
+    }
+
+    /// A new file, from its beginning, or from its end where the set is started that way.
+    pub(super) fn add(&mut self, entry: Entry) {
+        let lane = loop {
+            let lane = self.random.hash_one((self.next_order, entry.ident, entry.stat.mtime));
+            if lane != 0 && self.files.iter().all(|f| f.lane != lane) {
+                break lane;
+            }
+            self.next_order += 1;
+        };
+        let mut file = self.followed(lane, entry.path, entry.real, entry.ident);
+        file.gzip = entry.gzip;
+        file.stat = entry.stat;
+        file.tried = entry.stat;
+        file.scanned_mtime = entry.stat.mtime;
+        file.ready = true;
+        file.seen = true;
+        if self.skip_existing {
+            match content::end(&file.real, file.gzip, self.limits) {
+                Ok((position, print)) => {
+                    (file.position, file.print, file.saved) = (position, print, true);
+                }
+                Err(error) => {
+                    tracing::warn!(path = %file.real.display(), ?error, "cannot find the end of file, reading all of it")
+                }
+            }
+        }
+        self.files.push(file);
+    }
+
+    fn followed(&mut self, lane: u64, path: PathBuf, real: PathBuf, ident: Ident) -> Followed {
+        self.next_order += 1;
+        let name: Arc<str> = path.to_string_lossy().into();
+        Followed {
+            part: format!("{lane:016x}").into(),
+            lane,
+            order: self.next_order,
+            origin: Arc::new(Origin { source: Arc::clone(&self.options.source), peer: None, path: Some(name) }),
+            path,
+            real,
+            ident,
+            gzip: false,
+            whole: false,
+            position: 0,
+            print: Print::default(),
+            stat: Stat::default(),
+            scanned_mtime: 0,
+            tried: Stat::default(),
+            content: None,
+            ready: false,
+            delivered: false,
+            saved: false,
+            place: Place::Home,
+            last_read: Instant::now(),
+            replaced: false,
+            searches: 0,
+            seen: false,
+            last_line_is_due: false,
+            forget: false,
+            done: false,
+            complained: false,
+        }
+    }
+
+    /// A batch without frames that says where each file is begun, so that a set that is read from the end is not begun at another
+    /// end after a restart.
+    fn start_positions(&self) -> Batch {
+        let mut batch = Batch::new(self.random.hash_one("start") | 1);
+        batch.positions.push(PositionChange {
+            input: Arc::clone(&self.input),
+            part: SET_PART.into(),
+            position: Some(0),
+            detail: serde_json::Value::Object(serde_json::Map::new()),
+        });
+        batch.positions.extend(self.files.iter().filter(|f| f.saved).map(|f| f.change(&self.input)));
+        batch
+    }
+
+    pub(super) fn index(&mut self) {
+        self.by_path.clear();
+        for (i, file) in self.files.iter().enumerate() {
+            if file.place == Place::Home {
+                self.by_path.insert(file.path.clone(), i);
+            }
+            self.by_path.insert(file.real.clone(), i);
+        }
+    }
+
+    /// Closes files that were idle for long, and the longest idle ones where too many are open. Their identity stays.
+    fn close_idle(&mut self) {
+        let is_idle = |f: &Followed| f.content.is_some() && !f.ready && !f.replaced && !matches!(f.place, Place::Gone { .. });
+        let open = self.files.iter().filter(|f| f.content.is_some()).count();
+        let mut held = self.files.iter().filter(|f| f.content.is_some()).map(Followed::pending_bytes).sum::<u64>();
+        let mut excess = open.saturating_sub(self.options.max_open_files);
+        let mut idle: Vec<usize> = (0..self.files.len()).filter(|i| is_idle(&self.files[*i])).collect();
+        idle.sort_by_key(|i| self.files[*i].last_read);
+        for i in idle {
+            let file = &mut self.files[i];
+            // Its unfinished last line is handed out soon.
+            if file.place == Place::Away && file.pending_bytes() > 0 {
+                continue;
+            }
+            let old = file.last_read.elapsed() >= self.options.close_idle_after;
+            if old || excess > 0 || held > self.options.held_bytes && file.pending_bytes() > 0 {
+                held = held.saturating_sub(file.pending_bytes());
+                excess = excess.saturating_sub(1);
+                file.content = None;
+            }
+        }
+    }
+
+    fn gauge(&self) {
+        let alive = self.files.iter().filter(|f| f.is_alive());
+        self.counts.followed.set(alive.count() as u64);
+        let lag = |f: &Followed| if f.gzip || f.whole { 0 } else { f.stat.size.max(f.tried.size).saturating_sub(f.position) };
+        self.counts.lag.set(self.files.iter().filter(|f| f.is_alive()).map(lag).sum());
+    }
+}

@@ -1,0 +1,72 @@
+//! What is kept of a file between runs, beside the number of its position.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::fingerprint::{Ident, Print, Stat};
+
+/// `positions.detail` of a file. Hashes are hexadecimal; times are nanoseconds since 1970.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Detail {
+    /// The path under which the file was first found.
+    pub path: String,
+    /// Where its content was last.
+    pub real: String,
+    /// Device number.
+    pub dev: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// Time of birth.
+    pub born: Option<u64>,
+    /// Whether the content is compressed; the position is one in the decompressed stream.
+    pub gzip: bool,
+    /// Size in bytes when it was last looked at.
+    pub size: u64,
+    /// Time of its last modification.
+    pub mtime: i64,
+    /// Bytes that `fingerprint` covers.
+    pub fingerprint_len: u32,
+    /// Hash of the first bytes.
+    pub fingerprint: String,
+    /// Bytes before the position that `mark` covers.
+    pub mark_len: u32,
+    /// Hash of the bytes before the position.
+    pub mark: String,
+}
+
+impl Detail {
+    /// Of a file as it is now.
+    pub fn new(path: &Path, real: &Path, ident: Ident, gzip: bool, stat: &Stat, print: &Print) -> Detail {
+        Detail {
+            path: path.to_string_lossy().into_owned(),
+            real: real.to_string_lossy().into_owned(),
+            dev: ident.dev,
+            ino: ident.ino,
+            born: ident.born,
+            gzip,
+            size: stat.size,
+            mtime: stat.mtime,
+            fingerprint_len: print.head_len,
+            fingerprint: format!("{:032x}", print.head),
+            mark_len: print.mark_len,
+            mark: format!("{:032x}", print.mark),
+        }
+    }
+
+    /// The inode.
+    pub fn ident(&self) -> Ident {
+        Ident { dev: self.dev, ino: self.ino, born: self.born }
+    }
+
+    /// The fingerprint; `None` where the hashes are none.
+    pub fn print(&self) -> Option<Print> {
+        let hash = |text: &str| u128::from_str_radix(text, 16).ok();
+        Some(Print {
+            head_len: self.fingerprint_len,
+            head: hash(&self.fingerprint)?,
+            mark_len: self.mark_len,
+            mark: hash(&self.mark)?,
+        })
+    }
+}

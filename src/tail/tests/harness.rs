@@ -1,0 +1,211 @@
+//! A directory, and a stand-in for the pipeline: it commits batches (lines and positions together), and can be killed.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::frame::{Batch, Source};
+use crate::record::Zone;
+use crate::stats::Stats;
+use crate::tail::{Options, SavedPosition, Tail, TailError};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+pub struct World {
+    pub dir: tempfile::TempDir,
+    pub options: Options,
+    pub stats: Arc<Stats>,
+    /// What was committed.
+    pub positions: BTreeMap<String, SavedPosition>,
+    pub lines: Vec<Vec<u8>>,
+    pub cut: Vec<u32>,
+    pub paths: Vec<Arc<str>>,
+    runtime: tokio::runtime::Runtime,
+    running: Option<Running>,
+}
+
+struct Running {
+    batches: mpsc::Receiver<Batch>,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<Result<(), TailError>>,
+}
+
+impl World {
+    /// Follows `globs` in a new directory, with everything that takes time made short.
+    pub fn new(globs: &[&str]) -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let source = Arc::new(Source { name: "test".into(), zone: Zone::UTC });
+        let paths = globs.iter().map(|g| dir.path().join(g).to_str().unwrap().to_owned()).collect();
+        let mut options = Options::new("test", paths, source);
+        options.poll_interval = Duration::from_millis(10);
+        options.settle = Duration::from_millis(30);
+        options.batch_bytes = 100;
+        World {
+            dir,
+            options,
+            stats: Arc::new(Stats::default()),
+            positions: BTreeMap::new(),
+            lines: Vec::new(),
+            cut: Vec::new(),
+            paths: Vec::new(),
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
+            running: None,
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn append(&self, name: &str, text: impl AsRef<[u8]>) {
+        let mut file = OpenOptions::new().create(true).append(true).open(self.path(name)).unwrap();
+        file.write_all(text.as_ref()).unwrap();
+    }
+
+    pub fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    pub fn copy(&self, from: &str, to: &str) {
+        fs::write(self.path(to), fs::read(self.path(from)).unwrap()).unwrap();
+    }
+
+    /// Empties the file and leaves its inode.
+    pub fn truncate(&self, name: &str) {
+        OpenOptions::new().write(true).open(self.path(name)).unwrap().set_len(0).unwrap();
+    }
+
+    pub fn remove(&self, name: &str) {
+        fs::remove_file(self.path(name)).unwrap();
+    }
+
+    /// As gzip does it: the compressed file first, then the plain one goes.
+    pub fn gzip(&self, name: &str) {
+        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        out.write_all(&fs::read(self.path(name)).unwrap()).unwrap();
+        fs::write(self.path(&format!("{name}.gz")), out.finish().unwrap()).unwrap();
+        self.remove(name);
+    }
+
+    pub fn start(&mut self) {
+        assert!(self.running.is_none());
+        let saved = self.positions.values().cloned().collect();
+        let tail = Tail::new(self.options.clone(), saved, Arc::clone(&self.stats)).unwrap();
+        let (out, batches) = mpsc::channel(1);
+        let stop = CancellationToken::new();
+        let task = self.runtime.spawn(tail.run(out, stop.clone()));
+        self.running = Some(Running { batches, stop, task });
+    }
+
+    /// Stops in an orderly way. What was not committed is not committed any more.
+    pub fn stop(&mut self) {
+        let Running { batches, stop, task } = self.running.take().unwrap();
+        stop.cancel();
+        let done = self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(1), task).await });
+        done.expect("stops within a second").unwrap().unwrap();
+        drop(batches);
+    }
+
+    /// Takes one more batch, throws it away, and stops as at a kill: nobody commits anything any more.
+    pub fn kill(&mut self) {
+        let Running { mut batches, task, stop } = self.running.take().unwrap();
+        self.runtime.block_on(async {
+            let _ = tokio::time::timeout(Duration::from_millis(1), batches.recv()).await;
+            drop(batches);
+            stop.cancel();
+            let _ = tokio::time::timeout(DEADLINE, task).await.unwrap().unwrap();
+        });
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Commits the next batch.
+    pub fn commit_one(&mut self) -> Batch {
+        let running = self.running.as_mut().unwrap();
+        let next = self.runtime.block_on(async { tokio::time::timeout(DEADLINE, running.batches.recv()).await });
+        let batch = next.unwrap_or_else(|_| panic!("no batch comes; so far: {}", text(&self.lines))).expect("the tail lives");
+        self.commit(&batch);
+        batch
+    }
+
+    fn commit(&mut self, batch: &Batch) {
+        for frame in &batch.frames {
+            self.lines.push(batch.bytes_of(frame).to_vec());
+            self.cut.push(frame.cut);
+            self.paths.push(Arc::clone(batch.origins[frame.origin as usize].path.as_ref().unwrap()));
+        }
+        for change in &batch.positions {
+            assert_eq!(&*change.input, "files:test");
+            match change.position {
+                Some(position) => drop(self.positions.insert(
+                    change.part.to_string(),
+                    SavedPosition { part: change.part.to_string(), position, detail: change.detail.clone() },
+                )),
+                None => drop(self.positions.remove(&*change.part)),
+            }
+        }
+    }
+
+    /// Commits until so many lines are there.
+    pub fn commit_lines(&mut self, lines: usize) {
+        while self.lines.len() < lines {
+            self.commit_one();
+        }
+    }
+
+    /// Commits whatever comes until the condition holds.
+    pub fn commit_until(&mut self, what: &str, done: impl Fn(&World) -> bool) {
+        let end = Instant::now() + DEADLINE;
+        while !done(self) {
+            assert!(Instant::now() < end, "{what} does not come; so far: {}", text(&self.lines));
+            let running = self.running.as_mut().unwrap();
+            let next =
+                self.runtime.block_on(async { tokio::time::timeout(Duration::from_millis(5), running.batches.recv()).await });
+            if let Ok(batch) = next {
+                let batch = batch.expect("the tail lives");
+                self.commit(&batch);
+            }
+        }
+    }
+
+    /// Asserts that exactly these lines come, in any order, and that neither a restart nor more lines bring one of them again.
+    pub fn expect_exactly(&mut self, context: &str, last: &str, expected: &[String]) {
+        let mut expected = expected.to_vec();
+        for round in ["running", "restarted"] {
+            if !self.is_running() {
+                self.start();
+            }
+            let sentinel = format!("sentinel {round} of {context}");
+            self.append(last, format!("{sentinel}\n"));
+            expected.push(sentinel);
+            self.commit_until(context, |w| w.lines.len() >= expected.len());
+            let (mut got, mut want) = (self.texts(), expected.clone());
+            got.sort();
+            want.sort();
+            assert_eq!(got, want, "{context}, {round}");
+            self.stop();
+        }
+    }
+
+    pub fn texts(&self) -> Vec<String> {
+        self.lines.iter().map(|l| String::from_utf8_lossy(l).into_owned()).collect()
+    }
+}
+
+fn text(lines: &[Vec<u8>]) -> String {
+    lines.iter().map(|l| String::from_utf8_lossy(l)).collect::<Vec<_>>().join(" | ")
+}
+
+/// Numbered lines, as text and one by one.
+pub fn numbered(what: &str, numbers: std::ops::Range<usize>) -> (String, Vec<String>) {
+    let lines: Vec<String> = numbers.map(|n| format!("Jan  2 03:04:05 host app[1]: {what} line {n}")).collect();
+    (lines.iter().map(|l| format!("{l}\n")).collect(), lines)
+}

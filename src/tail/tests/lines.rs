@@ -1,0 +1,234 @@
+//! Lines, limits, starts and files that are none.
+
+use std::io::Write;
+use std::time::Duration;
+
+use super::harness::{World, numbered};
+use crate::tail::ReadFrom;
+
+#[test]
+fn equal_first_lines_stay_apart() {
+    for patterns in [&["*.log"][..], &["*.log*"]] {
+        let mut world = World::new(patterns);
+        let same = "started\n".repeat(300);
+        let mut expected = vec!["started".to_owned(); 900];
+        for name in ["a.log", "b.log", "b.log.1"] {
+            world.append(name, &same);
+        }
+        world.append("b.log.1", "older\n");
+        if patterns == ["*.log"] {
+            expected.truncate(600);
+        } else {
+            expected.push("older".into());
+        }
+        world.append("a.log", "a\n");
+        world.append("b.log", "b\n");
+        expected.extend(["a".into(), "b".into()]);
+        world.start();
+        world.expect_exactly("equal first lines", "a.log", &expected);
+    }
+}
+
+#[test]
+fn a_last_line_waits_for_its_rest() {
+    let mut world = World::new(&["app.log"]);
+    world.append("app.log", "one\r\ntw");
+    world.start();
+    world.commit_lines(1);
+    world.kill();
+    world.start();
+    world.append("app.log", "o\n\nthree\n");
+    world.commit_lines(4);
+    assert_eq!(world.texts(), ["one", "two", "", "three"]);
+    world.stop();
+}
+
+#[test]
+fn a_last_line_that_can_get_no_rest_is_handed_out_once() {
+    let ways: [fn(&World); 4] = [
+        |w| w.rename("app.log", "app.log.1"),
+        |w| w.remove("app.log"),
+        |w| {
+            w.rename("app.log", "app.log.1");
+            w.gzip("app.log.1");
+        },
+        |w| w.truncate("app.log"),
+    ];
+    for (i, way) in ways.into_iter().enumerate() {
+        let mut world = World::new(&["app.log"]);
+        world.append("app.log", "one\ntwo");
+        world.start();
+        world.commit_lines(1);
+        way(&world);
+        world.commit_until(&format!("last line {i}"), |w| w.lines.len() == 2);
+        world.expect_exactly(&format!("last line {i}"), "app.log", &["one".into(), "two".into()]);
+    }
+}
+
+#[test]
+fn long_lines_are_cut_marked_and_counted() {
+    let mut world = World::new(&["app.log"]);
+    world.options.max_line_bytes = 50;
+    let (long, rest) = ("x".repeat(5_000), "y".repeat(51));
+    world.append("app.log", format!("a\n{long}\nb\n{rest}\nc\n"));
+    world.start();
+    world.commit_lines(5);
+    assert_eq!(world.texts(), ["a", &long[..50], "b", &rest[..50], "c"]);
+    assert_eq!(world.cut, [0, 4_950, 0, 1, 0]);
+    assert_eq!(world.stats.total("lines_cut_total"), 2);
+    let size = world.path("app.log").metadata().unwrap().len();
+    assert_eq!(world.positions.values().next().unwrap().position, size);
+    world.stop();
+}
+
+#[test]
+fn a_hole_of_nul_bytes_is_skipped() {
+    let mut world = World::new(&["app.log"]);
+    world.append("app.log", "one\ntwo\n");
+    world.start();
+    world.commit_lines(2);
+    // A writer without O_APPEND goes on at its old offset after the file was truncated.
+    let mut writer = std::fs::OpenOptions::new().write(true).open(world.path("app.log")).unwrap();
+    std::io::Seek::seek(&mut writer, std::io::SeekFrom::Start(4_000)).unwrap();
+    world.truncate("app.log");
+    writer.write_all(b"three\nfo\0ur\n").unwrap();
+    world.commit_lines(4);
+    assert_eq!(world.texts(), ["one", "two", "three", "fo\0ur"]);
+    world.stop();
+}
+
+#[test]
+fn a_set_that_is_read_from_its_end() {
+    let mut world = World::new(&["*.log*"]);
+    world.options.read_from = ReadFrom::End;
+    let (old, _) = numbered("old", 0..40);
+    world.append("app.log", format!("{old}unfin"));
+    world.append("zip.log.1", &old);
+    world.gzip("zip.log.1");
+    world.start();
+    // Nothing but where the set begins; a restart does not begin at another end.
+    assert!(world.commit_one().frames.is_empty());
+    world.kill();
+    world.append("app.log", "ished\nnew\n");
+    world.append("later.log", "later\n");
+    world.start();
+    world.commit_lines(3);
+    let mut got = world.texts();
+    got.sort();
+    assert_eq!(got, ["later", "new", "unfinished"]);
+    world.expect_exactly("from the end", "app.log", &got);
+}
+
+#[test]
+fn a_gz_file_is_read_on_from_its_position() {
+    let mut world = World::new(&["app.log*"]);
+    let (text, expected) = numbered("old", 0..400);
+    world.append("app.log.1", text);
+    world.gzip("app.log.1");
+    world.start();
+    world.commit_lines(100);
+    world.kill();
+    world.expect_exactly("gz", "app.log", &expected);
+}
+
+#[test]
+fn a_gz_file_that_is_still_being_written() {
+    let mut world = World::new(&["app.log*"]);
+    let (text, expected) = numbered("old", 0..400);
+    world.append("whole", text);
+    world.gzip("whole");
+    let bytes = std::fs::read(world.path("whole.gz")).unwrap();
+    let half = bytes.len() / 2;
+    world.append("app.log.1.gz", &bytes[..half]);
+    world.start();
+    world.commit_lines(1);
+    world.append("app.log.1.gz", &bytes[half..]);
+    world.expect_exactly("gz in two steps", "app.log", &expected);
+}
+
+#[test]
+fn oldest_first_at_the_start_and_the_generations_of_a_log_in_order() {
+    let mut world = World::new(&["app.log*"]);
+    let mut all = Vec::new();
+    for (age, name) in [(1_000, "app.log.2"), (2_000, "app.log.1"), (3_000, "app.log")] {
+        let (text, lines) = numbered(name, 0..30);
+        world.append(name, text);
+        let time = std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + age);
+        std::fs::File::options().append(true).open(world.path(name)).unwrap().set_modified(time).unwrap();
+        all.extend(lines);
+    }
+    world.start();
+    let first = world.commit_one();
+    assert!(first.behind && first.unread_lanes == 2, "{} {}", first.behind, first.unread_lanes);
+    world.commit_lines(90);
+    assert_eq!(world.texts(), all);
+    world.stop();
+}
+
+#[test]
+fn what_is_no_log_file_is_skipped() {
+    let mut world = World::new(&["*"]);
+    std::fs::create_dir(world.path("dir.log")).unwrap();
+    nix::unistd::mkfifo(&world.path("fifo.log"), nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR).unwrap();
+    std::os::unix::fs::symlink("nowhere", world.path("broken.log")).unwrap();
+    world.append("old.log.xz", "\u{fd}7zXZ\n");
+    world.append("broken.log.gz", "this is not what gzip writes\n");
+    world.append("app.log", "one\n");
+    world.start();
+    world.commit_lines(1);
+    world.append("app.log", "two\n");
+    world.commit_lines(2);
+    assert_eq!(world.texts(), ["one", "two"]);
+    assert!(world.stats.total("read_errors_total") > 0);
+    world.stop();
+}
+
+#[test]
+fn many_files_with_few_open() {
+    let mut world = World::new(&["*.log"]);
+    world.options.max_open_files = 10;
+    let mut expected = Vec::new();
+    for n in 0..300 {
+        let (text, lines) = numbered(&format!("file {n}"), 0..2);
+        world.append(&format!("app-{n}.log"), text);
+        expected.extend(lines);
+    }
+    world.start();
+    world.commit_lines(600);
+    for n in 0..300 {
+        if n % 3 == 0 {
+            world.rename(&format!("app-{n}.log"), &format!("app-{n}.log.1"));
+        }
+        let (text, lines) = numbered(&format!("file {n}"), 2..4);
+        world.append(&format!("app-{n}.log"), text);
+        expected.extend(lines);
+    }
+    world.expect_exactly("many files", "app-0.log", &expected);
+    assert_eq!(world.stats.total("truncated_unread_bytes_total"), 0);
+}
+
+#[test]
+fn a_full_channel_does_not_keep_it_from_stopping() {
+    let mut world = World::new(&["app.log"]);
+    let (text, expected) = numbered("line", 0..100);
+    world.append("app.log", text);
+    world.start();
+    world.commit_one();
+    // `stop` asserts that it takes less than a second although nobody takes batches.
+    world.stop();
+    world.expect_exactly("stopped while full", "app.log", &expected);
+}
+
+#[test]
+fn a_saved_position_that_makes_no_sense_is_refused() {
+    use crate::tail::{SavedPosition, Tail, TailError};
+    let world = World::new(&["app.log"]);
+    let saved = |part: &str| SavedPosition { part: part.into(), position: 1, detail: serde_json::json!({"path": 1}) };
+    for part in ["x", "0", "00000000000000ff"] {
+        let made = Tail::new(world.options.clone(), vec![saved(part)], world.stats.clone());
+        assert!(matches!(made, Err(TailError::Position { .. })), "{part}");
+    }
+    let mut options = world.options.clone();
+    options.paths = vec!["/var/log/[a".into()];
+    assert!(matches!(Tail::new(options, vec![], world.stats.clone()), Err(TailError::Pattern { .. })));
+}

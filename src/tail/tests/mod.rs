@@ -1,0 +1,6 @@
+//! The room as its callers see it: real files in temporary directories, and a plain model of the pipeline that commits batches.
+
+mod harness;
+mod lines;
+mod model;
+mod rotation;
