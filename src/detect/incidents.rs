@@ -1,6 +1,7 @@
 //! From counted events to [`IncidentChange`]s, and what an incident says of itself.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -161,7 +162,7 @@ impl Change {
 
     /// The change as others see it, with room for its evidence.
     fn finish(&self, group: Group, names: &mut Names, options: &Options) -> IncidentChange {
-        let mut usernames: Vec<String> = self.users.iter().filter_map(|&u| names.text(u)).map(str::to_owned).collect();
+        let mut usernames: Vec<Arc<str>> = self.users.iter().filter_map(|&u| names.text(u)).cloned().collect();
         usernames.sort_unstable();
         for &user in &self.users {
             names.release(user);

@@ -1,6 +1,7 @@
 //! Account names as numbers: each name is held once, however many points refer to it, and goes with the last of them.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
@@ -21,7 +22,7 @@ impl Name {
 }
 
 struct Held {
-    text: Box<str>,
+    text: Arc<str>,
     hash: u32,
     references: u32,
 }
@@ -104,14 +105,14 @@ impl Names {
         if held.references == 0 {
             self.index.remove(held.hash, slot);
             self.text_bytes -= held.text.len();
-            held.text = Box::default();
+            held.text = Arc::default();
             self.free.push(slot);
         }
     }
 
     /// The name's text, if it is held.
-    pub(super) fn text(&self, name: Name) -> Option<&str> {
-        (name.is_some() && name.0 & UNHELD == 0).then(|| &*self.held[name.0 as usize - 1].text)
+    pub(super) fn text(&self, name: Name) -> Option<&Arc<str>> {
+        (name.is_some() && name.0 & UNHELD == 0).then(|| &self.held[name.0 as usize - 1].text)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -143,7 +144,7 @@ mod tests {
         let root = names.hold("root");
         assert_eq!(names.hold("root"), root);
         names.release(root);
-        assert_eq!(names.text(root), Some("root"));
+        assert_eq!(names.text(root).map(|t| &**t), Some("root"));
         names.release(root);
         assert_eq!((names.len(), names.text_bytes), (0, 0));
         let (a, b) = (names.hold("a"), names.hold("b"));
@@ -159,6 +160,6 @@ mod tests {
     fn long_names_are_cut_between_characters() {
         let mut names = Names::new(9);
         let long = names.hold(&"é".repeat(500));
-        assert_eq!(names.text(long).map(str::len), Some(128));
+        assert_eq!(names.text(long).map(|t| t.len()), Some(128));
     }
 }
