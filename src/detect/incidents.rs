@@ -143,8 +143,18 @@ impl Changes {
     pub(super) fn take(&mut self, names: &mut Names, options: &Options) -> Vec<IncidentChange> {
         self.index.clear();
         let groups: Vec<Group> = self.groups.drain(..).map(|counted| counted.group.as_ref().into()).collect();
-        let list = self.list.drain(..);
-        let mut changes: Vec<_> = list.map(|c| c.finish(groups[c.group as usize].clone(), names, options)).collect();
+        let mut changes: Vec<IncidentChange> = Vec::with_capacity(self.list.len());
+        for (n, change) in self.list.iter().enumerate() {
+            // The detectors of one group mostly name the same accounts.
+            let usernames = match changes.last() {
+                Some(previous) if self.list[n - 1].users == change.users => previous.usernames.clone(),
+                _ => change.usernames(names),
+            };
+            changes.push(change.finish(groups[change.group as usize].clone(), usernames, options));
+        }
+        for user in self.list.drain(..).flat_map(|change| change.users) {
+            names.release(user);
+        }
         for (change, time, id) in self.evidence.drain(..) {
             changes[change as usize].evidence.push((time, id));
         }
@@ -160,13 +170,14 @@ impl Change {
         Change { detector, group, events: 0, first: time, last: time, users: SmallVec::new(), evidence: 0 }
     }
 
-    /// The change as others see it, with room for its evidence.
-    fn finish(&self, group: Group, names: &mut Names, options: &Options) -> IncidentChange {
+    fn usernames(&self, names: &Names) -> Vec<Arc<str>> {
         let mut usernames: Vec<Arc<str>> = self.users.iter().filter_map(|&u| names.text(u)).cloned().collect();
         usernames.sort_unstable();
-        for &user in &self.users {
-            names.release(user);
-        }
+        usernames
+    }
+
+    /// The change as others see it, with room for its evidence.
+    fn finish(&self, group: Group, usernames: Vec<Arc<str>>, options: &Options) -> IncidentChange {
         let (severity, escalation) = match self.detector {
             Detector::LoginFailures | Detector::AccountCompromise | Detector::HighSeverityCluster => (Severity::High, None),
             Detector::BruteForce => (Severity::Medium, Some((options.brute_force_high_from, Severity::High))),

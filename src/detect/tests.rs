@@ -260,11 +260,7 @@ fn observe_lines(engine: &mut Engine, lines: &[Line]) {
 
 /// Detector, group, events, accounts.
 fn found(engine: &mut Engine) -> Vec<(&'static str, String, u64, Vec<String>)> {
-    engine
-        .take_changes()
-        .into_iter()
-        .map(|c| (c.detector.as_str(), c.group.to_string(), c.events, names_of(&c)))
-        .collect()
+    engine.take_changes().into_iter().map(|c| (c.detector.as_str(), c.group.to_string(), c.events, names_of(&c))).collect()
 }
 
 use ToldBy::{Announcement, Closing, Pam, Service};
