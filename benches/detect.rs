@@ -7,11 +7,12 @@
 //!
 //! **What the streams are made of**: failed logins as servers on the internet see them, from two kinds of remote ends.
 //!
-//! - *Attackers*: 300 addresses that never stop, each of them about once a second, with 16 account names in turn. All that they do
+//! - *Attackers*: 300 addresses that never stop, each about once a second, each time with one of 16 account names. All that they do
 //!   belongs to incidents of three detectors.
 //! - *Background*: two of three events come from an address that was never seen before, the third from one of the last 100,000
-//!   (the last two minutes or so in `mixed`). So most addresses fail once to three times and are never heard of again. The stream's
-//!   clock runs so that about a million of them are live at any time: as many are forgotten as come.
+//!   (those of the last six minutes or so in `mixed`). So three of five addresses fail once, 98 of 100 at most three times, and then
+//!   they are never heard of again. The stream's clock runs so that more than a million of them are live: as many are forgotten as
+//!   come. One in eleven of them fails three times within ten minutes and is an incident.
 //!
 //! After four million events, the streams are timed one after the other:
 //!
