@@ -233,7 +233,7 @@ impl Incident {
         self.last_seen = self.last_seen.max(change.last_seen);
         for name in change.usernames {
             if self.accounts.len() < MAX_ACCOUNTS {
-                self.accounts.insert(name);
+                self.accounts.insert(name.to_string());
             }
         }
     }

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use foldhash::quality::RandomState;
 
 use super::names::{Name, Names, cut};
-use super::table::{SlotNumber, Table};
+use super::table::{SlotNumber, Table, secs};
 use crate::record::{LogRecord, Remote, ToldBy};
 
 /// A session is over this long after its last line, in microseconds of event time.
@@ -102,12 +102,10 @@ impl Attempts {
         self.sessions.bytes()
     }
 
-    /// Forgets a few sessions that were over at `settled`.
-    pub(super) fn sweep(&mut self, settled: i64, names: &mut Names) {
-        let over = |s: &Session| s.last < settled.saturating_sub(SESSION_MICROS);
-        if let Some(session) = self.sessions.sweep(2, over, |key| *key as u32) {
-            names.release(session.user);
-        }
+    /// Goes over `steps` sessions and forgets those that were over at `settled`.
+    pub(super) fn sweep(&mut self, steps: usize, settled: i64, names: &mut Names) {
+        let over = secs(settled.saturating_sub(SESSION_MICROS));
+        self.sessions.sweep(steps, over, |session| names.release(session.user));
     }
 
     /// What a line of that teller at `time` is worth.
@@ -121,11 +119,11 @@ impl Attempts {
             (None, Some(remote)) => self.hasher.hash_one((host, remote)),
             (None, None) => return Worth { any: count, user, ..Worth::default() },
         };
-        let slot = match self.sessions.find(key as u32, |k| *k == key) {
+        let slot = match self.sessions.find(key as u32, secs(time), |k| *k == key) {
             // A process that serves several remote ends has a session with each.
             Some(slot) if self.sessions.at(slot).is_of_other(remote) => {
                 let key = self.hasher.hash_one((host, record.pid, remote));
-                self.sessions.find(key as u32, |k| *k == key).unwrap_or_else(|| self.begin(key, time, names))
+                self.sessions.find(key as u32, secs(time), |k| *k == key).unwrap_or_else(|| self.begin(key, time, names))
             }
             Some(slot) => slot,
             None => self.begin(key, time, names),
@@ -142,12 +140,12 @@ impl Attempts {
 
     fn begin(&mut self, key: u64, time: i64, names: &mut Names) -> SlotNumber {
         if self.sessions.is_full() {
-            if let Some(session) = self.sessions.evict(|key| *key as u32) {
+            if let Some(session) = self.sessions.evict() {
                 names.release(session.user);
             }
             self.evicted_total += 1;
         }
-        self.sessions.insert(key as u32, key, Session::new(time))
+        self.sessions.insert(key as u32, secs(time), key, Session::new(time))
     }
 }
 

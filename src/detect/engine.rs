@@ -1,14 +1,15 @@
 //! The [`Engine`]: which records are events for which detector, and the state of every group.
 
 use std::hash::BuildHasher;
+use std::net::IpAddr;
 
 use foldhash::quality::RandomState;
 
 use super::attempts::{self, Attempts, Key, Worth};
-use super::incidents::{Changes, Found, GroupRef};
+use super::incidents::{Changes, GroupRef, Place};
 use super::names::{Name, Names};
 use super::options::Options;
-use super::table::Table;
+use super::table::{Table, secs};
 use super::window::{Lane, Limits, MAX_LANES, Point, Window};
 use crate::record::incident::{Detector, IncidentChange};
 use crate::record::{EventType, LogRecord, Remote, Severity, Timestamp};
@@ -16,18 +17,25 @@ use crate::record::{EventType, LogRecord, Remote, Severity, Timestamp};
 /// How long after it has become irrelevant a remote end is forgotten at the earliest, in microseconds.
 const SLACK_MICROS: i64 = 60 * 1_000_000;
 
+/// Records from one look at what can be forgotten to the next, each at twice as many entries.
+const SWEEP_EVERY: u32 = 32;
+
 /// The sole owner of detection state. See [the room's page](super).
 pub struct Engine {
     hasher: RandomState,
     failure_lanes: Vec<Lane>,
     spike_lanes: Vec<Lane>,
     cluster_lanes: Vec<Lane>,
-    remotes: Table<Key, RemoteState>,
-    spike: Window,
+    remotes: Table<Key, Watched>,
+    spike: Watched,
     /// By position in [`EventType::ALL`].
-    clusters: Vec<Window>,
+    clusters: Vec<Watched>,
     attempts: Attempts,
     newest: i64,
+    /// Records until it is looked again for what can be forgotten.
+    until_sweep: u32,
+    /// How long before what is settled a remote end may have been seen last for it to be forgotten.
+    horizon_micros: i64,
     desk: Desk,
 }
 
@@ -41,10 +49,11 @@ struct Desk {
     stats: EngineStats,
 }
 
-struct RemoteState {
+/// What is known of a group.
+#[derive(Default)]
+struct Watched {
     window: Window,
-    /// Time of the newest point in seconds since 1970, rounded up, so that the sweeping hand needs no look at the heap.
-    newest_secs: u32,
+    place: Place,
 }
 
 /// What the engine holds, and what it has had to do beyond the exact. Totals count from the engine's start.
@@ -90,6 +99,7 @@ impl Engine {
         let spike_lanes = lanes(&[Detector::LoginSpike]);
         let cluster_lanes = lanes(&[Detector::HighSeverityCluster]);
         debug_assert!(failure_lanes.len() <= MAX_LANES);
+        let widest = failure_lanes.iter().map(|l| l.window_micros).max().unwrap_or(0);
         let largest = Detector::ALL.iter().map(|d| options.rule(*d).threshold as usize).max().unwrap_or(0);
         Engine {
             hasher: RandomState::default(),
@@ -97,10 +107,12 @@ impl Engine {
             spike_lanes,
             cluster_lanes,
             remotes: Table::new(options.max_keys),
-            spike: Window::default(),
-            clusters: EventType::ALL.iter().map(|_| Window::default()).collect(),
+            spike: Watched::default(),
+            clusters: EventType::ALL.iter().map(|_| Watched::default()).collect(),
             attempts: Attempts::new(options.max_sessions),
             newest: i64::MIN,
+            until_sweep: SWEEP_EVERY,
+            horizon_micros: widest.saturating_add(SLACK_MICROS),
             desk: Desk {
                 limits: Limits { points: options.max_points.max(largest * 4), merge_above: options.merge_points_above },
                 names: Names::new(options.max_names),
@@ -139,7 +151,10 @@ impl Engine {
     }
 
     fn observe_failure(&mut self, record: &LogRecord<'_>, id: i64, time: i64, count: u32) {
-        let remote = attempts::remote(record);
+        let remote = attempts::remote(record).map(|remote| (remote, hash_of(&self.hasher, remote)));
+        if let Some((_, hash)) = remote {
+            self.remotes.touch(hash);
+        }
         let worth = match record.told_by {
             Some(by) => self.attempts.tell(record, by, time, &mut self.desk.names),
             None => {
@@ -152,7 +167,8 @@ impl Engine {
             let point = Point::new(time, id, self.desk.names.retain(worth.user), worth.any);
             self.desk.put(&mut self.spike, &self.spike_lanes, (GroupRef::All, 0), point, worth.any);
         }
-        let remote = remote.or(worth.inherited.as_ref().map(Key::as_remote));
+        let inherited = worth.inherited.as_ref().map(Key::as_remote);
+        let remote = remote.or_else(|| inherited.map(|remote| (remote, hash_of(&self.hasher, remote))));
         if let Some(remote) = remote
             && worth.remote.max(worth.named) > 0
             && !self.failure_lanes.is_empty()
@@ -162,28 +178,26 @@ impl Engine {
         self.desk.names.release(worth.user);
     }
 
-    fn put_failures(&mut self, remote: Remote<'_>, id: i64, time: i64, worth: &Worth) {
-        let hash = self.hasher.hash_one(remote) as u32;
-        let slot = match self.remotes.find(hash, |key| key.as_remote() == remote) {
+    fn put_failures(&mut self, (remote, hash): (Remote<'_>, u32), id: i64, time: i64, worth: &Worth) {
+        let secs = secs(time);
+        let slot = match self.remotes.find(hash, secs, |key| key.as_remote() == remote) {
             Some(slot) => slot,
             None => {
-                if self.remotes.is_full() {
-                    let hasher = &self.hasher;
-                    if let Some(gone) = self.remotes.evict(|key| hash_of(hasher, key)) {
-                        self.desk.forget(gone.window);
-                        self.desk.stats.evicted_full_total += 1;
-                    }
+                if self.remotes.is_full()
+                    && let Some(gone) = self.remotes.evict()
+                {
+                    self.desk.forget(gone.window);
+                    self.desk.stats.evicted_full_total += 1;
                 }
-                self.remotes.insert(hash, remote.into(), RemoteState { window: Window::default(), newest_secs: 0 })
+                self.remotes.insert(hash, secs, remote.into(), Watched::default())
             }
         };
-        let state = self.remotes.at(slot);
-        state.newest_secs = state.newest_secs.max(secs(time));
+        let watched = self.remotes.at(slot);
         let mut put = |weight: u32, user: Name, named_only: bool| {
             if weight > 0 {
                 let point = Point::new(time, id, self.desk.names.retain(user), weight);
                 let point = if named_only { point.named_only() } else { point };
-                self.desk.put(&mut state.window, &self.failure_lanes, (GroupRef::Remote(remote), hash), point, weight);
+                self.desk.put(watched, &self.failure_lanes, (GroupRef::Remote(remote), hash), point, weight);
             }
         };
         let both = worth.remote.min(worth.named);
@@ -193,17 +207,21 @@ impl Engine {
         put(worth.named - both, worth.user, true);
     }
 
-    /// Forgets a few of the remote ends and sessions that no event can concern any more.
+    /// Now and then forgets those remote ends and sessions, of a few, that no event can concern any more.
     fn forget(&mut self) {
-        let Some(settled) = self.desk.settled(self.newest) else { return };
-        self.attempts.sweep(settled, &mut self.desk.names);
-        let widest = self.failure_lanes.iter().map(|l| l.window_micros).max().unwrap_or(0);
-        let horizon = secs(settled.saturating_sub(widest).saturating_sub(SLACK_MICROS));
-        let hasher = &self.hasher;
-        if let Some(gone) = self.remotes.sweep(2, |state| state.newest_secs < horizon, |key| hash_of(hasher, key)) {
-            self.desk.forget(gone.window);
-            self.desk.stats.evicted_idle_total += 1;
+        self.until_sweep -= 1;
+        if self.until_sweep > 0 {
+            return;
         }
+        self.until_sweep = SWEEP_EVERY;
+        let Some(settled) = self.desk.settled(self.newest) else { return };
+        let steps = SWEEP_EVERY as usize * 2;
+        self.attempts.sweep(steps, settled, &mut self.desk.names);
+        let desk = &mut self.desk;
+        self.remotes.sweep(steps, secs(settled.saturating_sub(self.horizon_micros)), |gone| {
+            desk.forget(gone.window);
+            desk.stats.evicted_idle_total += 1;
+        });
     }
 
     /// Tells how far every input has been read: no event before `floor` is still to come, but for lateness. `None` while that is
@@ -240,7 +258,8 @@ impl Engine {
 
 impl Desk {
     /// Adds a point to a window and notes what it makes count.
-    fn put(&mut self, window: &mut Window, lanes: &[Lane], group: (GroupRef<'_>, u32), point: Point, weight: u32) {
+    fn put(&mut self, watched: &mut Watched, lanes: &[Lane], group: (GroupRef<'_>, u32), point: Point, weight: u32) {
+        let Watched { window, place } = watched;
         let newest = window.newest().map_or(point.time, |t| t.max(point.time));
         if newest.saturating_sub(point.time) > self.options.lateness_micros {
             self.stats.late_total += 1;
@@ -253,9 +272,8 @@ impl Desk {
             self.stats.points_dropped_total += tidied.cut;
         }
         let (changes, names, most) = (&mut self.changes, &mut self.names, self.options.evidence_per_change);
-        let mut found = Found::default();
         window.insert(point, weight, lanes, |lane, point, events| {
-            changes.add(lane, group, (point, events), &mut found, names, most);
+            changes.add(lane.detector, group, place, (point, events), names, most);
         });
     }
 
@@ -274,11 +292,11 @@ fn account<'r>(record: &'r LogRecord<'_>) -> &'r str {
     record.username.as_deref().unwrap_or("")
 }
 
-fn hash_of(hasher: &RandomState, key: &Key) -> u32 {
-    hasher.hash_one(key.as_remote()) as u32
-}
-
-/// Whole seconds since 1970, rounded up, at the nearest end of the range where it does not fit.
-fn secs(micros: i64) -> u32 {
-    micros.div_euclid(1_000_000).saturating_add(1).clamp(0, i64::from(u32::MAX)) as u32
+fn hash_of(hasher: &RandomState, remote: Remote<'_>) -> u32 {
+    let hash = match remote {
+        Remote::Ip(IpAddr::V4(ip)) => hasher.hash_one(u32::from(ip)),
+        Remote::Ip(IpAddr::V6(ip)) => hasher.hash_one(u128::from(ip)),
+        Remote::Name(name) => hasher.hash_one(name),
+    };
+    hash as u32
 }

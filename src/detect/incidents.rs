@@ -1,14 +1,15 @@
 //! From counted events to [`IncidentChange`]s, and what an incident says of itself.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::attempts::Key;
-use super::names::{Name, Names, spread};
+use super::index::Index;
+use super::names::{Name, Names};
 use super::options::Options;
-use super::window::{Lane, Point};
+use super::window::Point;
 use crate::record::incident::{Detector, Group, IncidentChange};
 use crate::record::{EventType, Remote, Severity, Timestamp};
 
@@ -65,120 +66,136 @@ pub const SRC_HOST: &str = "src_host";
 pub const EVENT_TYPE: &str = "event_type";
 
 struct Change {
-    lane: Lane,
-    group: OwnedGroup,
+    detector: Detector,
+    /// Position in [`Changes::groups`].
+    group: u32,
     events: u64,
     first: i64,
     last: i64,
     users: SmallVec<[Name; 16]>,
-    evidence: SmallVec<[(Timestamp, i64); 8]>,
+    evidence: usize,
 }
 
-/// The changes of one group, by lane.
-struct Place {
+/// A group of which something was counted, and the positions of its changes, by detector.
+struct Counted {
     group: OwnedGroup,
     changes: [Option<u32>; Detector::ALL.len()],
 }
 
+/// Where a group's changes were when it was counted last: only a hint, checked against the group.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Place(u32);
+
 /// Changes since they were taken last, in the order in which their first event was counted.
 #[derive(Default)]
 pub(super) struct Changes {
-    /// Hash of the group and its position in `places`.
-    index: HashTable<(u32, u32)>,
-    places: Vec<Place>,
+    /// From the hash of a group to its position in `groups`.
+    index: Index,
+    groups: Vec<Counted>,
     list: Vec<Change>,
+    /// Of all changes: position in `list`, event time, id.
+    evidence: Vec<(u32, Timestamp, i64)>,
 }
 
-/// Where the changes of a group are, once they were looked up.
-#[derive(Default)]
-pub(super) struct Found(Option<usize>);
-
 impl Changes {
-    /// Adds the events of a point. `hash` is that of the group; `found` is kept from one lane to the next of the same group.
+    /// Adds the events of a point. `hash` is that of the group, `place` what was last said of it here.
     pub(super) fn add(
         &mut self,
-        lane: &Lane,
+        detector: Detector,
         (group, hash): (GroupRef<'_>, u32),
+        place: &mut Place,
         (point, events): (&Point, u64),
-        found: &mut Found,
         names: &mut Names,
         max_evidence: usize,
     ) {
-        let place = match found.0 {
-            Some(place) => place,
-            None => *found.0.insert(self.place(group, hash)),
-        };
-        let slot = &mut self.places[place].changes[lane.detector as usize];
-        let change = match *slot {
-            Some(n) => &mut self.list[n as usize],
-            None => {
-                *slot = Some(self.list.len() as u32);
-                self.list.push(Change::new(lane, group, point.time));
-                self.list.last_mut().expect("a change was just pushed")
-            }
-        };
+        if self.groups.get(place.0 as usize).is_none_or(|counted| counted.group.as_ref() != group) {
+            *place = Place(self.place(group, hash));
+        }
+        let slot = &mut self.groups[place.0 as usize].changes[detector as usize];
+        let number = *slot.get_or_insert_with(|| {
+            self.list.push(Change::new(detector, place.0, point.time));
+            self.list.len() as u32 - 1
+        });
+        let change = &mut self.list[number as usize];
         change.events = change.events.saturating_add(events);
         change.first = change.first.min(point.time);
         change.last = change.last.max(point.time);
-        if change.evidence.len() < max_evidence {
-            change.evidence.push((Timestamp::from_micros(point.time), point.id));
+        if change.evidence < max_evidence {
+            change.evidence += 1;
+            self.evidence.push((number, Timestamp::from_micros(point.time), point.id));
         }
         if point.user.is_some() && change.users.len() < IncidentChange::MAX_USERNAMES && !change.users.contains(&point.user) {
             change.users.push(names.retain(point.user));
         }
     }
 
-    fn place(&mut self, group: GroupRef<'_>, hash: u32) -> usize {
-        let places = &self.places;
-        let same = |&(h, n): &(u32, u32)| h == hash && places[n as usize].group.as_ref() == group;
-        if let Some(&(_, n)) = self.index.find(spread(hash), same) {
-            return n as usize;
-        }
-        let place = self.places.len();
-        self.index.insert_unique(spread(hash), (hash, place as u32), |&(h, _)| spread(h));
-        self.places.push(Place { group: group.into(), changes: [None; Detector::ALL.len()] });
-        place
+    fn place(&mut self, group: GroupRef<'_>, hash: u32) -> u32 {
+        let groups = &self.groups;
+        self.index.find(hash, |n| groups[n as usize].group.as_ref() == group).unwrap_or_else(|| {
+            let place = self.groups.len() as u32;
+            self.index.insert(hash, place);
+            self.groups.push(Counted { group: group.into(), changes: [None; Detector::ALL.len()] });
+            place
+        })
     }
 
     /// Hands the changes out.
     pub(super) fn take(&mut self, names: &mut Names, options: &Options) -> Vec<IncidentChange> {
         self.index.clear();
-        self.places.clear();
-        self.list.drain(..).map(|change| change.finish(names, options)).collect()
+        let groups: Vec<Group> = self.groups.drain(..).map(|counted| counted.group.as_ref().into()).collect();
+        let mut changes: Vec<IncidentChange> = Vec::with_capacity(self.list.len());
+        for (n, change) in self.list.iter().enumerate() {
+            // The detectors of one group mostly name the same accounts.
+            let usernames = match changes.last() {
+                Some(previous) if self.list[n - 1].users == change.users => previous.usernames.clone(),
+                _ => change.usernames(names),
+            };
+            changes.push(change.finish(groups[change.group as usize].clone(), usernames, options));
+        }
+        for user in self.list.drain(..).flat_map(|change| change.users) {
+            names.release(user);
+        }
+        for (change, time, id) in self.evidence.drain(..) {
+            changes[change as usize].evidence.push((time, id));
+        }
+        for change in &mut changes {
+            change.evidence.sort_unstable();
+        }
+        changes
     }
 }
 
 impl Change {
-    fn new(lane: &Lane, group: GroupRef<'_>, time: i64) -> Change {
-        let (users, evidence) = (SmallVec::new(), SmallVec::new());
-        Change { lane: *lane, group: group.into(), events: 0, first: time, last: time, users, evidence }
+    fn new(detector: Detector, group: u32, time: i64) -> Change {
+        Change { detector, group, events: 0, first: time, last: time, users: SmallVec::new(), evidence: 0 }
     }
 
-    fn finish(mut self, names: &mut Names, options: &Options) -> IncidentChange {
-        let mut usernames: Vec<String> = self.users.iter().filter_map(|&u| names.text(u)).map(str::to_owned).collect();
+    fn usernames(&self, names: &Names) -> Vec<Arc<str>> {
+        let mut usernames: Vec<Arc<str>> = self.users.iter().filter_map(|&u| names.text(u)).cloned().collect();
         usernames.sort_unstable();
-        for user in self.users {
-            names.release(user);
-        }
-        self.evidence.sort_unstable();
-        let detector = self.lane.detector;
-        let (severity, escalation) = match detector {
+        usernames
+    }
+
+    /// The change as others see it, with room for its evidence.
+    fn finish(&self, group: Group, usernames: Vec<Arc<str>>, options: &Options) -> IncidentChange {
+        let (severity, escalation) = match self.detector {
             Detector::LoginFailures | Detector::AccountCompromise | Detector::HighSeverityCluster => (Severity::High, None),
             Detector::BruteForce => (Severity::Medium, Some((options.brute_force_high_from, Severity::High))),
             Detector::LoginSpike => (Severity::Medium, None),
         };
+        let rule = options.rule(self.detector);
         IncidentChange {
-            detector,
-            group: self.group.as_ref().into(),
+            detector: self.detector,
+            group,
             events: self.events,
             first_seen: Timestamp::from_micros(self.first),
             last_seen: Timestamp::from_micros(self.last),
             usernames,
-            evidence: self.evidence.into_vec(),
+            evidence: Vec::with_capacity(self.evidence),
             severity,
             escalation,
-            window_micros: self.lane.window_micros,
-            threshold: self.lane.threshold,
+            window_micros: rule.window_micros,
+            threshold: rule.threshold,
         }
     }
 }

@@ -27,6 +27,7 @@
 mod attempts;
 mod engine;
 pub mod incidents;
+mod index;
 mod names;
 mod options;
 mod table;

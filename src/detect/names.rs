@@ -1,9 +1,11 @@
 //! Account names as numbers: each name is held once, however many points refer to it, and goes with the last of them.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use foldhash::quality::RandomState;
-use hashbrown::HashTable;
+
+use super::index::Index;
 
 /// A name's number. 0 is no name; with the top bit set it tells names apart that there was no room to hold.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -20,7 +22,7 @@ impl Name {
 }
 
 struct Held {
-    text: Box<str>,
+    text: Arc<str>,
     hash: u32,
     references: u32,
 }
@@ -28,7 +30,7 @@ struct Held {
 /// The names in use. Longer ones are cut, so names that agree in their first [`Names::MAX_BYTES`] bytes are one account.
 pub(super) struct Names {
     hasher: RandomState,
-    index: HashTable<u32>,
+    index: Index,
     held: Vec<Held>,
     free: Vec<u32>,
     max: usize,
@@ -44,7 +46,7 @@ impl Names {
     pub(super) fn new(max: usize) -> Names {
         Names {
             hasher: RandomState::default(),
-            index: HashTable::new(),
+            index: Index::default(),
             held: Vec::new(),
             free: Vec::new(),
             max: max.min(UNHELD as usize - 1),
@@ -60,7 +62,7 @@ impl Names {
         }
         let text = cut(text, Names::MAX_BYTES);
         let hash = self.hasher.hash_one(text) as u32;
-        if let Some(&slot) = self.index.find(spread(hash), |&slot| *self.held[slot as usize].text == *text) {
+        if let Some(slot) = self.index.find(hash, |slot| *self.held[slot as usize].text == *text) {
             self.held[slot as usize].references += 1;
             return Name(slot + 1);
         }
@@ -80,8 +82,7 @@ impl Names {
                 (self.held.len() - 1) as u32
             }
         };
-        let known = &self.held;
-        self.index.insert_unique(spread(hash), slot, |&s| spread(known[s as usize].hash));
+        self.index.insert(hash, slot);
         Name(slot + 1)
     }
 
@@ -102,18 +103,16 @@ impl Names {
         let held = &mut self.held[slot as usize];
         held.references -= 1;
         if held.references == 0 {
-            if let Ok(entry) = self.index.find_entry(spread(held.hash), |&s| s == slot) {
-                entry.remove();
-            }
+            self.index.remove(held.hash, slot);
             self.text_bytes -= held.text.len();
-            held.text = Box::default();
+            held.text = Arc::default();
             self.free.push(slot);
         }
     }
 
     /// The name's text, if it is held.
-    pub(super) fn text(&self, name: Name) -> Option<&str> {
-        (name.is_some() && name.0 & UNHELD == 0).then(|| &*self.held[name.0 as usize - 1].text)
+    pub(super) fn text(&self, name: Name) -> Option<&Arc<str>> {
+        (name.is_some() && name.0 & UNHELD == 0).then(|| &self.held[name.0 as usize - 1].text)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -122,10 +121,7 @@ impl Names {
 
     /// Memory in bytes, without the allocator's overhead.
     pub(super) fn bytes(&self) -> usize {
-        self.text_bytes
-            + self.held.capacity() * size_of::<Held>()
-            + self.free.capacity() * size_of::<u32>()
-            + self.index.allocation_size()
+        self.text_bytes + self.held.capacity() * size_of::<Held>() + self.free.capacity() * size_of::<u32>() + self.index.bytes()
     }
 }
 
@@ -138,11 +134,6 @@ pub(super) fn cut(text: &str, max: usize) -> &str {
     &text[..end]
 }
 
-/// A table wants 64 bits of hash, of which it looks at the lowest and the highest: those of 32, multiplied by an odd number.
-pub(super) const fn spread(hash: u32) -> u64 {
-    (hash as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,7 +144,7 @@ mod tests {
         let root = names.hold("root");
         assert_eq!(names.hold("root"), root);
         names.release(root);
-        assert_eq!(names.text(root), Some("root"));
+        assert_eq!(names.text(root).map(|t| &**t), Some("root"));
         names.release(root);
         assert_eq!((names.len(), names.text_bytes), (0, 0));
         let (a, b) = (names.hold("a"), names.hold("b"));
@@ -169,6 +160,6 @@ mod tests {
     fn long_names_are_cut_between_characters() {
         let mut names = Names::new(9);
         let long = names.hold(&"é".repeat(500));
-        assert_eq!(names.text(long).map(str::len), Some(128));
+        assert_eq!(names.text(long).map(|t| t.len()), Some(128));
     }
 }

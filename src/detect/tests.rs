@@ -51,18 +51,23 @@ struct Sum {
     users: BTreeSet<String>,
 }
 
+fn names_of(change: &IncidentChange) -> Vec<String> {
+    change.usernames.iter().map(|u| u.to_string()).collect()
+}
+
 type Sums = BTreeMap<(Detector, Group), Sum>;
 
 fn add(sums: &mut Sums, changes: Vec<IncidentChange>) {
     for c in changes {
         assert!(c.events >= 1 && c.first_seen <= c.last_seen && c.evidence.is_sorted() && c.usernames.is_sorted());
+        let users = names_of(&c);
         let sum = sums.entry((c.detector, c.group)).or_default();
         sum.events += c.events;
         let (first, last) = sum.span.unwrap_or((c.first_seen, c.last_seen));
         sum.span = Some((first.min(c.first_seen), last.max(c.last_seen)));
         sum.ids.extend(c.evidence.iter().map(|e| e.1));
         sum.ids.sort_unstable();
-        sum.users.extend(c.usernames);
+        sum.users.extend(users);
     }
 }
 
@@ -255,7 +260,7 @@ fn observe_lines(engine: &mut Engine, lines: &[Line]) {
 
 /// Detector, group, events, accounts.
 fn found(engine: &mut Engine) -> Vec<(&'static str, String, u64, Vec<String>)> {
-    engine.take_changes().into_iter().map(|c| (c.detector.as_str(), c.group.to_string(), c.events, c.usernames)).collect()
+    engine.take_changes().into_iter().map(|c| (c.detector.as_str(), c.group.to_string(), c.events, names_of(&c))).collect()
 }
 
 use ToldBy::{Announcement, Closing, Pam, Service};

@@ -46,6 +46,13 @@ pub(super) struct Lane {
     pub window_micros: i64,
 }
 
+impl Lane {
+    /// The earliest time of an event that shares a window with a later one at `time`.
+    fn oldest_beside(&self, time: i64) -> i64 {
+        time.saturating_sub(self.window_micros - 1)
+    }
+}
+
 /// Events of one record: where and when, and the flags of each lane.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Point {
@@ -115,8 +122,8 @@ pub(super) struct Tidied {
 /// The points of one group. See the module.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    /// Two are held in place: most remote ends fail no more often.
-    points: SmallVec<[Point; 2]>,
+    /// Three are held in place: most remote ends fail no more often.
+    points: SmallVec<[Point; 3]>,
 }
 
 impl Window {
@@ -264,40 +271,30 @@ impl Window {
 /// The points from the first to one past the last that the one at `at` makes belong or links, where no later one is in the lane:
 /// the usual case, which costs O(threshold).
 ///
-/// It need not look beyond a link once the window qualifies. Say that `a` and the point after it are linked, so both lie in a
-/// qualifying window V, and that `e` before `a` is still in reach. Either V begins at or before `e`, so it holds `e`; or it begins
-/// after, and then all of V lies in the window that begins at `e`. So `e` is counted, and linked as far as `a`, already.
+/// It need not look beyond a link. Say that `a` and the point after it are linked, so both lie in a qualifying window V, and that
+/// `e` before `a` is still in reach. Either V begins at or before `e`, so it holds `e`; or it begins after, and then all of V lies in
+/// the window that begins at `e`. So `e` is counted, and linked as far as `a`, already.
 fn reach_of_last(points: &[Point], at: usize, number: usize, lane: &Lane) -> Option<(usize, usize)> {
-    let threshold = u64::from(lane.threshold);
-    let mut events = 0;
-    let mut accounts: SmallVec<[Name; 16]> = SmallVec::new();
-    // The earliest point in reach that is not counted and linked already.
-    let mut first = at;
-    let mut qualifies = false;
-    for here in (0..=at).rev() {
-        let point = &points[here];
-        if points[at].time.saturating_sub(point.time) >= lane.window_micros {
-            break;
-        }
-        if !point.is_in(lane) {
-            continue;
-        }
-        let is_linked = point.is_linked(number);
-        if qualifies && is_linked {
-            break;
-        }
-        if !is_linked {
-            first = here;
-        }
-        if !lane.distinct {
+    let oldest = lane.oldest_beside(points[at].time);
+    let reach = |end: usize| points[..end].iter().enumerate().rev().take_while(move |(_, p)| p.time >= oldest);
+    let in_lane = |end: usize| reach(end).filter(|(_, p)| p.is_in(lane));
+    let qualifies = if lane.distinct {
+        let mut accounts: SmallVec<[Name; 16]> = SmallVec::new();
+        in_lane(at + 1).any(|(_, point)| {
+            if !accounts.contains(&point.user) {
+                accounts.push(point.user);
+            }
+            accounts.len() >= lane.threshold as usize
+        })
+    } else {
+        let mut events = 0;
+        in_lane(at + 1).any(|(_, point)| {
             events += u64::from(point.weight());
-            qualifies = events >= threshold;
-        } else if !qualifies && !accounts.contains(&point.user) {
-            accounts.push(point.user);
-            qualifies = accounts.len() as u64 >= threshold;
-        }
-    }
-    qualifies.then_some((first, at + 1))
+            events >= u64::from(lane.threshold)
+        })
+    };
+    let first = || in_lane(at).take_while(|(_, p)| !p.is_linked(number)).last().map_or(at, |(here, _)| here);
+    qualifies.then(|| (first(), at + 1))
 }
 
 /// The points from the first to one past the last that share a qualifying window with the one at `at`.
@@ -348,8 +345,8 @@ fn reach_of_accounts(points: &[Point], at: usize, lane: &Lane) -> Option<(usize,
 
 /// The first point that can share a window with the one at `at`.
 fn first_in_reach(points: &[Point], at: usize, lane: &Lane) -> usize {
-    let time = points[at].time;
-    points[..at].iter().rposition(|p| time.saturating_sub(p.time) >= lane.window_micros).map_or(0, |n| n + 1)
+    let oldest = lane.oldest_beside(points[at].time);
+    points[..at].iter().rposition(|p| p.time < oldest).map_or(0, |n| n + 1)
 }
 
 /// Sets the lane's bit for each point that it needs.

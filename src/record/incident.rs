@@ -1,5 +1,7 @@
 //! What an incident is, as far as detection opens and feeds it.
 
+use std::sync::Arc;
+
 use super::{Severity, Timestamp};
 
 /// The detectors that are always there (their windows and thresholds are options of the engine).
@@ -88,7 +90,7 @@ pub struct IncidentChange {
     pub last_seen: Timestamp,
     /// For `account_compromise`, accounts seen in this change; sorted, each once, at most [`IncidentChange::MAX_USERNAMES`].
     /// Other detectors name the accounts too where records have them, for the description.
-    pub usernames: Vec<String>,
+    pub usernames: Vec<Arc<str>>,
     /// Ids and event times of the log records that prove it, at most the engine's limit per change.
     pub evidence: Vec<(Timestamp, i64)>,
     /// The severity at any count.

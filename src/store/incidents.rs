@@ -63,7 +63,7 @@ async fn merge_with_stored<'c>(
         at.events = at.events.saturating_add(change.events);
         at.first_seen = at.first_seen.min(change.first_seen);
         at.last_seen = at.last_seen.max(change.last_seen);
-        at.usernames.extend(change.usernames.iter().cloned());
+        at.usernames.extend(change.usernames.iter().map(|u| u.to_string()));
         at.evidence.extend(&change.evidence);
     }
     let (detectors, groups): (Vec<&str>, Vec<&str>) = merged.keys().map(|(d, g)| (d.as_str(), g.as_str())).unzip();
