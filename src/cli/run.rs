@@ -24,7 +24,8 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Some(config) = super::check::load(arguments.config.as_deref()) else { return Ok(ExitCode::from(2)) };
     daemon::telemetry::init(&config.log.level, &config.log.format).map_err(anyhow::Error::msg)?;
-    super::runtime()?.block_on(async {
+    let runtime = super::runtime()?;
+    let ended = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).context("wait for signals")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("wait for signals")?;
         let running = daemon::start(config).await?;
@@ -46,5 +47,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             }
             stop.cancel();
         }
-    })
+    });
+    // A program that is being started or stopped for us does not keep us.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(100));
+    ended
 }

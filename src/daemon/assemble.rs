@@ -1,7 +1,7 @@
 //! From the configuration to the parts: each room's options from the settings, each input from its options.
 
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::listen::{tcp, udp, webhook};
 use crate::record::incident::Detector;
 use crate::record::{Timestamp, Zone};
 use crate::stats::Stats;
-use crate::store::Saved;
+use crate::store::{Saved, SavedPosition};
 use crate::tail::{self, Tail};
 use crate::{detect, pipeline};
 
@@ -48,8 +48,8 @@ fn ensure_token(path: &Path) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// The journal. Its offsets are never used twice, even if its directory is lost: a new journal begins at the time in nanoseconds, which
-/// is beyond every offset of an older one that took in less than a gigabyte a second.
+/// The journal. Its offsets are never used twice, even if all its segments are lost: a new first segment begins at the time in
+/// nanoseconds, which is beyond every offset of an older one that took in less than a gigabyte a second.
 pub fn open_journal(config: &Config, stats: &Stats) -> Result<Journal, DaemonError> {
     let dir = config.state_dir.join("journal");
     let options = journal::Options {
@@ -58,11 +58,10 @@ pub fn open_journal(config: &Config, stats: &Stats) -> Result<Journal, DaemonErr
         sync_interval: config.journal.sync_interval.0,
         ..journal::Options::default()
     };
-    // Log lines are nobody else's business.
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
-    made.map_err(|source| DaemonError::StateDir { path: dir.clone(), source })?;
-    let is_new = std::fs::read_dir(&dir).map_or(true, |mut entries| entries.next().is_none());
-    let at_least = if is_new { u64::try_from(Timestamp::now().as_micros()).unwrap_or(0).saturating_mul(1_000) } else { 0 };
+    let is_segment =
+        |entry: std::io::Result<std::fs::DirEntry>| entry.is_ok_and(|e| e.path().extension().is_some_and(|x| x == "journal"));
+    let has_segments = std::fs::read_dir(&dir).is_ok_and(|mut entries| entries.any(is_segment));
+    let at_least = if !has_segments { u64::try_from(Timestamp::now().as_micros()).unwrap_or(0).saturating_mul(1_000) } else { 0 };
     let journal = Journal::open(&dir, options, at_least, stats).map_err(DaemonError::Journal)?;
     let opened = journal.opened();
     if opened.torn_bytes > 0 {
@@ -76,7 +75,17 @@ pub fn open_journal(config: &Config, stats: &Stats) -> Result<Journal, DaemonErr
 
 /// The journal as an input, from where the database says.
 pub fn journal_reader(config: &Config, journal: &Journal, saved: &Saved) -> Result<journal::Reader, DaemonError> {
-    let from = saved.positions.iter().find(|p| p.input == "journal").map_or(0, |p| p.position);
+    let known = |p: &&SavedPosition| p.input == "journal" && p.part == **journal.identity();
+    let from = saved.positions.iter().find(known).map_or(0, |p| p.position);
+    if from > journal.opened().next_offset {
+        let dir = config.state_dir.join("journal");
+        let what = format!(
+            "is older than what the database has stored from it (offset {from}): was it restored from a copy? Remove {}/id, and everything in \
+             it is stored as new, or remove the whole directory, and nothing is",
+            dir.display()
+        );
+        return Err(setting(dir.display().to_string(), what));
+    }
     journal.release(from);
     let sources = journal::Sources { known: network_sources(config)?, default_zone: Zone::system() };
     Ok(journal::Reader::new(journal, from, sources))

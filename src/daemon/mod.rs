@@ -11,7 +11,7 @@ pub mod telemetry;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
@@ -34,6 +34,16 @@ mod assemble;
 
 /// From the signal to the end: what is not stored by then stays in journal and files.
 const DRAIN_DEADLINE: Duration = Duration::from_millis(3500);
+/// From the signal to the end of requests and connections that are under way.
+const DOORS_DEADLINE: Duration = Duration::from_millis(1500);
+/// What ends in order after the hard stop does so within this time.
+const LAST_MOMENT: Duration = Duration::from_millis(200);
+/// Connecting and migrating takes no longer, unless nobody answers.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
+/// A journal that has no room for this many bytes is called full.
+const NEARLY_FULL: u64 = 1 << 20;
+/// How often the database is asked whether it is there, and how long it has to answer.
+const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Why the daemon cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -262,12 +272,18 @@ impl Inner {
         let deadline = Instant::now() + DRAIN_DEADLINE;
         info!("stopping: storing what has arrived");
         doors.cancel();
-        let drained = async {
+        // Whoever keeps a request open that is never finished does not keep us.
+        let closed = async {
             while let Some(ended) = tasks.join_next().await {
                 if let (Ok(()), Ok(Err(error))) = (&result, ended) {
                     result = Err(error);
                 }
             }
+        };
+        if tokio::time::timeout(DOORS_DEADLINE, closed).await.is_err() {
+            tasks.shutdown().await;
+        }
+        let drained = async {
             journal.close().await;
             (&mut storing).await
         };
@@ -285,15 +301,22 @@ impl Inner {
 
     /// The database half, from start to end.
     async fn store(self, files: CancellationToken, hard_stop: CancellationToken) -> Result<(), DaemonError> {
-        let started = tokio::select! {
-            started = self.reach_database() => started?,
-            // Stopped before the database answered.
-            () = hard_stop.cancelled() => return Ok(()),
+        let embedded = OnceLock::new();
+        let store = OnceLock::new();
+        let work = async {
+            self.reach_database(&embedded, &store).await?;
+            let store = store.get().expect("the database was reached");
+            self.pipeline(store, embedded.get(), files, hard_stop.clone()).await
         };
-        let (embedded, store) = started;
-        let result = self.pipeline(&store, files, hard_stop).await;
-        store.close().await;
-        if let Some(server) = embedded {
+        // After the hard stop, what is under way is dropped where it stands: a transaction that is not committed never was.
+        let result = tokio::select! {
+            done = work => done,
+            () = async { hard_stop.cancelled().await; tokio::time::sleep(LAST_MOMENT).await } => Ok(()),
+        };
+        if let Some(store) = store.get() {
+            let _ = tokio::time::timeout(LAST_MOMENT, store.close()).await;
+        }
+        if let Some(server) = embedded.get().cloned() {
             let stopped = tokio::task::spawn_blocking(move || server.stop()).await;
             if let Ok(Err(error)) = stopped {
                 warn!(%error, "the private PostgreSQL did not stop");
@@ -303,30 +326,34 @@ impl Inner {
     }
 
     /// Starts the private PostgreSQL if that is what is used, and connects, however long it takes.
-    async fn reach_database(&self) -> Result<(Option<Embedded>, Store), DaemonError> {
+    async fn reach_database(&self, embedded: &OnceLock<Arc<Embedded>>, store: &OnceLock<Store>) -> Result<(), DaemonError> {
         let url =
             self.config.database.secret_url().map_err(|what| DaemonError::Setting { key: "database.url_file".into(), what })?;
-        let (embedded, options) = match url {
-            Some(url) => (None, store::options_from_url(&url).map_err(DaemonError::Store)?),
+        let options = match url {
+            Some(url) => store::options_from_url(&url).map_err(DaemonError::Store)?,
             None => {
                 let dir = self.config.state_dir.join("postgres");
                 self.say("starting the private PostgreSQL");
                 let conninfo = Embedded::conninfo_in(&dir);
                 let server = tokio::task::spawn_blocking(move || Embedded::start(&dir)).await;
                 let server = server.map_err(|_| DaemonError::Died)?.map_err(DaemonError::Store)?;
-                let options = server.options();
                 info!("the private PostgreSQL runs: psql \"{conninfo}\"");
-                (Some(server), options)
+                embedded.get_or_init(|| Arc::new(server)).options()
             }
         };
         let mut pauses = pipeline::Pauses::default();
         loop {
             self.say("connecting");
-            match Store::connect(options.clone()).await {
-                Ok(store) => return Ok((embedded, store)),
+            let connected = tokio::time::timeout(CONNECT_PATIENCE, Store::connect(options.clone())).await;
+            match connected.unwrap_or(Err(StoreError::Late)) {
+                Ok(connected) => {
+                    let _ = store.set(connected);
+                    return Ok(());
+                }
                 Err(error) if error.is_transient() => {
                     pauses.report(&error, "waiting for the database");
                     self.say("waiting for the database");
+                    keep_running(embedded.get()).await;
                     tokio::time::sleep(pauses.next_pause()).await;
                 }
                 Err(error) => return Err(DaemonError::Store(error)),
@@ -341,7 +368,13 @@ impl Inner {
         });
     }
 
-    async fn pipeline(&self, store: &Store, files: CancellationToken, hard_stop: CancellationToken) -> Result<(), DaemonError> {
+    async fn pipeline(
+        &self,
+        store: &Store,
+        embedded: Option<&Arc<Embedded>>,
+        files: CancellationToken,
+        hard_stop: CancellationToken,
+    ) -> Result<(), DaemonError> {
         let options = assemble::pipeline_options(&self.config)?;
         self.say("rebuilding the detectors' windows");
         let mut pauses = pipeline::Pauses::default();
@@ -390,7 +423,7 @@ impl Inner {
         };
         let work = work.run();
         tokio::pin!(work);
-        let watch = self.watch_health(store);
+        let watch = self.watch_health(store, embedded);
         tokio::pin!(watch);
         loop {
             tokio::select! {
@@ -410,34 +443,45 @@ impl Inner {
         }
     }
 
-    /// Keeps `/health/ready` true to what happens, and forgets old deliveries once an hour.
-    async fn watch_health(&self, store: &Store) -> std::convert::Infallible {
+    /// Keeps `/health/ready` true to what happens, the private PostgreSQL running, and the memory of deliveries short.
+    async fn watch_health(&self, store: &Store, embedded: Option<&Arc<Embedded>>) -> std::convert::Infallible {
         let up = self.stats.gauge("database_up", "1 while the last attempt to reach the database succeeded.", &[]);
         let health = self.journal.health();
-        let mut ticks = 0u32;
+        let mut forgot = Instant::now();
         loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(PROBE_INTERVAL).await;
+            let alive = tokio::time::timeout(PROBE_INTERVAL, store.is_alive()).await.unwrap_or(false);
+            if !alive {
+                keep_running(embedded).await;
+            }
             let journal = match &*health.borrow() {
+                journal::Health::Good if self.journal.is_full(NEARLY_FULL) => "full".to_owned(),
                 journal::Health::Good => "good".to_owned(),
                 journal::Health::Failing(why) => format!("failing: {why}"),
                 journal::Health::Closed => "closed".to_owned(),
             };
-            let database = if up.get() == 1 { "storing" } else { "waiting for the database" };
+            let database = if alive && up.get() == 1 { "storing" } else { "waiting for the database" };
+            let next = Readiness { ready: database == "storing" && journal == "good", database: database.to_owned(), journal };
             self.readiness.send_if_modified(|now| {
-                let next = Readiness {
-                    ready: up.get() == 1 && journal == "good",
-                    database: database.to_owned(),
-                    journal: journal.clone(),
-                };
                 let changed = *now != next;
                 *now = next;
                 changed
             });
-            if ticks % 3600 == 60 {
+            if alive && forgot.elapsed() > Duration::from_secs(3600) {
+                forgot = Instant::now();
                 let _ = store.forget_old_deliveries().await;
             }
-            ticks = ticks.wrapping_add(1);
         }
+    }
+}
+
+/// Starts the private PostgreSQL again if it has ended, as after the kernel ran out of memory.
+async fn keep_running(embedded: Option<&Arc<Embedded>>) {
+    let Some(server) = embedded.cloned() else { return };
+    match tokio::task::spawn_blocking(move || server.ensure_running()).await {
+        Ok(Ok(true)) => warn!("the private PostgreSQL had ended; it was started again"),
+        Ok(Err(error)) => warn!(%error, "the private PostgreSQL does not start"),
+        _ => {}
     }
 }
 
@@ -451,6 +495,7 @@ async fn read_journal(mut reader: journal::Reader, out: mpsc::Sender<Batch>) -> 
                 }
             }
             Ok(None) => return Ok(()),
+            Err(error @ journal::JournalError::Closed) => return Err(DaemonError::Journal(error)),
             Err(error) => {
                 warn!(%error, "the journal cannot be read; trying again");
                 tokio::time::sleep(Duration::from_secs(1)).await;

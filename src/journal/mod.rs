@@ -59,7 +59,8 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
-use std::io;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -196,13 +197,16 @@ pub struct Journal {
     shared: Arc<Shared>,
     handle: JournalHandle,
     opened: Opened,
+    identity: Arc<str>,
     done: watch::Receiver<bool>,
     _lock: File,
 }
 
 impl Journal {
     /// Opens the journal in `dir`, which is made if it is missing, cuts a torn tail and starts the writer's thread. New records have
-    /// offsets at or after `at_least`, even if the directory was lost: it is the position that PostgreSQL has.
+    /// offsets at or after `at_least`.
+    ///
+    /// A journal has an identity, kept in the file `id` beside the segments: positions in one journal mean nothing in another.
     ///
     /// Blocks on the disk for as long as it takes to read the last segment.
     ///
@@ -213,19 +217,27 @@ impl Journal {
         if at_least > format::MAX_OFFSET {
             return Err(JournalError::Position(at_least));
         }
-        std::fs::create_dir_all(dir).map_err(failed)?;
+        // Log lines are nobody else's business.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
         let lock = File::options().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(JournalError::InUse { dir: dir.to_owned() }),
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
+        let identity = identity(dir).map_err(failed)?;
         let counters = Counters::new(stats);
         let (segments, opened) = recover(dir, at_least).map_err(failed)?;
         counters.torn_bytes.add(opened.torn_bytes);
         let shared = Arc::new(Shared::new(dir.to_owned(), options, segments, counters));
         let (handle, done) = writer::start(&shared, opened.next_offset).map_err(failed)?;
-        Ok(Journal { shared, handle, opened, done, _lock: lock })
+        Ok(Journal { shared, handle, opened, identity, done, _lock: lock })
+    }
+
+    /// Which journal this is: 32 hexadecimal digits.
+    pub fn identity(&self) -> &Arc<str> {
+        &self.identity
     }
 
     /// What was found when it was opened.
@@ -254,6 +266,11 @@ impl Journal {
         self.shared.used.load(Ordering::Relaxed)
     }
 
+    /// True where there is no room for that many bytes more.
+    pub fn is_full(&self, bytes: u64) -> bool {
+        self.used_bytes().saturating_add(bytes) > self.shared.options.limit_bytes
+    }
+
     /// Whether the disk takes what is written; changes can be waited for.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.subscribe()
@@ -267,6 +284,27 @@ impl Journal {
         // An error means that the thread is gone, which is what is waited for.
         let _ = done.wait_for(|done| *done).await;
     }
+}
+
+/// The identity in the directory; made up by the kernel's chance at the first start.
+fn identity(dir: &Path) -> io::Result<Arc<str>> {
+    let path = dir.join("id");
+    match std::fs::read_to_string(&path) {
+        Ok(text) if text.trim().len() == 32 => return Ok(text.trim().into()),
+        Ok(_) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
+    }
+    let mut random = [0u8; 16];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    let id: String = random.iter().map(|b| format!("{b:02x}")).collect();
+    let new = dir.join("id.new");
+    let mut file = File::create(&new)?;
+    file.write_all(id.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&new, &path)?;
+    File::open(dir)?.sync_all()?;
+    Ok(id.into())
 }
 
 impl Drop for Journal {

@@ -51,6 +51,7 @@ impl Reader {
         let shared = Arc::clone(&journal.shared);
         let cursor = Cursor {
             shared: Arc::clone(&shared),
+            identity: Arc::clone(journal.identity()),
             position: from,
             scanner: None,
             origins: Origins { sources, entries: HashMap::new(), batch: 0 },
@@ -120,6 +121,7 @@ impl Shared {
 #[derive(Debug)]
 struct Cursor {
     shared: Arc<Shared>,
+    identity: Arc<str>,
     position: u64,
     scanner: Option<Scanner>,
     origins: Origins,
@@ -153,7 +155,7 @@ impl Cursor {
         batch.behind = self.shared.has_more(self.position);
         batch.positions = vec![PositionChange {
             input: "journal".into(),
-            part: "".into(),
+            part: Arc::clone(&self.identity),
             position: Some(self.position),
             detail: serde_json::Value::Object(serde_json::Map::new()),
         }];

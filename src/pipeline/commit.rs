@@ -77,6 +77,7 @@ pub async fn run(
     loop {
         let next = tokio::select! {
             next = prepared.recv() => next,
+            () = shared.hard_stop.cancelled() => return Ok(()),
             // A connection ends early only when it cannot go on.
             ended = tasks.join_next() => {
                 return match ended { Some(Ok(Err(error))) => Err(error), Some(Ok(Ok(()))) if shared.hard_stop.is_cancelled() => Ok(()), _ => Err(PipelineError::Died) };
@@ -99,7 +100,9 @@ pub async fn run(
 /// One of the two connections.
 async fn connection(shared: Arc<Shared>, mut work: mpsc::Receiver<(i64, Prepared)>) -> Result<(), PipelineError> {
     let mut writer = None;
-    while let Some((number, prepared)) = work.recv().await {
+    loop {
+        let next = tokio::select! { next = work.recv() => next, () = shared.hard_stop.cancelled() => return Ok(()) };
+        let Some((number, prepared)) = next else { break };
         tokio::select! {
             done = shared.store_until_done(&mut writer, number, &prepared) => done?,
             () = shared.hard_stop.cancelled() => return Ok(()),
@@ -118,14 +121,17 @@ impl Shared {
         let mut quarantined = 0;
         let mut first_try = true;
         loop {
-            match self.attempt(writer, number, prepared, first_try).await {
+            let attempt = tokio::time::timeout(PATIENCE, self.attempt(writer, number, prepared, first_try)).await;
+            match attempt.unwrap_or_else(|_| Err(StoreError::Late)) {
                 Ok(refused) => {
                     quarantined = quarantined.max(refused);
                     break;
                 }
-                Err(fenced @ StoreError::Fenced { .. }) => return Err(PipelineError::Store(fenced)),
+                Err(fatal @ (StoreError::Fenced { .. } | StoreError::Behind { .. })) => return Err(PipelineError::Store(fatal)),
                 Err(error) => {
                     *writer = None;
+                    // The server may be another by now, or somebody may have dropped a partition.
+                    self.days.lock().unwrap_or_else(PoisonError::into_inner).clear();
                     first_try = false;
                     self.retries_total.add(1);
                     self.database_up.set(0);
@@ -194,8 +200,6 @@ impl Shared {
             // The sender lives in `self`, so waiting cannot fail.
             let _ = last.wait_for(|last| *last >= number - 1).await;
         };
-        let refused = |row| prepared.refused(row);
-        let stored = tokio::time::timeout(PATIENCE, writer.store(&transaction, &refused, before)).await;
-        stored.unwrap_or_else(|_| Err(StoreError::Statement { what: "store a batch in time", source: sqlx::Error::PoolTimedOut }))
+        writer.store(&transaction, &|row| prepared.refused(row), before).await
     }
 }

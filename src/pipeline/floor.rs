@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::frame::Batch;
 use crate::record::Timestamp;
+use crate::store::Saved;
 
 /// How long a record that came late holds the floor down. As long as the longest window in which an attacker's attempts are counted, so
 /// that slow attacks are seen also where a sender's clock is wrong by hours.
@@ -22,6 +23,15 @@ pub struct Floor {
 }
 
 impl Floor {
+    /// The floor of a daemon that goes on where another ended: what held the floor down then does so for another hour.
+    pub fn resumed(saved: &Saved, now: Timestamp) -> Floor {
+        let mut floor = Floor::default();
+        if saved.transaction > 0 {
+            floor.note(saved.floor.map_or(Timestamp::MIN, Timestamp::from_micros), now);
+        }
+        floor
+    }
+
     /// Takes note of a record. True if that lowers the floor.
     pub fn note(&mut self, event_time: Timestamp, received_at: Timestamp) -> bool {
         let minute = received_at.as_micros().div_euclid(60_000_000);

@@ -10,6 +10,7 @@
 //! [`Options::max_rows`]: alone when little arrives, by the thousand when much does.
 
 mod commit;
+mod deliveries;
 mod floor;
 mod pauses;
 mod work;
@@ -18,6 +19,8 @@ pub use pauses::Pauses;
 
 use std::sync::Arc;
 
+use deliveries::Deliveries;
+use floor::Floor;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +65,8 @@ pub enum PipelineError {
 pub async fn take_over(store: &Store, options: &Options) -> Result<(Saved, Engine), StoreError> {
     let saved = store.take_over().await?;
     let mut engine = Engine::new(options.detect.clone());
+    // As it was when the last transaction was made: nothing of what is observed again may be forgotten meanwhile.
+    engine.set_floor(saved.floor.map(Timestamp::from_micros));
     if saved.transaction > 0 {
         let reach = Detector::ALL.iter().map(|d| options.detect.warmup_micros(*d)).max().unwrap_or(0);
         let from = saved.floor.map_or(Timestamp::MIN, |floor| Timestamp::from_micros(floor).plus_micros(-reach));
@@ -121,7 +126,7 @@ impl Pipeline {
     pub async fn run(self) -> Result<(), PipelineError> {
         let Pipeline { store, saved, engine, options, batches, committed, stats, hard_stop } = self;
         let mut pauses = Pauses::default();
-        let deliveries = loop {
+        let stored = loop {
             match store.recent_deliveries().await {
                 Ok(found) => break found,
                 Err(e) if e.is_transient() => {
@@ -131,17 +136,26 @@ impl Pipeline {
                 Err(e) => return Err(PipelineError::Store(e)),
             }
         };
+        let mut deliveries = Deliveries::default();
+        for (source, id) in stored.iter().rev() {
+            deliveries.remember(source, id);
+        }
+        drop(stored);
         // Two transactions are under way; one more may be ready.
         let (prepared_out, prepared_in) = mpsc::channel(1);
-        let worker = work::Worker::new(options.clone(), engine, deliveries, store.clone(), Arc::clone(&stats), hard_stop.clone());
+        let floor = Floor::resumed(&saved, Timestamp::now());
+        let worker = work::Worker::new(options.clone(), engine, floor, deliveries, store.clone(), &stats, hard_stop.clone());
         let handle = tokio::runtime::Handle::current();
         let thread = std::thread::Builder::new()
             .name("pipeline".into())
             .spawn(move || worker.run(batches, &prepared_out, &handle))
             .map_err(|_| PipelineError::Died)?;
-        let done = commit::run(store, saved, options.max_evidence, prepared_in, committed, stats, hard_stop).await;
-        // When storing cannot go on, the thread may be waiting for input; it ends as soon as the inputs do.
+        let done = commit::run(store, saved, options.max_evidence, prepared_in, committed, stats, hard_stop.clone()).await;
         done?;
+        if hard_stop.is_cancelled() {
+            // The thread may be waiting for input; it ends as soon as the inputs do.
+            return Ok(());
+        }
         let ended = tokio::task::spawn_blocking(move || thread.join()).await;
         match ended {
             Ok(Ok(())) => Ok(()),

@@ -1,13 +1,16 @@
 //! The work of the pipeline's one thread: batches in, prepared transactions out.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
+use super::deliveries::Deliveries;
 use super::floor::Floor;
 use super::pauses::Pauses;
 use crate::detect::Engine;
@@ -17,7 +20,7 @@ use crate::record::incident::IncidentChange;
 use crate::record::{EventType, LogRecord, Timestamp, civil_from_days};
 use crate::stats::{Counter, Stats};
 use crate::store::copy::{RowMeta, Rows};
-use crate::store::{Refused, Store};
+use crate::store::{Refused, Store, StoreError};
 
 /// Everything that one transaction will store.
 #[derive(Debug)]
@@ -52,6 +55,11 @@ impl Prepared {
         }
     }
 
+    /// Bytes of frames and rows.
+    fn bytes(&self) -> usize {
+        self.rows.bytes() + self.batches.iter().map(|batch| batch.bytes.len()).sum::<usize>()
+    }
+
     /// What goes to quarantine when a row is refused.
     pub fn refused(&self, row: usize) -> Refused {
         let (id, batch, frame) = self.frames[row];
@@ -66,18 +74,19 @@ impl Prepared {
     }
 }
 
-/// Deliveries that are remembered, so that a repeated one is not stored again.
-const MAX_DELIVERIES: usize = 1_000_000;
+/// Frames and rows of a transaction, unless a single batch has more: what waits is in memory several times over.
+const MAX_BYTES: usize = 8 << 20;
 
 pub struct Worker {
     options: Options,
     engine: Engine,
     floor: Floor,
-    deliveries: HashSet<(String, String)>,
+    deliveries: Deliveries,
     ids: Ids,
     parsed_total: Arc<Counter>,
     unparsed_total: Arc<Counter>,
     repeated_total: Arc<Counter>,
+    panics_total: Arc<Counter>,
     detector_keys: Arc<Counter>,
     hard_stop: CancellationToken,
 }
@@ -86,20 +95,22 @@ impl Worker {
     pub fn new(
         options: Options,
         engine: Engine,
-        deliveries: Vec<(String, String)>,
+        floor: Floor,
+        deliveries: Deliveries,
         store: Store,
-        stats: Arc<Stats>,
+        stats: &Stats,
         hard_stop: CancellationToken,
     ) -> Worker {
         Worker {
             options,
             engine,
-            floor: Floor::default(),
-            deliveries: deliveries.into_iter().collect(),
+            floor,
+            deliveries,
             ids: Ids { next: 0, end: 0, store },
             parsed_total: stats.counter("parsed_total", "Frames that the pipeline parsed.", &[]),
             unparsed_total: stats.counter("unparsed_total", "Frames of which only the text was kept.", &[]),
             repeated_total: stats.counter("repeated_deliveries_total", "Webhook deliveries that had been stored before.", &[]),
+            panics_total: stats.counter("parser_panics_total", "Frames on which a parser failed: a bug.", &[]),
             detector_keys: stats.gauge("detector_keys", "Keys that detectors keep in memory.", &[]),
             hard_stop,
         }
@@ -113,7 +124,9 @@ impl Worker {
             self.add(&mut prepared, first, handle);
             // What waits is stored in the same transaction; a batch that would make it too large waits for the next.
             while let Ok(next) = batches.try_recv() {
-                if prepared.rows.len() + next.frames.len() > self.options.max_rows {
+                if prepared.rows.len() + next.frames.len() > self.options.max_rows
+                    || prepared.bytes() + next.bytes.len() > MAX_BYTES
+                {
                     held = Some(next);
                     break;
                 }
@@ -143,7 +156,13 @@ impl Worker {
             let origin = &batch.origins[frame.origin as usize];
             let bytes = batch.bytes_of(frame);
             let text = parse::text(bytes);
-            let mut record = parse::parse(&text, &Context { now: frame.received_at, zone: &origin.source.zone });
+            let context = Context { now: frame.received_at, zone: &origin.source.zone };
+            // A parser that fails on a line must not fail on it again and again.
+            let parsed = std::panic::catch_unwind(AssertUnwindSafe(|| parse::parse(&text, &context)));
+            let mut record = parsed.unwrap_or_else(|_| {
+                self.panics_total.add(1);
+                LogRecord { error: Some("the parser failed".into()), ..LogRecord::text(&*text) }
+            });
             if record.event_type == EventType::Other && record.format.envelope.is_empty() && record.format.message == "text" {
                 self.unparsed_total.add(1);
             }
@@ -188,24 +207,19 @@ impl Worker {
     fn repeated(&mut self, batch: &mut Batch, prepared: &mut Prepared) -> Vec<std::ops::Range<usize>> {
         let mut repeated = Vec::new();
         for delivery in batch.deliveries.drain(..) {
-            let key = (delivery.source, delivery.id);
-            if self.deliveries.contains(&key) {
+            if self.deliveries.remember(&delivery.source, &delivery.id) {
+                prepared.deliveries.push((delivery.source, delivery.id));
+            } else {
                 self.repeated_total.add(1);
                 repeated.push(delivery.frames);
-                continue;
             }
-            if self.deliveries.len() >= MAX_DELIVERIES {
-                // Which of a million is forgotten does not matter much: senders repeat within minutes.
-                if let Some(any) = self.deliveries.iter().next().cloned() {
-                    self.deliveries.remove(&any);
-                }
-            }
-            prepared.deliveries.push(key.clone());
-            self.deliveries.insert(key);
         }
         repeated
     }
 }
+
+/// How long to wait for a block of ids before asking again.
+const ID_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Ids from blocks of the sequence.
 struct Ids {
@@ -219,7 +233,8 @@ impl Ids {
     fn take(&mut self, handle: &Handle, hard_stop: &CancellationToken) -> Option<i64> {
         let mut pauses = Pauses::default();
         while self.next == self.end {
-            match handle.block_on(self.store.next_id_block()) {
+            let answer = handle.block_on(async { tokio::time::timeout(ID_PATIENCE, self.store.next_id_block()).await });
+            match answer.unwrap_or(Err(StoreError::Late)) {
                 Ok(first) => (self.next, self.end) = (first, first + Store::ID_BLOCK),
                 Err(error) => {
                     pauses.report(&error, "waiting for the database to hand out ids");

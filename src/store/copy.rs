@@ -58,6 +58,11 @@ impl Rows {
         self.ends.is_empty()
     }
 
+    /// Bytes of all rows.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The bytes of some of the rows.
     pub fn slice(&self, rows: std::ops::Range<usize>) -> &[u8] {
         if rows.is_empty() {

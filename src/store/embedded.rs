@@ -57,9 +57,7 @@ impl Embedded {
         if !server.data.join("PG_VERSION").exists() {
             server.initdb()?;
         }
-        if !server.is_running()? {
-            server.launch()?;
-        }
+        server.ensure_running()?;
         Ok(server)
     }
 
@@ -70,6 +68,7 @@ impl Embedded {
 
     /// How people connect to the server in `dir`.
     pub fn conninfo_in(dir: &Path) -> String {
+        let dir = &std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
         format!("host={} user=tocsin dbname=postgres", socket_dir(dir).display())
     }
 
@@ -81,12 +80,23 @@ impl Embedded {
         self.launch()
     }
 
+    /// Starts the server if it does not run; true if it did not. Blocks.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn ensure_running(&self) -> Result<bool, StoreError> {
+        if self.is_running()? {
+            return Ok(false);
+        }
+        self.launch().map(|()| true)
+    }
+
     /// Stops the server, letting running transactions end in an abort ("fast"). Blocks.
     ///
     /// # Errors
     /// `pg_ctl` failed.
     pub fn stop(&self) -> Result<(), StoreError> {
-        self.control(&["stop", "-m", "fast", "-w", "-t", "30"])
+        self.control(&["stop", "-m", "fast", "-w", "-t", "10"])
     }
 
     /// Stops the server as a crash would ("immediate"): it recovers at its next start. Blocks.
@@ -111,32 +121,42 @@ impl Embedded {
     }
 
     fn initdb(&self) -> Result<(), StoreError> {
+        // Made beside its place and moved there when it is complete.
+        let unfinished = self.data.with_extension("new");
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished).map_err(disk("remove", &unfinished))?;
+        }
+        self.owned_dir(&unfinished)?;
         let mut command = self.command("initdb");
         // Trust is for the socket only, and only its owner can enter the directory that it is in.
-        command.arg("-D").arg(&self.data).args([
+        command.args([
             "-U",
             "tocsin",
             "-E",
             "UTF8",
             "--locale=C.UTF-8",
-            "--auth=trust",
+            "--auth-local=trust",
+            "--auth-host=reject",
             "--no-instructions",
             "-k",
         ]);
+        command.arg("-D").arg(&unfinished);
         run(command)?;
         let settings = "listen_addresses = ''\nunix_socket_permissions = 0700\nmax_connections = 40\nshared_buffers = 128MB\n\
              max_wal_size = 4GB\ncheckpoint_timeout = 15min\nwal_compression = on\njit = off\ntimezone = 'UTC'\nlog_timezone = 'UTC'\n\
              cluster_name = 'tocsin'\n";
-        let path = self.data.join("postgresql.auto.conf");
+        let path = unfinished.join("postgresql.auto.conf");
         let before = fs::read_to_string(&path).map_err(disk("read", &path))?;
-        fs::write(&path, before + settings).map_err(disk("write", &path))
+        fs::write(&path, before + settings).map_err(disk("write", &path))?;
+        // The empty directory in its place gives way.
+        fs::rename(&unfinished, &self.data).map_err(disk("move into place", &self.data))
     }
 
     fn launch(&self) -> Result<(), StoreError> {
         let log = self.data.join("server.log");
         let mut options = OsString::from("-k '");
         options.push(&self.socket);
-        options.push("'");
+        options.push("' -c listen_addresses='' -c unix_socket_permissions=0700");
         let mut command = self.command("pg_ctl");
         command.arg("-D").arg(&self.data).arg("-l").arg(&log).arg("-o").arg(options).args(["-w", "-t", "120", "start"]);
         // The server is a service of its own: a signal for our process group (Ctrl-C) is not for it; we stop it in order.
@@ -164,9 +184,16 @@ impl Embedded {
 
     /// Makes a directory that only the server's user can enter.
     fn owned_dir(&self, path: &Path) -> Result<(), StoreError> {
+        use std::os::unix::fs::MetadataExt;
         match fs::DirBuilder::new().mode(0o700).create(path) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(disk("make", path)(e)),
             _ => {}
+        }
+        // Somebody else may have made it first, where everybody may make directories.
+        let owner = self.owner.as_ref().map_or(nix::unistd::geteuid(), |user| user.uid);
+        let found = fs::symlink_metadata(path).map_err(disk("look at", path))?;
+        if !found.is_dir() || (found.uid() != owner.as_raw() && found.uid() != nix::unistd::geteuid().as_raw()) {
+            return Err(StoreError::Embedded(format!("{} belongs to somebody else; remove it", path.display())));
         }
         if let Some(user) = &self.owner {
             std::os::unix::fs::chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))

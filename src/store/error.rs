@@ -34,6 +34,20 @@ pub enum StoreError {
         /// The epoch in the database.
         theirs: i64,
     },
+    /// The server did not answer in time.
+    #[error("the database does not answer")]
+    Late,
+    /// The database has lost what it had committed.
+    #[error(
+        "the database knows {theirs} transactions, but had committed {ours}: it is behind itself, as after a failover to a server that \
+         had not received everything; a restart goes on from what it knows"
+    )]
+    Behind {
+        /// The transaction that it had committed.
+        ours: i64,
+        /// The last one that it knows.
+        theirs: i64,
+    },
     /// The private PostgreSQL could not be started.
     #[error("private PostgreSQL: {0}")]
     Embedded(String),
@@ -59,6 +73,7 @@ impl StoreError {
     /// True where waiting and trying again may help.
     pub fn is_transient(&self) -> bool {
         match self {
+            StoreError::Late => true,
             StoreError::Statement { source, .. } => is_transient(source),
             StoreError::Migrate(sqlx::migrate::MigrateError::Execute(source)) => is_transient(source),
             _ => false,
@@ -85,6 +100,8 @@ impl StoreError {
 fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(e) => match e.code().as_deref() {
+            // Raised by COPY where a partition is missing; it is made before the next attempt.
+            Some("23514") if e.constraint().is_none() => true,
             Some("25006" | "25P02" | "25P03") => true,
             Some(code) => ["08", "40", "53", "55", "57", "58", "XX"].iter().any(|class| code.starts_with(class)),
             None => true,
@@ -104,7 +121,8 @@ fn is_transient(error: &sqlx::Error) -> bool {
 fn refuses_row(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(e) => {
-            e.code().is_some_and(|code| ["22", "23", "54", "0A", "P0"].iter().any(|class| code.starts_with(class)))
+            !is_transient(error)
+                && e.code().is_some_and(|code| ["22", "23", "54", "0A", "P0"].iter().any(|class| code.starts_with(class)))
         }
         _ => false,
     }

@@ -37,10 +37,10 @@ impl Store {
         let mut rows = sqlx::query(
             "SELECT id, (extract(epoch FROM event_time) * 1000000)::bigint, host, app, pid, event_type::text, severity::text, username, \
              host(src_ip), fields->>'source.domain', CASE WHEN event_type = 'login_failed' THEN message END \
-             FROM logs WHERE event_time >= timestamptz 'epoch' + $1 * interval '1 microsecond' \
+             FROM logs WHERE event_time >= to_timestamp($1::float8) \
              AND (event_type IN ('login_success', 'login_failed') OR severity >= 'high') ORDER BY id",
         )
-        .bind(from.as_micros())
+        .bind(from.as_micros().div_euclid(1_000_000) as f64)
         .fetch(self.pool());
         let mut count = 0;
         while let Some(row) = rows.try_next().await.map_err(StoreError::at("read back what the detectors saw"))? {

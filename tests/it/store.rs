@@ -126,7 +126,7 @@ async fn a_transaction_is_stored_once_and_only_by_the_newest_owner() {
     assert_eq!(database.number("SELECT count(*) FROM logs").await, 1);
     // One that follows on nothing.
     let out_of_order = writer.store(&transaction(3, first.epoch, &Rows::default(), &[]), &never_refused, ready(())).await;
-    assert!(matches!(out_of_order, Err(StoreError::Statement { .. })), "{out_of_order:?}");
+    assert!(matches!(out_of_order, Err(StoreError::Behind { ours: 2, theirs: 1 })), "{out_of_order:?}");
     let second = store.take_over().await.unwrap();
     assert_eq!((second.epoch, second.transaction), (first.epoch + 1, 1));
     let late = writer.store(&transaction(2, first.epoch, &Rows::default(), &[]), &never_refused, ready(())).await;
