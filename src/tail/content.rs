@@ -284,6 +284,7 @@ impl Content {
     }
 
     fn read(&mut self, chunk: &mut [u8], at: u64) -> io::Result<usize> {
+        super::meanwhile();
         loop {
             let read = match &mut self.source {
                 Source::Plain(file) => file.read_at(chunk, at),
@@ -351,6 +352,7 @@ pub fn end(path: &Path, gzip: bool, limits: Limits) -> Result<(u64, Print), Open
 
 /// Opens a regular file for reading; never waits, as opening a FIFO would.
 fn open(path: &Path) -> io::Result<(File, Ident, Stat)> {
+    super::meanwhile();
     let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY | nix::libc::O_CLOEXEC;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let meta = file.metadata()?;
@@ -361,6 +363,7 @@ fn open(path: &Path) -> io::Result<(File, Ident, Stat)> {
 }
 
 fn read_range(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    super::meanwhile();
     let mut bytes = vec![0; len];
     let mut got = 0;
     while got < len {

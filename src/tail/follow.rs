@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{Permit, Sender};
+use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
 use super::content::{self, CHUNK_BYTES, Limits};
@@ -149,7 +149,9 @@ impl Follower {
             for i in self.turns() {
                 let Some(permit) = reserve()? else { return Ok(()) };
                 worked = true;
-                self.turn(i, permit);
+                if let Some(batch) = self.turn(i) {
+                    permit.send(batch);
+                }
             }
             self.close_idle();
             self.gauge();
@@ -188,7 +190,7 @@ impl Follower {
     }
 
     /// Whose turn it is in this round: of each log the oldest generation that has something to read, the oldest log first.
-    fn turns(&mut self) -> Vec<usize> {
+    pub(super) fn turns(&mut self) -> Vec<usize> {
         let settle = self.options.settle;
         for file in &mut self.files {
             let over = match file.place {
@@ -213,7 +215,7 @@ impl Follower {
     }
 
     /// Lets a file hand out one batch, if it has something to hand out.
-    fn turn(&mut self, i: usize, permit: Permit<'_, Batch>) {
+    pub(super) fn turn(&mut self, i: usize) -> Option<Batch> {
         let file = &mut self.files[i];
         let mut batch = Batch::new(file.lane);
         let before = file.position;
@@ -223,7 +225,7 @@ impl Follower {
             file.done = true;
             self.look_again = true;
             if !file.saved && batch.frames.is_empty() {
-                return;
+                return None;
             }
         } else {
             let due = std::mem::take(&mut file.last_line_is_due);
@@ -246,7 +248,7 @@ impl Follower {
                 }
             }
             if file.position == before {
-                return;
+                return None;
             }
         }
         batch.behind = file.ready;
@@ -255,7 +257,7 @@ impl Follower {
         file.delivered = true;
         file.saved = true;
         batch.unread_lanes = self.files.iter().filter(|f| f.ready && !f.delivered).count() as u32;
-        permit.send(batch);
+        Some(batch)
     }
 
     /// A new file, from its beginning, or from its end where the set is started that way.

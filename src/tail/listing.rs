@@ -44,6 +44,7 @@ pub fn entry(path: PathBuf) -> Result<Entry, Skipped> {
         std::io::ErrorKind::NotFound => Skipped::Vanished,
         _ => Skipped::Io(e),
     };
+    super::meanwhile();
     let mut meta = path.symlink_metadata().map_err(failed)?;
     let mut real = path.clone();
     if meta.is_symlink() {

@@ -60,6 +60,13 @@ use names::Pattern;
 use positions::Detail;
 use watch::Bell;
 
+#[cfg(test)]
+use tests::meanwhile::meanwhile;
+
+/// Called before each access to the disk, so that tests can have a writer do something there in the middle of a look or a read.
+#[cfg(not(test))]
+fn meanwhile() {}
+
 /// `positions.part` of the set itself.
 const SET_PART: &str = "";
 
