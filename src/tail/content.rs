@@ -19,8 +19,6 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Content {
     source: Source,
-    /// The inode that is open.
-    pub ident: Ident,
     splitter: Splitter,
     limits: Limits,
     /// Offset of the next byte to read; behind it, `splitter` holds an unfinished line.
@@ -57,6 +55,8 @@ enum Source {
 pub enum OpenError {
     /// The system refused.
     Io(io::Error),
+    /// Another file stands there now, or none.
+    Moved,
     /// The content is not the one of that fingerprint.
     Different,
     /// The content begins as it should and ends before the position.
@@ -67,7 +67,10 @@ pub enum OpenError {
 
 impl From<io::Error> for OpenError {
     fn from(error: io::Error) -> OpenError {
-        OpenError::Io(error)
+        match error.kind() {
+            io::ErrorKind::NotFound => OpenError::Moved,
+            _ => OpenError::Io(error),
+        }
     }
 }
 
@@ -86,15 +89,24 @@ pub enum Progress {
 }
 
 impl Content {
-    /// Opens a file and makes sure that what stands before `position` is what `print` says.
+    /// Opens a file and makes sure that it is `ident`, and that what stands before `position` is what `print` says.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(path: &Path, gzip: bool, print: &Print, position: u64, limits: Limits) -> Result<Content, OpenError> {
-        let (file, ident, stat) = open(path)?;
+    pub fn open(
+        path: &Path,
+        ident: &Ident,
+        gzip: bool,
+        print: &Print,
+        position: u64,
+        limits: Limits,
+    ) -> Result<Content, OpenError> {
+        let (file, found, stat) = open(path)?;
+        if found != *ident {
+            return Err(OpenError::Moved);
+        }
         let mut content = Content {
             source: if gzip { Source::Gzip(Box::new(MultiGzDecoder::new(file))) } else { Source::Plain(file) },
-            ident,
             splitter: Splitter::new(Delimiter::Lf, limits.line),
             limits,
             next: position,
@@ -162,18 +174,33 @@ impl Content {
         Ok((head, mark))
     }
 
-    /// Whether what was read before `position` still stands in the file. Content is only ever replaced by later content, so a
-    /// yes vouches for everything that was read before the question.
+    /// Whether what was read still stands in the file. Content is only ever replaced by later content, so a yes vouches for
+    /// everything that was read before the question.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn still_is(&self, print: &Print, position: u64) -> io::Result<bool> {
+    pub fn still_is(&self) -> io::Result<bool> {
         let Source::Plain(file) = &self.source else { return Ok(true) };
-        if file.metadata()?.len() < self.next {
-            return Ok(false);
+        let recent_at = self.next - self.recent.len() as u64;
+        Ok(read_range(file, recent_at, self.recent.len())? == self.recent && read_range(file, 0, self.head.len())? == self.head)
+    }
+
+    /// The first `len` bytes of content that was opened at 0 and not read yet; fewer where it is shorter. `None` for a gzip stream of
+    /// which not that much can be read yet.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn first_bytes(&mut self, len: usize) -> io::Result<Option<Vec<u8>>> {
+        let decoder = match &mut self.source {
+            Source::Plain(file) => return read_range(file, 0, len).map(Some),
+            Source::Gzip(decoder) => decoder,
+        };
+        let mut head = Vec::with_capacity(len);
+        match decoder.take(len as u64).read_to_end(&mut head) {
+            Ok(_) => Ok(Some(head)),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(e) => Err(e),
         }
-        let (head, mark) = self.read_print(print.head_len as usize, position)?;
-        Ok(print.is(&head, last(&mark, print.mark_len)))
     }
 
     /// Reads one chunk and adds the lines that it completes to `batch`.
@@ -298,31 +325,13 @@ impl Content {
     }
 }
 
-/// The first `len` bytes of a file's content, decompressed; fewer where it is shorter. `None` for a gzip stream of which not that
-/// much can be read yet.
-///
-/// # Errors
-/// The file cannot be opened or read.
-pub fn head(path: &Path, gzip: bool, len: usize) -> io::Result<Option<Vec<u8>>> {
-    let (file, ..) = open(path)?;
-    if !gzip {
-        return read_range(&file, 0, len).map(Some);
-    }
-    let mut head = Vec::with_capacity(len);
-    match MultiGzDecoder::new(file).take(len as u64).read_to_end(&mut head) {
-        Ok(_) => Ok(Some(head)),
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(e) => Err(e),
-    }
-}
-
 /// Where the last complete line of a file ends now, and the fingerprint up to there. A last line that is longer than `limits.line`
 /// counts as complete.
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn end(path: &Path, gzip: bool, limits: Limits) -> Result<(u64, Print), OpenError> {
-    let mut content = Content::open(path, gzip, &Print::default(), 0, limits)?;
+pub fn end(path: &Path, ident: &Ident, gzip: bool, limits: Limits) -> Result<(u64, Print), OpenError> {
+    let mut content = Content::open(path, ident, gzip, &Print::default(), 0, limits)?;
     if !gzip {
         let size = content.stat()?.size;
         let mut at = size;

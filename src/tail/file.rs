@@ -1,11 +1,12 @@
 //! One followed file: where it is, how far it was handed out, and one turn of reading it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::content::{Content, Limits, OpenError, Progress};
 use super::fingerprint::{Ident, Print, Stat};
+use super::listing::Entry;
 use super::positions::Detail;
 use crate::frame::{Batch, Origin, PositionChange};
 use crate::record::Timestamp;
@@ -51,8 +52,8 @@ pub struct Followed {
     pub print: Print,
     /// State of the file when it was last known to hold this content.
     pub stat: Stat,
-    /// Its last modification as of the last look around, or as saved.
-    pub scanned_mtime: i64,
+    /// Rotated neighbours of its path that were last modified then, or before, were there before the path was first found.
+    pub since: i64,
     /// State of the file when reading it was last tried.
     pub tried: Stat,
     /// Open, if it is.
@@ -123,21 +124,20 @@ impl Followed {
     }
 
     fn open(&mut self, limits: Limits) -> Result<(), Turn> {
-        match Content::open(&self.real, self.gzip, &self.print, self.position, limits) {
-            Ok(content) if content.ident == self.ident => {
+        match Content::open(&self.real, &self.ident, self.gzip, &self.print, self.position, limits) {
+            Ok(content) => {
                 self.content = Some(content);
                 self.last_read = Instant::now();
                 self.complained = false;
                 Ok(())
             }
-            Ok(_) => Err(Turn { moved: true, ..Turn::default() }),
+            Err(OpenError::Moved) => Err(Turn { moved: true, ..Turn::default() }),
             Err(OpenError::Different | OpenError::Short) => {
                 self.replaced = true;
                 Err(Turn { moved: true, ..Turn::default() })
             }
             // It is tried again when it has grown.
             Err(OpenError::Unfinished) => Err(Turn::default()),
-            Err(OpenError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => Err(Turn { moved: true, ..Turn::default() }),
             Err(OpenError::Io(e)) => {
                 self.tried = Stat::default();
                 Err(Turn { error: Some(e), ..Turn::default() })
@@ -149,7 +149,7 @@ impl Followed {
         let mut turn = Turn::default();
         let Some(content) = &mut self.content else { return turn };
         let failed = |error| Turn { error: Some(error), ..Turn::default() };
-        match content.still_is(&self.print, self.position) {
+        match content.still_is() {
             Ok(true) => {}
             Ok(false) => {
                 // What is held of an unfinished line is the last that is left of the old content: it stays in `content`.
@@ -173,7 +173,7 @@ impl Followed {
                 Err(e) => return failed(e),
             }
         }
-        match content.still_is(&self.print, self.position) {
+        match content.still_is() {
             Ok(true) => {}
             Ok(false) => {
                 self.replaced = true;
@@ -220,24 +220,26 @@ impl Followed {
         !self.replaced && !self.done && (self.content.is_some() || !matches!(self.place, Place::Gone { .. }))
     }
 
-    /// Goes on in another copy of the same content.
-    pub fn adopt(&mut self, path: &Path, ident: Ident, gzip: bool, stat: Stat) {
-        tracing::debug!(path = %self.path.display(), copy = %path.display(), "file goes on in a copy");
-        self.real = path.to_owned();
-        self.ident = ident;
-        self.gzip = gzip;
-        self.stat = stat;
-        self.tried = stat;
+    /// Goes on in another copy of the same content; `whole` is what the field says.
+    pub fn adopt(&mut self, copy: &Entry, whole: bool) {
+        tracing::debug!(path = %self.path.display(), copy = %copy.real.display(), whole, "file goes on in a copy");
+        self.real.clone_from(&copy.real);
+        self.ident = copy.ident;
+        self.gzip = copy.gzip;
+        self.stat = copy.stat;
+        self.tried = copy.stat;
         self.content = None;
         self.replaced = false;
         self.searches = 0;
         self.place = Place::Away;
-        self.ready = true;
+        self.whole = whole;
+        self.ready = !whole;
+        self.seen = true;
     }
 
     /// The row of `positions` for what was handed out so far.
     pub fn change(&self, input: &Arc<str>) -> PositionChange {
-        let detail = Detail::new(&self.path, &self.real, self.ident, self.gzip, &self.stat, &self.print);
+        let detail = Detail::new(self);
         PositionChange {
             input: Arc::clone(input),
             part: Arc::clone(&self.part),

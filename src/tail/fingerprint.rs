@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
@@ -39,7 +39,16 @@ pub struct Stat {
     pub ctime: i64,
 }
 
+/// Clocks of filesystems tick every 1 to 10 ms: a file that is changed twice within a tick looks as if it was changed once.
+const TICK: Duration = Duration::from_millis(100);
+
 impl Stat {
+    /// Whether the last change is so old that a further one would be seen.
+    pub fn is_settled(&self) -> bool {
+        let changed = u64::try_from(self.mtime.max(self.ctime)).unwrap_or(0);
+        SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_nanos(changed)).is_ok_and(|age| age > TICK)
+    }
+
     /// The state that the metadata shows.
     pub fn of(meta: &Metadata) -> Stat {
         let nanos = |secs: i64, nanos: i64| secs.saturating_mul(1_000_000_000).saturating_add(nanos);

@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::content::{self, CHUNK_BYTES, Limits};
 use super::file::{Budget, Followed, Place};
 use super::fingerprint::{Ident, Print, Stat};
+use super::kin::family;
 use super::listing::Entry;
 use super::names::Pattern;
-use super::scan::family;
 use super::watch::{Bell, Watch};
 use super::{Options, ReadFrom, SET_PART, Saved, TailError};
 use crate::frame::{Batch, Origin, PositionChange};
@@ -68,8 +68,8 @@ pub(super) struct Follower {
     pub(super) counts: Counts,
     /// Paths of which it was said why they are not read.
     pub(super) complained: HashSet<PathBuf>,
-    /// Files that were taken for copies at work when they were new: to be judged again, however old they are by then.
-    pub(super) postponed: HashSet<Ident>,
+    /// Of each path that was found: [`Followed::since`].
+    pub(super) since: HashMap<PathBuf, i64>,
     input: Arc<str>,
     bell: Arc<Bell>,
     chunk: Vec<u8>,
@@ -78,7 +78,7 @@ pub(super) struct Follower {
     random: RandomState,
     /// The very first look of a set that is to be read from the end.
     skip_existing: bool,
-    /// Something is not what it was: look around without delay.
+    /// Something is not what it was: look around soon.
     pub(super) look_again: bool,
 }
 
@@ -96,7 +96,7 @@ impl Follower {
             patterns,
             files: Vec::new(),
             complained: HashSet::new(),
-            postponed: HashSet::new(),
+            since: HashMap::new(),
             by_path: HashMap::new(),
             next_order: 0,
             random: RandomState::new(),
@@ -113,7 +113,9 @@ impl Follower {
             file.position = position;
             file.print = print;
             file.stat = stat;
-            file.scanned_mtime = stat.mtime;
+            file.since = detail.since;
+            let since = follower.since.entry(file.path.clone()).or_insert(detail.since);
+            *since = detail.since.min(*since);
             file.saved = true;
             follower.files.push(file);
         }
@@ -155,10 +157,7 @@ impl Follower {
             }
             self.close_idle();
             self.gauge();
-            let timeout = match worked || self.look_again {
-                true => Duration::ZERO,
-                false => self.pause(scanned, structure),
-            };
+            let timeout = if worked { Duration::ZERO } else { self.pause(scanned, structure) };
             let mut changes = self.bell.wait(timeout);
             if !worked && !changes.written.is_empty() {
                 std::thread::sleep(GATHER);
@@ -175,11 +174,11 @@ impl Follower {
     }
 
     fn is_scan_due(&self, (last, cost): (Instant, Duration), structure: bool) -> bool {
-        self.look_again || last.elapsed() >= self.scan_interval(cost, structure)
+        last.elapsed() >= self.scan_interval(cost, structure)
     }
 
     fn scan_interval(&self, cost: Duration, structure: bool) -> Duration {
-        match structure {
+        match structure || self.look_again {
             true => cost * HURRIED_SCAN_SHARE,
             false => self.options.poll_interval.max(cost * SCAN_SHARE),
         }
@@ -273,11 +272,11 @@ impl Follower {
         file.gzip = entry.gzip;
         file.stat = entry.stat;
         file.tried = entry.stat;
-        file.scanned_mtime = entry.stat.mtime;
+        file.since = self.since.get(&file.path).copied().unwrap_or(i64::MIN);
         file.ready = true;
         file.seen = true;
         if self.skip_existing {
-            match content::end(&file.real, file.gzip, self.limits) {
+            match content::end(&file.real, &file.ident, file.gzip, self.limits) {
                 Ok((position, print)) => {
                     (file.position, file.print, file.saved) = (position, print, true);
                 }
@@ -305,7 +304,7 @@ impl Follower {
             position: 0,
             print: Print::default(),
             stat: Stat::default(),
-            scanned_mtime: 0,
+            since: i64::MIN,
             tried: Stat::default(),
             content: None,
             ready: false,

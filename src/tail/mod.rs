@@ -34,9 +34,11 @@
 //! least the same length, on the same inode, is not noticed.
 
 mod content;
+mod copies;
 mod file;
 mod fingerprint;
 mod follow;
+mod kin;
 mod listing;
 mod names;
 mod positions;

@@ -1,10 +1,9 @@
 //! What is kept of a file between runs, beside the number of its position.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::{Ident, Print, Stat};
+use super::file::Followed;
+use super::fingerprint::{Ident, Print};
 
 /// `positions.detail` of a file. Hashes are hexadecimal; times are nanoseconds since 1970.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,6 +24,8 @@ pub struct Detail {
     pub size: u64,
     /// Time of its last modification.
     pub mtime: i64,
+    /// Rotated neighbours of `path` that were modified then, or before, are older than the first look at it.
+    pub since: i64,
     /// Bytes that `fingerprint` covers.
     pub fingerprint_len: u32,
     /// Hash of the first bytes.
@@ -37,20 +38,21 @@ pub struct Detail {
 
 impl Detail {
     /// Of a file as it is now.
-    pub fn new(path: &Path, real: &Path, ident: Ident, gzip: bool, stat: &Stat, print: &Print) -> Detail {
+    pub fn new(file: &Followed) -> Detail {
         Detail {
-            path: path.to_string_lossy().into_owned(),
-            real: real.to_string_lossy().into_owned(),
-            dev: ident.dev,
-            ino: ident.ino,
-            born: ident.born,
-            gzip,
-            size: stat.size,
-            mtime: stat.mtime,
-            fingerprint_len: print.head_len,
-            fingerprint: format!("{:032x}", print.head),
-            mark_len: print.mark_len,
-            mark: format!("{:032x}", print.mark),
+            path: file.path.to_string_lossy().into_owned(),
+            real: file.real.to_string_lossy().into_owned(),
+            dev: file.ident.dev,
+            ino: file.ident.ino,
+            born: file.ident.born,
+            gzip: file.gzip,
+            size: file.stat.size,
+            mtime: file.stat.mtime,
+            since: file.since,
+            fingerprint_len: file.print.head_len,
+            fingerprint: format!("{:032x}", file.print.head),
+            mark_len: file.print.mark_len,
+            mark: format!("{:032x}", file.print.mark),
         }
     }
 

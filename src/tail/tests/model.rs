@@ -47,6 +47,9 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Batches handed out and not committed at most.
+const ROOM: usize = 4;
+
 /// A generation of the log: the end of its name behind the number.
 type End = &'static str;
 
@@ -67,6 +70,7 @@ struct Model {
 
 impl Model {
     fn new(patterns: &[&str]) -> Model {
+        meanwhile::finish();
         let dir = tempfile::tempdir().unwrap();
         let source = Arc::new(Source { name: "test".into(), zone: Zone::UTC });
         let paths = patterns.iter().map(|p| dir.path().join(p).to_str().unwrap().to_owned()).collect();
@@ -181,10 +185,10 @@ impl Model {
 
     /// One round, while there is room for batches.
     fn turns(&mut self) {
-        let room = 4 - self.handed_out.len().min(4);
+        let room = ROOM - self.handed_out.len();
         let follower = self.follower();
         let turns = follower.turns();
-        let batches: Vec<Batch> = turns.into_iter().take(room).filter_map(|i| follower.turn(i)).collect();
+        let batches: Vec<Batch> = turns.into_iter().filter_map(|i| follower.turn(i)).take(room).collect();
         self.handed_out.extend(batches);
     }
 
@@ -209,9 +213,11 @@ impl Model {
         while quiet < 8 {
             let before = self.committed.len();
             self.follower().scan();
-            self.turns();
-            while !self.handed_out.is_empty() {
-                self.commit();
+            while !self.follower().turns().is_empty() {
+                self.turns();
+                while !self.handed_out.is_empty() {
+                    self.commit();
+                }
             }
             quiet = if self.committed.len() == before { quiet + 1 } else { 0 };
         }
