@@ -43,10 +43,11 @@ pub struct Stat {
 const TICK: Duration = Duration::from_millis(100);
 
 impl Stat {
-    /// Whether the last change is so old that a further one would be seen.
-    pub fn is_settled(&self) -> bool {
+    /// This state, if a further change would make another one of it; otherwise that of no file.
+    pub fn if_settled(self) -> Stat {
         let changed = u64::try_from(self.mtime.max(self.ctime)).unwrap_or(0);
-        SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_nanos(changed)).is_ok_and(|age| age > TICK)
+        let age = SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_nanos(changed));
+        if age.is_ok_and(|age| age > TICK) { self } else { Stat::default() }
     }
 
     /// The state that the metadata shows.

@@ -271,7 +271,7 @@ impl Follower {
         let mut file = self.followed(lane, entry.path, entry.real, entry.ident);
         file.gzip = entry.gzip;
         file.stat = entry.stat;
-        file.tried = entry.stat;
+        file.tried = entry.stat.if_settled();
         file.since = self.since.get(&file.path).copied().unwrap_or(i64::MIN);
         file.ready = true;
         file.seen = true;

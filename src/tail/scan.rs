@@ -191,6 +191,6 @@ impl Followed {
         // It grows, so it was no early copy after all.
         self.replaced |= self.whole;
         self.ready = !self.whole;
-        self.tried = if entry.stat.is_settled() { entry.stat } else { Stat::default() };
+        self.tried = entry.stat.if_settled();
     }
 }

@@ -209,15 +209,20 @@ impl Model {
 
     /// Looks and reads until nothing more comes.
     fn read_everything(&mut self) {
-        let mut quiet = 0;
+        let (mut quiet, mut rounds) = (0, 0);
         while quiet < 8 {
             let before = self.committed.len();
             self.follower().scan();
-            while !self.follower().turns().is_empty() {
-                self.turns();
+            loop {
                 while !self.handed_out.is_empty() {
                     self.commit();
                 }
+                if self.follower().turns().is_empty() {
+                    break;
+                }
+                self.turns();
+                rounds += 1;
+                assert!(rounds < 10_000, "it does not come to rest");
             }
             quiet = if self.committed.len() == before { quiet + 1 } else { 0 };
         }
