@@ -268,8 +268,12 @@ impl Content {
 
     /// The fingerprint that belongs to [`Content::position`].
     pub fn print(&self) -> Print {
-        let len = self.head.len().min(usize::try_from(self.position).unwrap_or(usize::MAX));
-        Print::of(&self.head[..len], &self.mark)
+        Print::of(self.head(), &self.mark)
+    }
+
+    /// The first bytes before [`Content::position`].
+    pub fn head(&self) -> &[u8] {
+        &self.head[..self.head.len().min(usize::try_from(self.position).unwrap_or(usize::MAX))]
     }
 
     /// Offset of the next byte to read.
@@ -356,6 +360,21 @@ pub fn end(path: &Path, ident: &Ident, gzip: bool, limits: Limits) -> Result<(u6
         batch.bytes.clear();
         batch.frames.clear();
     }
+    Ok((content.position(), content.print()))
+}
+
+/// How many bytes a file's content has now, and the fingerprint of all of it.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn all(path: &Path, ident: &Ident, gzip: bool, limits: Limits) -> Result<(u64, Print), OpenError> {
+    let mut content = Content::open(path, ident, gzip, &Print::default(), 0, limits)?;
+    let (mut chunk, mut batch) = (vec![0; CHUNK_BYTES], Batch::new(1));
+    while content.next(&mut chunk, &mut batch, Timestamp::default())? != Progress::End {
+        batch.bytes.clear();
+        batch.frames.clear();
+    }
+    content.finish(&mut batch, Timestamp::default());
     Ok((content.position(), content.print()))
 }
 

@@ -6,9 +6,9 @@
 
 use std::collections::HashSet;
 
-use super::content::{Content, OpenError};
+use super::content::{self, Content, OpenError};
 use super::file::Followed;
-use super::fingerprint::{Ident, MARK_BYTES, Print, Stat};
+use super::fingerprint::{Ident, MARK_BYTES, Prefixes, Print, Stat};
 use super::follow::Follower;
 use super::kin::{self, Kin};
 use super::listing::{Entry, Listing, Skipped};
@@ -24,7 +24,7 @@ const MAX_SEARCHES: u8 = 3;
 enum Relation {
     /// It holds everything that was read of it.
     Copy,
-    /// It was copied before everything was read: nothing in it is new.
+    /// It was copied before the last lines were read: nothing in it is new.
     EarlyCopy,
     /// Its content is other content.
     None,
@@ -32,6 +32,16 @@ enum Relation {
     Unfinished,
     /// Something moved: it can be told at the next look.
     Unclear,
+}
+
+impl Relation {
+    fn of_error(error: &OpenError) -> Relation {
+        match error {
+            OpenError::Short | OpenError::Different | OpenError::Io(_) => Relation::None,
+            OpenError::Unfinished => Relation::Unfinished,
+            OpenError::Moved => Relation::Unclear,
+        }
+    }
 }
 
 impl Follower {
@@ -70,8 +80,9 @@ impl Follower {
             }
             // An early copy is believed only where there is surely no full one.
             if let Some((entry, relation)) = found.or(early.filter(|_| clear)) {
-                self.files[i].adopt(entry, relation == Relation::EarlyCopy);
-                known.insert(entry.ident);
+                if self.go_on(i, entry, relation).is_ok() {
+                    known.insert(entry.ident);
+                }
                 continue;
             }
             self.look_again = true;
@@ -116,12 +127,11 @@ impl Follower {
                 continue;
             }
             let i = match self.place(&entry, kin.of(&entry)) {
-                Ok(Some((i, relation))) => {
-                    self.files[i].adopt(&entry, relation == Relation::EarlyCopy);
-                    i
-                }
+                Ok(Some((i, relation))) => match self.go_on(i, &entry, relation) {
+                    Ok(()) => i,
+                    Err(NotNow) => continue,
+                },
                 Ok(None) if self.files.len() < self.options.max_files => {
-                    known.insert(entry.ident);
                     self.add(entry);
                     self.files.len() - 1
                 }
@@ -172,10 +182,41 @@ impl Follower {
         match Content::open(&entry.real, &entry.ident, entry.gzip, &lost.print, lost.position, self.limits) {
             Ok(_) => Relation::Copy,
             Err(OpenError::Short) if kin::is_rotated(entry, lost) => Relation::EarlyCopy,
-            Err(OpenError::Short | OpenError::Different | OpenError::Io(_)) => Relation::None,
-            Err(OpenError::Unfinished) => Relation::Unfinished,
-            Err(OpenError::Moved) => Relation::Unclear,
+            Err(OpenError::Different) if kin::is_rotated(entry, lost) => self.is_short_early_copy(lost, entry),
+            Err(error) => Relation::of_error(&error),
         }
+    }
+
+    /// The same of a copy that is shorter than the fingerprint.
+    fn is_short_early_copy(&self, lost: &Followed, entry: &Entry) -> Relation {
+        let opened = Content::open(&entry.real, &entry.ident, entry.gzip, &Print::default(), 0, self.limits);
+        match opened.and_then(|mut copy| Ok(copy.first_bytes(Prefixes::MAX_BYTES)?)) {
+            Ok(Some(all)) if all.len() < Prefixes::MAX_BYTES && (all.len() as u64) < lost.position && lost.prefixes.are(&all) => {
+                Relation::EarlyCopy
+            }
+            Ok(Some(_)) => Relation::None,
+            Ok(None) => Relation::Unfinished,
+            Err(error) => Relation::of_error(&error),
+        }
+    }
+
+    /// Goes on with a lost file in a copy; behind the end of one that holds nothing new.
+    fn go_on(&mut self, i: usize, entry: &Entry, relation: Relation) -> Result<(), NotNow> {
+        if relation == Relation::EarlyCopy {
+            let end = content::all(&entry.real, &entry.ident, entry.gzip, self.limits);
+            let Ok((position, print)) = end else {
+                self.look_again = true;
+                return Err(NotNow);
+            };
+            let file = &mut self.files[i];
+            tracing::warn!(
+                path = %file.path.display(), copy = %entry.real.display(), read = file.position, copied = position,
+                "file was written to between its copy and its truncation: lines at that place may be lost"
+            );
+            (file.position, file.print) = (position, print);
+        }
+        self.files[i].adopt(entry);
+        Ok(())
     }
 
     /// Whether a file is a copy, or the beginning of one, of a file that is still there, as `copytruncate` and `gzip` make them.
@@ -203,9 +244,8 @@ impl Follower {
             Ok(true) => Relation::Copy,
             // The comparison says something only if the original was not truncated before it.
             Ok(false) if !original.still_is().unwrap_or(true) => self.was_replaced(i),
-            Ok(false) | Err(OpenError::Different | OpenError::Short | OpenError::Io(_)) => Relation::None,
-            Err(OpenError::Unfinished) => Relation::Unfinished,
-            Err(OpenError::Moved) => Relation::Unclear,
+            Ok(false) => Relation::None,
+            Err(error) => Relation::of_error(&error),
         }
     }
 

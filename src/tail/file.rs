@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::content::{Content, Limits, OpenError, Progress};
-use super::fingerprint::{Ident, Print, Stat};
+use super::fingerprint::{Ident, Prefixes, Print, Stat};
 use super::listing::Entry;
 use super::positions::Detail;
 use crate::frame::{Batch, Origin, PositionChange};
@@ -44,12 +44,12 @@ pub struct Followed {
     pub ident: Ident,
     /// The content is compressed.
     pub gzip: bool,
-    /// This copy holds less than was read from the one before it: nothing is to be read, only its existence matters.
-    pub whole: bool,
     /// Bytes handed out.
     pub position: u64,
     /// Fingerprint of what was handed out.
     pub print: Print,
+    /// Of the first lines that were handed out.
+    pub prefixes: Prefixes,
     /// State of the file when it was last known to hold this content.
     pub stat: Stat,
     /// Rotated neighbours of its path that were last modified then, or before, were there before the path was first found.
@@ -64,6 +64,8 @@ pub struct Followed {
     pub delivered: bool,
     /// `positions` has, or may have, a row for it.
     pub saved: bool,
+    /// That row says another place than where the content is now.
+    pub row_is_stale: bool,
     /// Where it is.
     pub place: Place,
     /// When something was last read.
@@ -192,6 +194,7 @@ impl Followed {
         if content.position() != self.position {
             self.position = content.position();
             self.print = content.print();
+            self.prefixes.extend(content.head());
         }
         turn
     }
@@ -202,6 +205,7 @@ impl Followed {
         if content.finish(batch, Timestamp::now()) {
             self.position = content.position();
             self.print = content.print();
+            self.prefixes.extend(content.head());
         }
     }
 
@@ -212,7 +216,7 @@ impl Followed {
 
     /// Bytes that are known to be there and were not read. Unknown, and 0, for compressed files.
     pub fn unread_bytes(&self) -> u64 {
-        if self.gzip || self.whole { 0 } else { self.stat.size.saturating_sub(self.position + self.pending_bytes()) }
+        if self.gzip { 0 } else { self.stat.size.saturating_sub(self.position + self.pending_bytes()) }
     }
 
     /// Whether its content can still be read, here or where it is now.
@@ -220,21 +224,21 @@ impl Followed {
         !self.replaced && !self.done && (self.content.is_some() || !matches!(self.place, Place::Gone { .. }))
     }
 
-    /// Goes on in another copy of the same content; `whole` is what the field says.
-    pub fn adopt(&mut self, copy: &Entry, whole: bool) {
-        tracing::debug!(path = %self.path.display(), copy = %copy.real.display(), whole, "file goes on in a copy");
+    /// Goes on in another copy of the same content.
+    pub fn adopt(&mut self, copy: &Entry) {
+        tracing::debug!(path = %self.path.display(), copy = %copy.real.display(), "file goes on in a copy");
         self.real.clone_from(&copy.real);
         self.ident = copy.ident;
         self.gzip = copy.gzip;
         self.stat = copy.stat;
-        self.tried = copy.stat;
+        self.tried = copy.stat.if_settled();
         self.content = None;
         self.replaced = false;
         self.searches = 0;
         self.place = Place::Away;
-        self.whole = whole;
-        self.ready = !whole;
+        self.ready = true;
         self.seen = true;
+        self.row_is_stale = self.saved;
     }
 
     /// The row of `positions` for what was handed out so far.

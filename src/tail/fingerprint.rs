@@ -85,6 +85,33 @@ impl Print {
     }
 }
 
+/// Hashes of the content up to the end of each of its first lines, as far as they were handed out. They tell of a file that is
+/// shorter than what was handed out whether it is the beginning of that.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Prefixes(pub Vec<(u32, u128)>);
+
+impl Prefixes {
+    /// Lines that are covered at most.
+    pub const MAX: usize = 32;
+
+    /// Bytes that are covered at most: behind them, the fingerprint tells enough.
+    pub const MAX_BYTES: usize = 1_024;
+
+    /// Adds those of the lines that end in `head`, the first bytes of the content.
+    pub fn extend(&mut self, head: &[u8]) {
+        let head = &head[..head.len().min(Prefixes::MAX_BYTES)];
+        let known = self.0.last().map_or(0, |(len, _)| *len as usize);
+        let ends = memchr::memchr_iter(b'\n', head).map(|newline| newline + 1).filter(|end| *end > known);
+        let room = Prefixes::MAX.saturating_sub(self.0.len());
+        self.0.extend(ends.take(room).map(|end| (end as u32, hash(&head[..end]))));
+    }
+
+    /// Whether this is the beginning of the content.
+    pub fn are(&self, content: &[u8]) -> bool {
+        self.0.iter().any(|(len, print)| *len as usize == content.len() && *print == hash(content))
+    }
+}
+
 /// The first 128 bits of SHA-256 (FIPS 180-4).
 pub fn hash(bytes: &[u8]) -> u128 {
     if bytes.is_empty() {

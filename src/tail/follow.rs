@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::content::{self, CHUNK_BYTES, Limits};
 use super::file::{Budget, Followed, Place};
-use super::fingerprint::{Ident, Print, Stat};
+use super::fingerprint::{Ident, Prefixes, Print, Stat};
 use super::kin::family;
 use super::listing::Entry;
 use super::names::Pattern;
@@ -112,6 +112,7 @@ impl Follower {
             file.gzip = detail.gzip;
             file.position = position;
             file.print = print;
+            file.prefixes = detail.prefixes();
             file.stat = stat;
             file.since = detail.since;
             let since = follower.since.entry(file.path.clone()).or_insert(detail.since);
@@ -166,7 +167,7 @@ impl Follower {
             structure |= changes.structure;
             for path in changes.written {
                 if let Some(i) = self.by_path.get(&path) {
-                    self.files[*i].ready = !self.files[*i].whole;
+                    self.files[*i].ready = true;
                 }
             }
         }
@@ -204,7 +205,7 @@ impl Follower {
         let mut order: Vec<usize> = (0..self.files.len())
             .filter(|i| {
                 let f = &self.files[*i];
-                !f.done && (f.forget || (!f.replaced && (f.ready || f.last_line_is_due)))
+                !f.done && (f.forget || (!f.replaced && (f.ready || f.last_line_is_due || f.row_is_stale)))
             })
             .collect();
         order.sort_by_key(|i| self.files[*i].order);
@@ -246,7 +247,7 @@ impl Follower {
                     self.look_again = true;
                 }
             }
-            if file.position == before {
+            if file.position == before && (!file.row_is_stale || file.replaced) {
                 return None;
             }
         }
@@ -255,6 +256,7 @@ impl Follower {
         batch.positions.push(file.change(&self.input));
         file.delivered = true;
         file.saved = true;
+        file.row_is_stale = false;
         batch.unread_lanes = self.files.iter().filter(|f| f.ready && !f.delivered).count() as u32;
         Some(batch)
     }
@@ -300,9 +302,9 @@ impl Follower {
             real,
             ident,
             gzip: false,
-            whole: false,
             position: 0,
             print: Print::default(),
+            prefixes: Prefixes::default(),
             stat: Stat::default(),
             since: i64::MIN,
             tried: Stat::default(),
@@ -310,6 +312,7 @@ impl Follower {
             ready: false,
             delivered: false,
             saved: false,
+            row_is_stale: false,
             place: Place::Home,
             last_read: Instant::now(),
             replaced: false,
@@ -347,7 +350,7 @@ impl Follower {
     }
 
     /// Closes files that were idle for long, and the longest idle ones where too many are open. Their identity stays.
-    fn close_idle(&mut self) {
+    pub(super) fn close_idle(&mut self) {
         let is_idle = |f: &Followed| f.content.is_some() && !f.ready && !f.replaced && !matches!(f.place, Place::Gone { .. });
         let open = self.files.iter().filter(|f| f.content.is_some()).count();
         let mut held = self.files.iter().filter(|f| f.content.is_some()).map(Followed::pending_bytes).sum::<u64>();
@@ -372,7 +375,7 @@ impl Follower {
     fn gauge(&self) {
         let alive = self.files.iter().filter(|f| f.is_alive());
         self.counts.followed.set(alive.count() as u64);
-        let lag = |f: &Followed| if f.gzip || f.whole { 0 } else { f.stat.size.max(f.tried.size).saturating_sub(f.position) };
+        let lag = |f: &Followed| if f.gzip { 0 } else { f.stat.size.max(f.tried.size).saturating_sub(f.position) };
         self.counts.lag.set(self.files.iter().filter(|f| f.is_alive()).map(lag).sum());
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::file::Followed;
-use super::fingerprint::{Ident, Print};
+use super::fingerprint::{Ident, Prefixes, Print};
 
 /// `positions.detail` of a file. Hashes are hexadecimal; times are nanoseconds since 1970.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub struct Detail {
     pub fingerprint_len: u32,
     /// Hash of the first bytes.
     pub fingerprint: String,
+    /// Lengths and hashes of the content up to the end of each of its first lines.
+    pub prefixes: Vec<(u32, String)>,
     /// Bytes before the position that `mark` covers.
     pub mark_len: u32,
     /// Hash of the bytes before the position.
@@ -51,6 +53,7 @@ impl Detail {
             since: file.since,
             fingerprint_len: file.print.head_len,
             fingerprint: format!("{:032x}", file.print.head),
+            prefixes: file.prefixes.0.iter().map(|(len, print)| (*len, format!("{print:032x}"))).collect(),
             mark_len: file.print.mark_len,
             mark: format!("{:032x}", file.print.mark),
         }
@@ -59,6 +62,12 @@ impl Detail {
     /// The inode.
     pub fn ident(&self) -> Ident {
         Ident { dev: self.dev, ino: self.ino, born: self.born }
+    }
+
+    /// The hashes of the first lines, up to the first that is none.
+    pub fn prefixes(&self) -> Prefixes {
+        let hash = |(len, text): &(u32, String)| Some((*len, u128::from_str_radix(text, 16).ok()?));
+        Prefixes(self.prefixes.iter().take(Prefixes::MAX).map_while(hash).collect())
     }
 
     /// The fingerprint; `None` where the hashes are none.

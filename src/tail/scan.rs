@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use super::content::{Content, OpenError};
 use super::file::{Followed, Place};
-use super::fingerprint::{Ident, Stat};
+use super::fingerprint::Ident;
 use super::follow::Follower;
 use super::listing::{self, Entry, Listing, Skipped};
 
@@ -188,9 +188,7 @@ impl Followed {
         if self.tried == entry.stat {
             return;
         }
-        // It grows, so it was no early copy after all.
-        self.replaced |= self.whole;
-        self.ready = !self.whole;
+        self.ready = true;
         self.tried = entry.stat.if_settled();
     }
 }
