@@ -33,6 +33,10 @@ pub struct Content {
     position: u64,
     /// A gzip stream that ended as it should: no more can come.
     ended: bool,
+    /// Size of the file when it was opened.
+    opened_bytes: u64,
+    /// A gzip stream that ended too early.
+    cut_off: bool,
 }
 
 /// Lengths that bound what is kept in memory.
@@ -115,6 +119,8 @@ impl Content {
             mark: Vec::new(),
             position,
             ended: false,
+            opened_bytes: stat.size,
+            cut_off: false,
         };
         if gzip {
             content.skip_to(print, position)?;
@@ -214,7 +220,11 @@ impl Content {
     pub fn next(&mut self, chunk: &mut [u8], batch: &mut Batch, now: Timestamp) -> io::Result<Progress> {
         let read = match self.read(chunk, self.next) {
             Ok(read) => read,
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(Progress::End),
+            // A decoder that once met the end cannot make sense of what is added later.
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof || self.has_grown() => {
+                self.cut_off = true;
+                return Ok(Progress::End);
+            }
             Err(e) => return Err(e),
         };
         if read == 0 {
@@ -289,6 +299,17 @@ impl Content {
     /// Whether a gzip stream came to its proper end.
     pub fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether a gzip stream ended too early, so that it must be opened again to be read on.
+    pub fn is_cut_off(&self) -> bool {
+        self.cut_off
+    }
+
+    /// Whether a gzip file is longer than when it was opened.
+    pub fn has_grown(&self) -> bool {
+        let Source::Gzip(decoder) = &self.source else { return false };
+        decoder.get_ref().metadata().is_ok_and(|m| m.len() > self.opened_bytes)
     }
 
     /// The state of the open file; for a plain file its size is that of the content.

@@ -120,7 +120,8 @@ impl Followed {
             batch.bytes.clear();
             batch.frames.clear();
             // Lines that were read and not handed out are read again.
-            self.content = self.content.take().filter(|c| c.position() == self.position);
+            let is_fit = |c: &Content| c.position() == self.position && !(self.gzip && turn.error.is_some());
+            self.content = self.content.take().filter(is_fit);
         }
         turn
     }
@@ -195,6 +196,12 @@ impl Followed {
             self.position = content.position();
             self.print = content.print();
             self.prefixes.extend(content.head());
+        }
+        if content.is_cut_off() {
+            if content.has_grown() {
+                self.tried = Stat::default();
+            }
+            self.content = None;
         }
         turn
     }

@@ -1,6 +1,6 @@
 //! The loop of a file set: look around, let files take turns, hand out batches, wait.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ pub(super) struct Follower {
     /// Paths of which it was said why they are not read.
     pub(super) complained: HashSet<PathBuf>,
     /// Of each path that was found: [`Followed::since`].
-    pub(super) since: HashMap<PathBuf, i64>,
+    pub(super) since: BTreeMap<PathBuf, i64>,
     input: Arc<str>,
     bell: Arc<Bell>,
     chunk: Vec<u8>,
@@ -96,7 +96,7 @@ impl Follower {
             patterns,
             files: Vec::new(),
             complained: HashSet::new(),
-            since: HashMap::new(),
+            since: BTreeMap::new(),
             by_path: HashMap::new(),
             next_order: 0,
             random: RandomState::new(),

@@ -1,14 +1,16 @@
 //! One look around: which file on disk is which followed file. The only place where files are found, recognised under other names,
-//! taken up again in a copy, or given up.
+//! or given up; what an unknown file is, [`super::copies`] decides.
 //!
 //! The same steps serve the start, where all that is known are saved positions, and every later look:
 //!
 //! 1. Files with a known inode are where they are. Whether they still hold what was read of them is checked before they are read.
 //! 2. What the patterns no longer lead to is looked for by inode among its neighbours: it was renamed.
 //! 3. Lost content (the inode is gone, or holds something else) is looked for by fingerprint among the names that rotation makes.
-//! 4. Rotated neighbours of a path that are newer than what was known of it at the last look are generations that came and went
-//!    unseen.
+//! 4. Rotated neighbours of a path that were not there before the path was first found are generations that came and went unseen.
 //! 5. What is left is new, unless it is a copy of a file that is still there (`copytruncate` or `gzip` at work).
+//!
+//! The disk changes during a look. So nothing depends on having seen something in a certain look: a file that is not followed is met
+//! again at the next one, whatever was found out about it in this one, until it is followed or gone.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};

@@ -208,6 +208,32 @@ fn many_files_with_few_open() {
 }
 
 #[test]
+fn three_thousand_files() {
+    let mut world = World::new(&["*.log"]);
+    let mut expected: Vec<String> = Vec::new();
+    for round in 0..3 {
+        for n in 0..3_000 {
+            let line = format!("file {n} line {round}");
+            world.append(&format!("app-{n}.log"), format!("{line}\n"));
+            expected.push(line);
+        }
+        // The third lines are written while nobody looks.
+        if round == 0 {
+            world.start();
+        }
+        if round < 2 {
+            world.commit_lines(expected.len());
+        }
+        if round == 1 {
+            world.stop();
+        }
+    }
+    world.expect_exactly("three thousand files", "app-0.log", &expected);
+    assert_eq!(world.positions.len(), 3_000);
+    assert_eq!(world.stats.total("truncated_unread_bytes_total"), 0);
+}
+
+#[test]
 fn a_full_channel_does_not_keep_it_from_stopping() {
     let mut world = World::new(&["app.log"]);
     let (text, expected) = numbered("line", 0..100);
