@@ -191,20 +191,21 @@ impl Content {
         Ok(read_range(file, recent_at, self.recent.len())? == self.recent && read_range(file, 0, self.head.len())? == self.head)
     }
 
-    /// The first `len` bytes of content that was opened at 0 and not read yet; fewer where it is shorter. `None` for a gzip stream of
-    /// which not that much can be read yet.
+    /// The first `len` bytes of content that was opened at 0 and not read yet; fewer where it is shorter. And whether they are fewer
+    /// because a gzip stream breaks off.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn first_bytes(&mut self, len: usize) -> io::Result<Option<Vec<u8>>> {
+    pub fn first_bytes(&mut self, len: usize) -> io::Result<(Vec<u8>, bool)> {
         let decoder = match &mut self.source {
-            Source::Plain(file) => return read_range(file, 0, len).map(Some),
+            Source::Plain(file) => return Ok((read_range(file, 0, len)?, false)),
             Source::Gzip(decoder) => decoder,
         };
-        let mut head = Vec::with_capacity(len);
+        super::meanwhile();
+        let mut head = Vec::new();
         match decoder.take(len as u64).read_to_end(&mut head) {
-            Ok(_) => Ok(Some(head)),
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Ok(_) => Ok((head, false)),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok((head, true)),
             Err(e) => Err(e),
         }
     }
@@ -347,6 +348,14 @@ impl Content {
                 other => return other,
             }
         }
+    }
+}
+
+/// Whether the system lets us read a file, if it is there.
+pub fn may_read(path: &Path) -> io::Result<()> {
+    match open(path) {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Err(e),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

@@ -19,6 +19,9 @@ const MAX_CANDIDATES: usize = 256;
 /// Searches without a doubt before lost content is given up.
 const MAX_SEARCHES: u8 = 3;
 
+/// Bytes of a gzip stream that are compared with the original. Of a plain file the first and the last bytes are.
+const GZIP_COMPARED_BYTES: usize = 1 << 20;
+
 /// What a file is to a followed one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Relation {
@@ -148,6 +151,12 @@ impl Follower {
 
     /// Where a file belongs, among its relatives: to a lost one whose content it holds, or nowhere, since it is new.
     fn place(&mut self, entry: &Entry, relatives: Vec<usize>) -> Result<Option<(usize, Relation)>, NotNow> {
+        if !relatives.is_empty()
+            && let Err(error) = content::may_read(&entry.real)
+        {
+            self.complain(vec![(entry.real.clone(), Skipped::Io(error))]);
+            return Err(NotNow);
+        }
         let mut early = None;
         for i in relatives {
             let file = &self.files[i];
@@ -190,13 +199,15 @@ impl Follower {
     /// The same of a copy that is shorter than the fingerprint.
     fn is_short_early_copy(&self, lost: &Followed, entry: &Entry) -> Relation {
         let opened = Content::open(&entry.real, &entry.ident, entry.gzip, &Print::default(), 0, self.limits);
-        match opened.and_then(|mut copy| Ok(copy.first_bytes(Prefixes::MAX_BYTES)?)) {
-            Ok(Some(all)) if all.len() < Prefixes::MAX_BYTES && (all.len() as u64) < lost.position && lost.prefixes.are(&all) => {
-                Relation::EarlyCopy
-            }
-            Ok(Some(_)) => Relation::None,
-            Ok(None) => Relation::Unfinished,
-            Err(error) => Relation::of_error(&error),
+        let (all, breaks_off) = match opened.and_then(|mut copy| Ok(copy.first_bytes(Prefixes::MAX_BYTES)?)) {
+            Ok(first) => first,
+            Err(error) => return Relation::of_error(&error),
+        };
+        let is_short = all.len() < Prefixes::MAX_BYTES && (all.len() as u64) < lost.position;
+        match is_short && lost.prefixes.are(&all) {
+            _ if breaks_off => Relation::Unfinished,
+            true => Relation::EarlyCopy,
+            false => Relation::None,
         }
     }
 
@@ -257,11 +268,15 @@ impl Follower {
 
     fn begins_alike(&self, original: &Content, entry: &Entry) -> Result<bool, OpenError> {
         let mut copy = Content::open(&entry.real, &entry.ident, entry.gzip, &Print::default(), 0, self.limits)?;
-        let Some(head) = copy.first_bytes(self.options.fingerprint_bytes)? else { return Err(OpenError::Unfinished) };
+        let len = if entry.gzip { GZIP_COMPARED_BYTES } else { self.options.fingerprint_bytes };
+        let (head, breaks_off) = copy.first_bytes(len)?;
         if original.range(0, head.len())? != head {
             return Ok(false);
         }
-        if entry.gzip || head.len() < self.options.fingerprint_bytes {
+        if breaks_off {
+            return Err(OpenError::Unfinished);
+        }
+        if entry.gzip || head.len() < len {
             return Ok(true);
         }
         let (from, len) = (copy.stat()?.size.saturating_sub(MARK_BYTES as u64), MARK_BYTES);

@@ -85,7 +85,7 @@ impl Follower {
                 Some(several) => {
                     let opened: Vec<_> = several.iter().map(|i| self.try_open(&entry, &self.files[*i])).collect();
                     if opened.iter().any(|o| matches!(o, Err(OpenError::Moved | OpenError::Io(_)))) {
-                        self.look_again = true;
+                        self.look_again |= opened.iter().any(|o| matches!(o, Err(OpenError::Moved)));
                         several.iter().for_each(|i| self.files[*i].seen = true);
                         continue;
                     }
