@@ -1,7 +1,7 @@
 //! The loop of a file set: look around, let files take turns, hand out batches, wait.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::RandomState;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,16 +10,16 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
-use super::content::{self, CHUNK_BYTES, Limits};
+use super::content::{CHUNK_BYTES, Limits};
+use super::counts::Counts;
 use super::file::{Budget, Followed, Place};
-use super::fingerprint::{Ident, Prefixes, Print, Stat};
+use super::fingerprint::Stat;
 use super::kin::family;
-use super::listing::Entry;
 use super::names::Pattern;
 use super::watch::{Bell, Watch};
-use super::{Options, ReadFrom, SET_PART, Saved, TailError};
-use crate::frame::{Batch, Origin, PositionChange};
-use crate::stats::{Counter, Stats};
+use super::{Options, ReadFrom, Saved, TailError};
+use crate::frame::Batch;
+use crate::stats::Stats;
 
 /// How long lines may gather after the first sign of them, so that a busy file does not wake us for each.
 const GATHER: Duration = Duration::from_millis(3);
@@ -29,33 +29,6 @@ const SCAN_SHARE: u32 = 100;
 
 /// The same, where directories tell that something happened.
 const HURRIED_SCAN_SHARE: u32 = 10;
-
-/// Counters of a file set.
-#[derive(Debug)]
-pub(super) struct Counts {
-    followed: Arc<Counter>,
-    lag: Arc<Counter>,
-    cut: Arc<Counter>,
-    pub(super) truncated: Arc<Counter>,
-    pub(super) errors: Arc<Counter>,
-}
-
-impl Counts {
-    pub(super) fn new(stats: &Stats, source: &str) -> Counts {
-        let labels = [("source", source)];
-        Counts {
-            followed: stats.gauge("files_followed", "Files that are followed.", &labels),
-            lag: stats.gauge("lag_bytes", "Bytes that wait to be read.", &labels),
-            cut: stats.counter("lines_cut_total", "Lines that were longer than the limit and lost their end.", &labels),
-            truncated: stats.counter(
-                "truncated_unread_bytes_total",
-                "Bytes known to have been in files that were truncated or deleted before they were read.",
-                &labels,
-            ),
-            errors: stats.counter("read_errors_total", "Failures to look at a file or to read it.", &labels),
-        }
-    }
-}
 
 /// A file set at work.
 #[derive(Debug)]
@@ -70,14 +43,14 @@ pub(super) struct Follower {
     pub(super) complained: HashSet<PathBuf>,
     /// Of each path that was found: [`Followed::since`].
     pub(super) since: BTreeMap<PathBuf, i64>,
-    input: Arc<str>,
+    pub(super) input: Arc<str>,
     bell: Arc<Bell>,
     chunk: Vec<u8>,
     by_path: HashMap<PathBuf, usize>,
-    next_order: u64,
-    random: RandomState,
+    pub(super) next_order: u64,
+    pub(super) random: RandomState,
     /// The very first look of a set that is to be read from the end.
-    skip_existing: bool,
+    pub(super) skip_existing: bool,
     /// Something is not what it was: look around soon.
     pub(super) look_again: bool,
 }
@@ -259,84 +232,6 @@ impl Follower {
         file.row_is_stale = false;
         batch.unread_lanes = self.files.iter().filter(|f| f.ready && !f.delivered).count() as u32;
         Some(batch)
-    }
-
-    /// A new file, from its beginning, or from its end where the set is started that way.
-    pub(super) fn add(&mut self, entry: Entry) {
-        let lane = loop {
-            let lane = self.random.hash_one((self.next_order, entry.ident, entry.stat.mtime));
-            if lane != 0 && self.files.iter().all(|f| f.lane != lane) {
-                break lane;
-            }
-            self.next_order += 1;
-        };
-        let mut file = self.followed(lane, entry.path, entry.real, entry.ident);
-        file.gzip = entry.gzip;
-        file.stat = entry.stat;
-        file.tried = entry.stat.if_settled();
-        file.since = self.since.get(&file.path).copied().unwrap_or(i64::MIN);
-        file.ready = true;
-        file.seen = true;
-        if self.skip_existing {
-            match content::end(&file.real, &file.ident, file.gzip, self.limits) {
-                Ok((position, print)) => {
-                    (file.position, file.print, file.saved) = (position, print, true);
-                }
-                Err(error) => {
-                    tracing::warn!(path = %file.real.display(), ?error, "cannot find the end of file, reading all of it")
-                }
-            }
-        }
-        self.files.push(file);
-    }
-
-    fn followed(&mut self, lane: u64, path: PathBuf, real: PathBuf, ident: Ident) -> Followed {
-        self.next_order += 1;
-        let name: Arc<str> = path.to_string_lossy().into();
-        Followed {
-            part: format!("{lane:016x}").into(),
-            lane,
-            order: self.next_order,
-            origin: Arc::new(Origin { source: Arc::clone(&self.options.source), peer: None, path: Some(name) }),
-            path,
-            real,
-            ident,
-            gzip: false,
-            position: 0,
-            print: Print::default(),
-            prefixes: Prefixes::default(),
-            stat: Stat::default(),
-            since: i64::MIN,
-            tried: Stat::default(),
-            content: None,
-            ready: false,
-            delivered: false,
-            saved: false,
-            row_is_stale: false,
-            place: Place::Home,
-            last_read: Instant::now(),
-            replaced: false,
-            searches: 0,
-            seen: false,
-            last_line_is_due: false,
-            forget: false,
-            done: false,
-            complained: false,
-        }
-    }
-
-    /// A batch without frames that says where each file is begun, so that a set that is read from the end is not begun at another
-    /// end after a restart.
-    fn start_positions(&self) -> Batch {
-        let mut batch = Batch::new(self.random.hash_one("start") | 1);
-        batch.positions.push(PositionChange {
-            input: Arc::clone(&self.input),
-            part: SET_PART.into(),
-            position: Some(0),
-            detail: serde_json::Value::Object(serde_json::Map::new()),
-        });
-        batch.positions.extend(self.files.iter().filter(|f| f.saved).map(|f| f.change(&self.input)));
-        batch
     }
 
     pub(super) fn index(&mut self) {

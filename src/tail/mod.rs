@@ -36,8 +36,10 @@
 //! Content that is replaced by content with the same first 1,024 bytes, the same 256 bytes before the position, and at
 //! least the same length, on the same inode, is not noticed.
 
+mod begin;
 mod content;
 mod copies;
+mod counts;
 mod file;
 mod fingerprint;
 mod follow;
