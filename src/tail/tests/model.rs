@@ -327,3 +327,42 @@ proptest! {
         run(&steps, wide, with_elder)?;
     }
 }
+
+/// Generations that came while nobody looked: the first is unread, the second compressed.
+#[test]
+fn generations_that_came_and_went_between_two_looks() {
+    let append = |lines| Step::Append { lines, unfinished: false, gap: 0 };
+    let gzip = Step::Gzip { generation: 1, gap: 0 };
+    let steps = [Step::Rename { gap: 0 }, append(2), gzip, append(2), Step::Rename { gap: 0 }, append(1)];
+    for wide in [false, true] {
+        for before in 0..steps.len() {
+            let mut steps = steps.to_vec();
+            steps.insert(before, Step::Look);
+            run(&steps, wide, true).unwrap();
+        }
+    }
+}
+
+/// A generation that begins like an older one, and is as short as an early copy of that would be.
+#[test]
+fn a_short_generation_is_no_copy_of_one_that_begins_alike() {
+    let append = |lines| Step::Append { lines, unfinished: false, gap: 0 };
+    let copy_truncate = |race, gap| Step::CopyTruncate { race, gap };
+    let mut steps = vec![Step::Rename { gap: 0 }, append(2), Step::Look, Step::Turns, Step::Turns, copy_truncate(false, 0)];
+    steps.extend([append(1), Step::Commit, copy_truncate(false, 0), copy_truncate(true, 2), Step::Kill, Step::Look]);
+    for wide in [false, true] {
+        run(&steps, wide, false).unwrap();
+    }
+}
+
+/// A line is read that was written between the copy and the truncation; the copy ends before it, and is no new file.
+#[test]
+fn a_copy_that_is_shorter_than_what_was_read() {
+    for accesses in 0..40 {
+        let steps =
+            [Step::CopyTruncate { race: true, gap: accesses }, Step::Look, Step::Turns, Step::Commit, Step::Look, Step::Kill];
+        for wide in [false, true] {
+            run(&steps, wide, false).unwrap();
+        }
+    }
+}
