@@ -358,9 +358,9 @@ fn a_short_generation_is_no_copy_of_one_that_begins_alike() {
 /// A line is read that was written between the copy and the truncation; the copy ends before it, and is no new file.
 #[test]
 fn a_copy_that_is_shorter_than_what_was_read() {
-    for accesses in 0..40 {
-        let steps =
-            [Step::CopyTruncate { race: true, gap: accesses }, Step::Look, Step::Turns, Step::Commit, Step::Look, Step::Kill];
+    for accesses in 0..60 {
+        let mut steps = vec![Step::CopyTruncate { race: true, gap: accesses }];
+        steps.extend([Step::Look, Step::Turns, Step::Commit].into_iter().cycle().take(60));
         for wide in [false, true] {
             run(&steps, wide, false).unwrap();
         }
