@@ -19,8 +19,6 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Content {
     source: Source,
-    /// The inode that is open.
-    pub ident: Ident,
     splitter: Splitter,
     limits: Limits,
     /// Offset of the next byte to read; behind it, `splitter` holds an unfinished line.
@@ -35,6 +33,10 @@ pub struct Content {
     position: u64,
     /// A gzip stream that ended as it should: no more can come.
     ended: bool,
+    /// Size of the file when it was opened.
+    opened_bytes: u64,
+    /// A gzip stream that ended too early.
+    cut_off: bool,
 }
 
 /// Lengths that bound what is kept in memory.
@@ -57,6 +59,8 @@ enum Source {
 pub enum OpenError {
     /// The system refused.
     Io(io::Error),
+    /// Another file stands there now, or none.
+    Moved,
     /// The content is not the one of that fingerprint.
     Different,
     /// The content begins as it should and ends before the position.
@@ -67,7 +71,10 @@ pub enum OpenError {
 
 impl From<io::Error> for OpenError {
     fn from(error: io::Error) -> OpenError {
-        OpenError::Io(error)
+        match error.kind() {
+            io::ErrorKind::NotFound => OpenError::Moved,
+            _ => OpenError::Io(error),
+        }
     }
 }
 
@@ -86,15 +93,24 @@ pub enum Progress {
 }
 
 impl Content {
-    /// Opens a file and makes sure that what stands before `position` is what `print` says.
+    /// Opens a file and makes sure that it is `ident`, and that what stands before `position` is what `print` says.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(path: &Path, gzip: bool, print: &Print, position: u64, limits: Limits) -> Result<Content, OpenError> {
-        let (file, ident, stat) = open(path)?;
+    pub fn open(
+        path: &Path,
+        ident: &Ident,
+        gzip: bool,
+        print: &Print,
+        position: u64,
+        limits: Limits,
+    ) -> Result<Content, OpenError> {
+        let (file, found, stat) = open(path)?;
+        if found != *ident {
+            return Err(OpenError::Moved);
+        }
         let mut content = Content {
             source: if gzip { Source::Gzip(Box::new(MultiGzDecoder::new(file))) } else { Source::Plain(file) },
-            ident,
             splitter: Splitter::new(Delimiter::Lf, limits.line),
             limits,
             next: position,
@@ -103,6 +119,8 @@ impl Content {
             mark: Vec::new(),
             position,
             ended: false,
+            opened_bytes: stat.size,
+            cut_off: false,
         };
         if gzip {
             content.skip_to(print, position)?;
@@ -162,18 +180,34 @@ impl Content {
         Ok((head, mark))
     }
 
-    /// Whether what was read before `position` still stands in the file. Content is only ever replaced by later content, so a
-    /// yes vouches for everything that was read before the question.
+    /// Whether what was read still stands in the file. Content is only ever replaced by later content, so a yes vouches for
+    /// everything that was read before the question.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn still_is(&self, print: &Print, position: u64) -> io::Result<bool> {
+    pub fn still_is(&self) -> io::Result<bool> {
         let Source::Plain(file) = &self.source else { return Ok(true) };
-        if file.metadata()?.len() < self.next {
-            return Ok(false);
+        let recent_at = self.next - self.recent.len() as u64;
+        Ok(read_range(file, recent_at, self.recent.len())? == self.recent && read_range(file, 0, self.head.len())? == self.head)
+    }
+
+    /// The first `len` bytes of content that was opened at 0 and not read yet; fewer where it is shorter. And whether they are fewer
+    /// because a gzip stream breaks off.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn first_bytes(&mut self, len: usize) -> io::Result<(Vec<u8>, bool)> {
+        let decoder = match &mut self.source {
+            Source::Plain(file) => return Ok((read_range(file, 0, len)?, false)),
+            Source::Gzip(decoder) => decoder,
+        };
+        super::meanwhile();
+        let mut head = Vec::new();
+        match decoder.take(len as u64).read_to_end(&mut head) {
+            Ok(_) => Ok((head, false)),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok((head, true)),
+            Err(e) => Err(e),
         }
-        let (head, mark) = self.read_print(print.head_len as usize, position)?;
-        Ok(print.is(&head, last(&mark, print.mark_len)))
     }
 
     /// Reads one chunk and adds the lines that it completes to `batch`.
@@ -187,7 +221,11 @@ impl Content {
     pub fn next(&mut self, chunk: &mut [u8], batch: &mut Batch, now: Timestamp) -> io::Result<Progress> {
         let read = match self.read(chunk, self.next) {
             Ok(read) => read,
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(Progress::End),
+            // A decoder that once met the end cannot make sense of what is added later.
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof || self.has_grown() => {
+                self.cut_off = true;
+                return Ok(Progress::End);
+            }
             Err(e) => return Err(e),
         };
         if read == 0 {
@@ -241,8 +279,12 @@ impl Content {
 
     /// The fingerprint that belongs to [`Content::position`].
     pub fn print(&self) -> Print {
-        let len = self.head.len().min(usize::try_from(self.position).unwrap_or(usize::MAX));
-        Print::of(&self.head[..len], &self.mark)
+        Print::of(self.head(), &self.mark)
+    }
+
+    /// The first bytes before [`Content::position`].
+    pub fn head(&self) -> &[u8] {
+        &self.head[..self.head.len().min(usize::try_from(self.position).unwrap_or(usize::MAX))]
     }
 
     /// Offset of the next byte to read.
@@ -258,6 +300,17 @@ impl Content {
     /// Whether a gzip stream came to its proper end.
     pub fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether a gzip stream ended too early, so that it must be opened again to be read on.
+    pub fn is_cut_off(&self) -> bool {
+        self.cut_off
+    }
+
+    /// Whether a gzip file is longer than when it was opened.
+    pub fn has_grown(&self) -> bool {
+        let Source::Gzip(decoder) = &self.source else { return false };
+        decoder.get_ref().metadata().is_ok_and(|m| m.len() > self.opened_bytes)
     }
 
     /// The state of the open file; for a plain file its size is that of the content.
@@ -284,6 +337,7 @@ impl Content {
     }
 
     fn read(&mut self, chunk: &mut [u8], at: u64) -> io::Result<usize> {
+        super::meanwhile();
         loop {
             let read = match &mut self.source {
                 Source::Plain(file) => file.read_at(chunk, at),
@@ -297,21 +351,11 @@ impl Content {
     }
 }
 
-/// The first `len` bytes of a file's content, decompressed; fewer where it is shorter. `None` for a gzip stream of which not that
-/// much can be read yet.
-///
-/// # Errors
-/// The file cannot be opened or read.
-pub fn head(path: &Path, gzip: bool, len: usize) -> io::Result<Option<Vec<u8>>> {
-    let (file, ..) = open(path)?;
-    if !gzip {
-        return read_range(&file, 0, len).map(Some);
-    }
-    let mut head = Vec::with_capacity(len);
-    match MultiGzDecoder::new(file).take(len as u64).read_to_end(&mut head) {
-        Ok(_) => Ok(Some(head)),
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(e) => Err(e),
+/// Whether the system lets us read a file, if it is there.
+pub fn may_read(path: &Path) -> io::Result<()> {
+    match open(path) {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Err(e),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
@@ -320,8 +364,8 @@ pub fn head(path: &Path, gzip: bool, len: usize) -> io::Result<Option<Vec<u8>>> 
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn end(path: &Path, gzip: bool, limits: Limits) -> Result<(u64, Print), OpenError> {
-    let mut content = Content::open(path, gzip, &Print::default(), 0, limits)?;
+pub fn end(path: &Path, ident: &Ident, gzip: bool, limits: Limits) -> Result<(u64, Print), OpenError> {
+    let mut content = Content::open(path, ident, gzip, &Print::default(), 0, limits)?;
     if !gzip {
         let size = content.stat()?.size;
         let mut at = size;
@@ -349,8 +393,24 @@ pub fn end(path: &Path, gzip: bool, limits: Limits) -> Result<(u64, Print), Open
     Ok((content.position(), content.print()))
 }
 
+/// How many bytes a file's content has now, and the fingerprint of all of it.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn all(path: &Path, ident: &Ident, gzip: bool, limits: Limits) -> Result<(u64, Print), OpenError> {
+    let mut content = Content::open(path, ident, gzip, &Print::default(), 0, limits)?;
+    let (mut chunk, mut batch) = (vec![0; CHUNK_BYTES], Batch::new(1));
+    while content.next(&mut chunk, &mut batch, Timestamp::default())? != Progress::End {
+        batch.bytes.clear();
+        batch.frames.clear();
+    }
+    content.finish(&mut batch, Timestamp::default());
+    Ok((content.position(), content.print()))
+}
+
 /// Opens a regular file for reading; never waits, as opening a FIFO would.
 fn open(path: &Path) -> io::Result<(File, Ident, Stat)> {
+    super::meanwhile();
     let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY | nix::libc::O_CLOEXEC;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let meta = file.metadata()?;
@@ -361,6 +421,7 @@ fn open(path: &Path) -> io::Result<(File, Ident, Stat)> {
 }
 
 fn read_range(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    super::meanwhile();
     let mut bytes = vec![0; len];
     let mut got = 0;
     while got < len {

@@ -1,11 +1,12 @@
 //! One followed file: where it is, how far it was handed out, and one turn of reading it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::content::{Content, Limits, OpenError, Progress};
-use super::fingerprint::{Ident, Print, Stat};
+use super::fingerprint::{Ident, Prefixes, Print, Stat};
+use super::listing::Entry;
 use super::positions::Detail;
 use crate::frame::{Batch, Origin, PositionChange};
 use crate::record::Timestamp;
@@ -43,16 +44,16 @@ pub struct Followed {
     pub ident: Ident,
     /// The content is compressed.
     pub gzip: bool,
-    /// This copy holds less than was read from the one before it: nothing is to be read, only its existence matters.
-    pub whole: bool,
     /// Bytes handed out.
     pub position: u64,
     /// Fingerprint of what was handed out.
     pub print: Print,
+    /// Of the first lines that were handed out.
+    pub prefixes: Prefixes,
     /// State of the file when it was last known to hold this content.
     pub stat: Stat,
-    /// Its last modification as of the last look around, or as saved.
-    pub scanned_mtime: i64,
+    /// Rotated neighbours of its path that were last modified then, or before, were there before the path was first found.
+    pub since: i64,
     /// State of the file when reading it was last tried.
     pub tried: Stat,
     /// Open, if it is.
@@ -63,6 +64,8 @@ pub struct Followed {
     pub delivered: bool,
     /// `positions` has, or may have, a row for it.
     pub saved: bool,
+    /// That row says another place than where the content is now.
+    pub row_is_stale: bool,
     /// Where it is.
     pub place: Place,
     /// When something was last read.
@@ -117,27 +120,27 @@ impl Followed {
             batch.bytes.clear();
             batch.frames.clear();
             // Lines that were read and not handed out are read again.
-            self.content = self.content.take().filter(|c| c.position() == self.position);
+            let is_fit = |c: &Content| c.position() == self.position && !(self.gzip && turn.error.is_some());
+            self.content = self.content.take().filter(is_fit);
         }
         turn
     }
 
     fn open(&mut self, limits: Limits) -> Result<(), Turn> {
-        match Content::open(&self.real, self.gzip, &self.print, self.position, limits) {
-            Ok(content) if content.ident == self.ident => {
+        match Content::open(&self.real, &self.ident, self.gzip, &self.print, self.position, limits) {
+            Ok(content) => {
                 self.content = Some(content);
                 self.last_read = Instant::now();
                 self.complained = false;
                 Ok(())
             }
-            Ok(_) => Err(Turn { moved: true, ..Turn::default() }),
+            Err(OpenError::Moved) => Err(Turn { moved: true, ..Turn::default() }),
             Err(OpenError::Different | OpenError::Short) => {
                 self.replaced = true;
                 Err(Turn { moved: true, ..Turn::default() })
             }
             // It is tried again when it has grown.
             Err(OpenError::Unfinished) => Err(Turn::default()),
-            Err(OpenError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => Err(Turn { moved: true, ..Turn::default() }),
             Err(OpenError::Io(e)) => {
                 self.tried = Stat::default();
                 Err(Turn { error: Some(e), ..Turn::default() })
@@ -149,7 +152,7 @@ impl Followed {
         let mut turn = Turn::default();
         let Some(content) = &mut self.content else { return turn };
         let failed = |error| Turn { error: Some(error), ..Turn::default() };
-        match content.still_is(&self.print, self.position) {
+        match content.still_is() {
             Ok(true) => {}
             Ok(false) => {
                 // What is held of an unfinished line is the last that is left of the old content: it stays in `content`.
@@ -173,7 +176,7 @@ impl Followed {
                 Err(e) => return failed(e),
             }
         }
-        match content.still_is(&self.print, self.position) {
+        match content.still_is() {
             Ok(true) => {}
             Ok(false) => {
                 self.replaced = true;
@@ -192,6 +195,13 @@ impl Followed {
         if content.position() != self.position {
             self.position = content.position();
             self.print = content.print();
+            self.prefixes.extend(content.head());
+        }
+        if content.is_cut_off() {
+            if content.has_grown() {
+                self.tried = Stat::default();
+            }
+            self.content = None;
         }
         turn
     }
@@ -202,6 +212,7 @@ impl Followed {
         if content.finish(batch, Timestamp::now()) {
             self.position = content.position();
             self.print = content.print();
+            self.prefixes.extend(content.head());
         }
     }
 
@@ -212,7 +223,7 @@ impl Followed {
 
     /// Bytes that are known to be there and were not read. Unknown, and 0, for compressed files.
     pub fn unread_bytes(&self) -> u64 {
-        if self.gzip || self.whole { 0 } else { self.stat.size.saturating_sub(self.position + self.pending_bytes()) }
+        if self.gzip { 0 } else { self.stat.size.saturating_sub(self.position + self.pending_bytes()) }
     }
 
     /// Whether its content can still be read, here or where it is now.
@@ -221,23 +232,25 @@ impl Followed {
     }
 
     /// Goes on in another copy of the same content.
-    pub fn adopt(&mut self, path: &Path, ident: Ident, gzip: bool, stat: Stat) {
-        tracing::debug!(path = %self.path.display(), copy = %path.display(), "file goes on in a copy");
-        self.real = path.to_owned();
-        self.ident = ident;
-        self.gzip = gzip;
-        self.stat = stat;
-        self.tried = stat;
+    pub fn adopt(&mut self, copy: &Entry) {
+        tracing::debug!(path = %self.path.display(), copy = %copy.real.display(), "file goes on in a copy");
+        self.real.clone_from(&copy.real);
+        self.ident = copy.ident;
+        self.gzip = copy.gzip;
+        self.stat = copy.stat;
+        self.tried = copy.stat.if_settled();
         self.content = None;
         self.replaced = false;
         self.searches = 0;
         self.place = Place::Away;
         self.ready = true;
+        self.seen = true;
+        self.row_is_stale = self.saved;
     }
 
     /// The row of `positions` for what was handed out so far.
     pub fn change(&self, input: &Arc<str>) -> PositionChange {
-        let detail = Detail::new(&self.path, &self.real, self.ident, self.gzip, &self.stat, &self.print);
+        let detail = Detail::new(self);
         PositionChange {
             input: Arc::clone(input),
             part: Arc::clone(&self.part),

@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
@@ -39,7 +39,17 @@ pub struct Stat {
     pub ctime: i64,
 }
 
+/// Clocks of filesystems tick every 1 to 10 ms: a file that is changed twice within a tick looks as if it was changed once.
+const TICK: Duration = Duration::from_millis(100);
+
 impl Stat {
+    /// This state, if a further change would make another one of it; otherwise that of no file.
+    pub fn if_settled(self) -> Stat {
+        let changed = u64::try_from(self.mtime.max(self.ctime)).unwrap_or(0);
+        let age = SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_nanos(changed));
+        if age.is_ok_and(|age| age > TICK) { self } else { Stat::default() }
+    }
+
     /// The state that the metadata shows.
     pub fn of(meta: &Metadata) -> Stat {
         let nanos = |secs: i64, nanos: i64| secs.saturating_mul(1_000_000_000).saturating_add(nanos);
@@ -72,6 +82,33 @@ impl Print {
     /// Whether this is the print of that head and mark.
     pub fn is(&self, head: &[u8], mark: &[u8]) -> bool {
         *self == Print::of(head, mark)
+    }
+}
+
+/// Hashes of the content up to the end of each of its first lines, as far as they were handed out. They tell of a file that is
+/// shorter than what was handed out whether it is the beginning of that.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Prefixes(pub Vec<(u32, u128)>);
+
+impl Prefixes {
+    /// Lines that are covered at most.
+    pub const MAX: usize = 32;
+
+    /// Bytes that are covered at most: behind them, the fingerprint tells enough.
+    pub const MAX_BYTES: usize = 1_024;
+
+    /// Adds those of the lines that end in `head`, the first bytes of the content.
+    pub fn extend(&mut self, head: &[u8]) {
+        let head = &head[..head.len().min(Prefixes::MAX_BYTES)];
+        let known = self.0.last().map_or(0, |(len, _)| *len as usize);
+        let ends = memchr::memchr_iter(b'\n', head).map(|newline| newline + 1).filter(|end| *end > known);
+        let room = Prefixes::MAX.saturating_sub(self.0.len());
+        self.0.extend(ends.take(room).map(|end| (end as u32, hash(&head[..end]))));
+    }
+
+    /// Whether this is the beginning of the content.
+    pub fn are(&self, content: &[u8]) -> bool {
+        self.0.iter().any(|(len, print)| *len as usize == content.len() && *print == hash(content))
     }
 }
 

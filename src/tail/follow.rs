@@ -1,25 +1,25 @@
 //! The loop of a file set: look around, let files take turns, hand out batches, wait.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::RandomState;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{Permit, Sender};
+use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
-use super::content::{self, CHUNK_BYTES, Limits};
+use super::content::{CHUNK_BYTES, Limits};
+use super::counts::Counts;
 use super::file::{Budget, Followed, Place};
-use super::fingerprint::{Ident, Print, Stat};
-use super::listing::Entry;
+use super::fingerprint::Stat;
+use super::kin::family;
 use super::names::Pattern;
-use super::scan::family;
 use super::watch::{Bell, Watch};
-use super::{Options, ReadFrom, SET_PART, Saved, TailError};
-use crate::frame::{Batch, Origin, PositionChange};
-use crate::stats::{Counter, Stats};
+use super::{Options, ReadFrom, Saved, TailError};
+use crate::frame::Batch;
+use crate::stats::Stats;
 
 /// How long lines may gather after the first sign of them, so that a busy file does not wake us for each.
 const GATHER: Duration = Duration::from_millis(3);
@@ -29,33 +29,6 @@ const SCAN_SHARE: u32 = 100;
 
 /// The same, where directories tell that something happened.
 const HURRIED_SCAN_SHARE: u32 = 10;
-
-/// Counters of a file set.
-#[derive(Debug)]
-pub(super) struct Counts {
-    followed: Arc<Counter>,
-    lag: Arc<Counter>,
-    cut: Arc<Counter>,
-    pub(super) truncated: Arc<Counter>,
-    pub(super) errors: Arc<Counter>,
-}
-
-impl Counts {
-    pub(super) fn new(stats: &Stats, source: &str) -> Counts {
-        let labels = [("source", source)];
-        Counts {
-            followed: stats.gauge("files_followed", "Files that are followed.", &labels),
-            lag: stats.gauge("lag_bytes", "Bytes that wait to be read.", &labels),
-            cut: stats.counter("lines_cut_total", "Lines that were longer than the limit and lost their end.", &labels),
-            truncated: stats.counter(
-                "truncated_unread_bytes_total",
-                "Bytes known to have been in files that were truncated or deleted before they were read.",
-                &labels,
-            ),
-            errors: stats.counter("read_errors_total", "Failures to look at a file or to read it.", &labels),
-        }
-    }
-}
 
 /// A file set at work.
 #[derive(Debug)]
@@ -68,15 +41,17 @@ pub(super) struct Follower {
     pub(super) counts: Counts,
     /// Paths of which it was said why they are not read.
     pub(super) complained: HashSet<PathBuf>,
-    input: Arc<str>,
+    /// Of each path that was found: [`Followed::since`].
+    pub(super) since: BTreeMap<PathBuf, i64>,
+    pub(super) input: Arc<str>,
     bell: Arc<Bell>,
     chunk: Vec<u8>,
     by_path: HashMap<PathBuf, usize>,
-    next_order: u64,
-    random: RandomState,
+    pub(super) next_order: u64,
+    pub(super) random: RandomState,
     /// The very first look of a set that is to be read from the end.
-    skip_existing: bool,
-    /// Something is not what it was: look around without delay.
+    pub(super) skip_existing: bool,
+    /// Something is not what it was: look around soon.
     pub(super) look_again: bool,
 }
 
@@ -94,6 +69,7 @@ impl Follower {
             patterns,
             files: Vec::new(),
             complained: HashSet::new(),
+            since: BTreeMap::new(),
             by_path: HashMap::new(),
             next_order: 0,
             random: RandomState::new(),
@@ -109,8 +85,11 @@ impl Follower {
             file.gzip = detail.gzip;
             file.position = position;
             file.print = print;
+            file.prefixes = detail.prefixes();
             file.stat = stat;
-            file.scanned_mtime = stat.mtime;
+            file.since = detail.since;
+            let since = follower.since.entry(file.path.clone()).or_insert(detail.since);
+            *since = detail.since.min(*since);
             file.saved = true;
             follower.files.push(file);
         }
@@ -146,14 +125,13 @@ impl Follower {
             for i in self.turns() {
                 let Some(permit) = reserve()? else { return Ok(()) };
                 worked = true;
-                self.turn(i, permit);
+                if let Some(batch) = self.turn(i) {
+                    permit.send(batch);
+                }
             }
             self.close_idle();
             self.gauge();
-            let timeout = match worked || self.look_again {
-                true => Duration::ZERO,
-                false => self.pause(scanned, structure),
-            };
+            let timeout = if worked { Duration::ZERO } else { self.pause(scanned, structure) };
             let mut changes = self.bell.wait(timeout);
             if !worked && !changes.written.is_empty() {
                 std::thread::sleep(GATHER);
@@ -162,7 +140,7 @@ impl Follower {
             structure |= changes.structure;
             for path in changes.written {
                 if let Some(i) = self.by_path.get(&path) {
-                    self.files[*i].ready = !self.files[*i].whole;
+                    self.files[*i].ready = true;
                 }
             }
         }
@@ -170,11 +148,11 @@ impl Follower {
     }
 
     fn is_scan_due(&self, (last, cost): (Instant, Duration), structure: bool) -> bool {
-        self.look_again || last.elapsed() >= self.scan_interval(cost, structure)
+        last.elapsed() >= self.scan_interval(cost, structure)
     }
 
     fn scan_interval(&self, cost: Duration, structure: bool) -> Duration {
-        match structure {
+        match structure || self.look_again {
             true => cost * HURRIED_SCAN_SHARE,
             false => self.options.poll_interval.max(cost * SCAN_SHARE),
         }
@@ -185,7 +163,7 @@ impl Follower {
     }
 
     /// Whose turn it is in this round: of each log the oldest generation that has something to read, the oldest log first.
-    fn turns(&mut self) -> Vec<usize> {
+    pub(super) fn turns(&mut self) -> Vec<usize> {
         let settle = self.options.settle;
         for file in &mut self.files {
             let over = match file.place {
@@ -200,7 +178,7 @@ impl Follower {
         let mut order: Vec<usize> = (0..self.files.len())
             .filter(|i| {
                 let f = &self.files[*i];
-                !f.done && (f.forget || (!f.replaced && (f.ready || f.last_line_is_due)))
+                !f.done && (f.forget || (!f.replaced && (f.ready || f.last_line_is_due || f.row_is_stale)))
             })
             .collect();
         order.sort_by_key(|i| self.files[*i].order);
@@ -210,7 +188,7 @@ impl Follower {
     }
 
     /// Lets a file hand out one batch, if it has something to hand out.
-    fn turn(&mut self, i: usize, permit: Permit<'_, Batch>) {
+    pub(super) fn turn(&mut self, i: usize) -> Option<Batch> {
         let file = &mut self.files[i];
         let mut batch = Batch::new(file.lane);
         let before = file.position;
@@ -220,7 +198,7 @@ impl Follower {
             file.done = true;
             self.look_again = true;
             if !file.saved && batch.frames.is_empty() {
-                return;
+                return None;
             }
         } else {
             let due = std::mem::take(&mut file.last_line_is_due);
@@ -242,8 +220,8 @@ impl Follower {
                     self.look_again = true;
                 }
             }
-            if file.position == before {
-                return;
+            if file.position == before && (!file.row_is_stale || file.replaced) {
+                return None;
             }
         }
         batch.behind = file.ready;
@@ -251,85 +229,9 @@ impl Follower {
         batch.positions.push(file.change(&self.input));
         file.delivered = true;
         file.saved = true;
+        file.row_is_stale = false;
         batch.unread_lanes = self.files.iter().filter(|f| f.ready && !f.delivered).count() as u32;
-        permit.send(batch);
-    }
-
-    /// A new file, from its beginning, or from its end where the set is started that way.
-    pub(super) fn add(&mut self, entry: Entry) {
-        let lane = loop {
-            let lane = self.random.hash_one((self.next_order, entry.ident, entry.stat.mtime));
-            if lane != 0 && self.files.iter().all(|f| f.lane != lane) {
-                break lane;
-            }
-            self.next_order += 1;
-        };
-        let mut file = self.followed(lane, entry.path, entry.real, entry.ident);
-        file.gzip = entry.gzip;
-        file.stat = entry.stat;
-        file.tried = entry.stat;
-        file.scanned_mtime = entry.stat.mtime;
-        file.ready = true;
-        file.seen = true;
-        if self.skip_existing {
-            match content::end(&file.real, file.gzip, self.limits) {
-                Ok((position, print)) => {
-                    (file.position, file.print, file.saved) = (position, print, true);
-                }
-                Err(error) => {
-                    tracing::warn!(path = %file.real.display(), ?error, "cannot find the end of file, reading all of it")
-                }
-            }
-        }
-        self.files.push(file);
-    }
-
-    fn followed(&mut self, lane: u64, path: PathBuf, real: PathBuf, ident: Ident) -> Followed {
-        self.next_order += 1;
-        let name: Arc<str> = path.to_string_lossy().into();
-        Followed {
-            part: format!("{lane:016x}").into(),
-            lane,
-            order: self.next_order,
-            origin: Arc::new(Origin { source: Arc::clone(&self.options.source), peer: None, path: Some(name) }),
-            path,
-            real,
-            ident,
-            gzip: false,
-            whole: false,
-            position: 0,
-            print: Print::default(),
-            stat: Stat::default(),
-            scanned_mtime: 0,
-            tried: Stat::default(),
-            content: None,
-            ready: false,
-            delivered: false,
-            saved: false,
-            place: Place::Home,
-            last_read: Instant::now(),
-            replaced: false,
-            searches: 0,
-            seen: false,
-            last_line_is_due: false,
-            forget: false,
-            done: false,
-            complained: false,
-        }
-    }
-
-    /// A batch without frames that says where each file is begun, so that a set that is read from the end is not begun at another
-    /// end after a restart.
-    fn start_positions(&self) -> Batch {
-        let mut batch = Batch::new(self.random.hash_one("start") | 1);
-        batch.positions.push(PositionChange {
-            input: Arc::clone(&self.input),
-            part: SET_PART.into(),
-            position: Some(0),
-            detail: serde_json::Value::Object(serde_json::Map::new()),
-        });
-        batch.positions.extend(self.files.iter().filter(|f| f.saved).map(|f| f.change(&self.input)));
-        batch
+        Some(batch)
     }
 
     pub(super) fn index(&mut self) {
@@ -343,7 +245,7 @@ impl Follower {
     }
 
     /// Closes files that were idle for long, and the longest idle ones where too many are open. Their identity stays.
-    fn close_idle(&mut self) {
+    pub(super) fn close_idle(&mut self) {
         let is_idle = |f: &Followed| f.content.is_some() && !f.ready && !f.replaced && !matches!(f.place, Place::Gone { .. });
         let open = self.files.iter().filter(|f| f.content.is_some()).count();
         let mut held = self.files.iter().filter(|f| f.content.is_some()).map(Followed::pending_bytes).sum::<u64>();
@@ -368,7 +270,7 @@ impl Follower {
     fn gauge(&self) {
         let alive = self.files.iter().filter(|f| f.is_alive());
         self.counts.followed.set(alive.count() as u64);
-        let lag = |f: &Followed| if f.gzip || f.whole { 0 } else { f.stat.size.max(f.tried.size).saturating_sub(f.position) };
+        let lag = |f: &Followed| if f.gzip { 0 } else { f.stat.size.max(f.tried.size).saturating_sub(f.position) };
         self.counts.lag.set(self.files.iter().filter(|f| f.is_alive()).map(lag).sum());
     }
 }

@@ -12,6 +12,9 @@ use super::names::{self, Pattern};
 /// Names looked at in one directory.
 const MAX_NAMES: usize = 50_000;
 
+/// How often a directory is listed in one look until it stands still.
+const MAX_LISTS: usize = 8;
+
 /// A regular file.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -32,6 +35,8 @@ pub struct Entry {
 pub enum Skipped {
     /// It vanished, as files do.
     Vanished,
+    /// A link that leads nowhere.
+    Dangling,
     /// A directory, a FIFO or the like, or compressed in a way that is not read.
     Kind(&'static str),
     /// The system refused.
@@ -44,11 +49,16 @@ pub fn entry(path: PathBuf) -> Result<Entry, Skipped> {
         std::io::ErrorKind::NotFound => Skipped::Vanished,
         _ => Skipped::Io(e),
     };
+    super::meanwhile();
     let mut meta = path.symlink_metadata().map_err(failed)?;
     let mut real = path.clone();
     if meta.is_symlink() {
-        real = path.canonicalize().map_err(failed)?;
-        meta = real.metadata().map_err(failed)?;
+        let dangling = |e: std::io::Error| match e.kind() {
+            std::io::ErrorKind::NotFound => Skipped::Dangling,
+            _ => Skipped::Io(e),
+        };
+        real = path.canonicalize().map_err(dangling)?;
+        meta = real.metadata().map_err(dangling)?;
     }
     if meta.is_dir() {
         return Err(Skipped::Kind("a directory"));
@@ -63,30 +73,29 @@ pub fn entry(path: PathBuf) -> Result<Entry, Skipped> {
     Ok(Entry { path, real, ident: Ident::of(&meta), stat: Stat::of(&meta), gzip })
 }
 
-/// Each file that the patterns lead to, once, and the directories to watch. Paths that are skipped go to `skipped`.
-pub fn expand(patterns: &[Pattern], skipped: &mut dyn FnMut(PathBuf, Skipped)) -> (Vec<Entry>, BTreeSet<PathBuf>) {
+/// The paths that the patterns lead to, and the directories in which more may appear.
+pub fn expand(patterns: &[Pattern]) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
     let (mut paths, mut directories) = (BTreeSet::new(), BTreeSet::new());
     for pattern in patterns {
         pattern.expand(&mut directories, &mut |path| {
             paths.insert(path);
         });
     }
+    (paths, directories)
+}
+
+/// The file at each path, each file once. Paths that are skipped go to `skipped`.
+pub fn entries(paths: BTreeSet<PathBuf>, skipped: &mut dyn FnMut(PathBuf, Skipped)) -> Vec<Entry> {
     let mut known: HashSet<Ident> = HashSet::new();
     let mut entries = Vec::new();
     for path in paths {
         match entry(path.clone()) {
-            Ok(found) => {
-                if let Some(parent) = found.real.parent() {
-                    directories.insert(parent.to_owned());
-                }
-                if known.insert(found.ident) {
-                    entries.push(found);
-                }
-            }
+            Ok(found) if known.insert(found.ident) => entries.push(found),
+            Ok(_) => {}
             Err(why) => skipped(path, why),
         }
     }
-    (entries, directories)
+    entries
 }
 
 /// Directories that were listed for one look around.
@@ -100,6 +109,10 @@ pub struct Listing {
 pub struct Directory {
     /// In no order.
     pub entries: Vec<Entry>,
+    /// Two lists were the same.
+    is_steady: bool,
+    /// A name was listed and its file was gone a moment later.
+    lost_one: bool,
     by_ident: HashMap<Ident, usize>,
     /// Files with a number or date in their name, by the name that it was added to.
     by_base: HashMap<Vec<u8>, Vec<usize>>,
@@ -116,6 +129,23 @@ impl Directory {
         self.by_base.get(name.as_bytes()).into_iter().flatten().map(|i| &self.entries[*i])
     }
 
+    fn list(dir: &Path) -> Directory {
+        let mut directory = Directory::default();
+        for name in names::list(dir).take(MAX_NAMES) {
+            // Links are left out: they give no file a new name.
+            match entry(dir.join(name)) {
+                Ok(entry) if entry.real == entry.path => directory.add(entry),
+                Ok(_) => {}
+                Err(why) => directory.lost_one |= matches!(why, Skipped::Vanished),
+            }
+        }
+        directory
+    }
+
+    fn names(&self) -> HashMap<&Path, Ident> {
+        self.entries.iter().map(|e| (e.real.as_path(), e.ident)).collect()
+    }
+
     fn add(&mut self, entry: Entry) {
         let i = self.entries.len();
         if let Some(name) = entry.path.file_name() {
@@ -129,23 +159,30 @@ impl Directory {
 }
 
 impl Listing {
-    /// The directory that `path` is in.
+    /// The directory that `path` is in. A file that is renamed at this moment may be missing.
     pub fn around(&mut self, path: &Path) -> Rc<Directory> {
         let dir = path.parent().unwrap_or(Path::new("."));
         if let Some(known) = self.directories.get(dir) {
             return Rc::clone(known);
         }
-        let mut directory = Directory::default();
-        for name in names::list(dir).take(MAX_NAMES) {
-            // Links are left out: they give no file a new name.
-            if let Ok(entry) = entry(dir.join(name))
-                && entry.real == entry.path
-            {
-                directory.add(entry);
-            }
-        }
-        let directory = Rc::new(directory);
+        let directory = Rc::new(Directory::list(dir));
         self.directories.insert(dir.to_owned(), Rc::clone(&directory));
         directory
+    }
+
+    /// The same, listed until two lists are the same, so that no file is missing. `None` where names do not stop changing.
+    pub fn steady_around(&mut self, path: &Path) -> Option<Rc<Directory>> {
+        let dir = path.parent().unwrap_or(Path::new("."));
+        let mut last = self.around(path);
+        for _ in 0..MAX_LISTS {
+            if last.is_steady {
+                return Some(last);
+            }
+            let mut now = Directory::list(dir);
+            now.is_steady = !now.lost_one && now.names() == last.names();
+            last = Rc::new(now);
+            self.directories.insert(dir.to_owned(), Rc::clone(&last));
+        }
+        last.is_steady.then_some(last)
     }
 }

@@ -3,7 +3,7 @@
 //! gives them back at the next start.
 //!
 //! ```text
-//! directories ─ watch, names, listing ─▶ scan: which file is which ─▶ follow: files take turns ─▶ Batch + PositionChange
+//! directories ─ watch, names, listing ─▶ scan, copies: which is which ─▶ follow: files take turns ─▶ Batch + PositionChange
 //!                                            ▲                              │ file, content: lines from a position on
 //!                                            └──── not what it was ─────────┘
 //! ```
@@ -23,20 +23,27 @@
 //!   renamed or deleted and has not grown for [`Options::settle`], or is a complete gzip stream, or its content was replaced.
 //! - **Positions** are offsets in the decompressed content. They end at the last complete line that was handed out, so a restart in
 //!   mid-line begins with that line. Only batches carry positions; those without frames say where a set that is read from its end
-//!   begins (with one row for the set itself, its part empty), or forget a file that is gone.
+//!   begins (with one row for the set itself, its part empty), where content goes on in a copy, or forget a file that is gone.
+//! - **Before our time**: of a path that is matched alone (`auth.log`, not `auth.log*`), generations that were rotated before the path
+//!   was first found are not read. The set knows of a path from the first batch on that was committed of it.
 //!
 //! # What cannot be promised
 //!
-//! What is written between the copy and the truncation of `copytruncate` is lost to everybody. Where content is known to have been
-//! there and is found nowhere, the bytes are counted (`truncated_unread_bytes_total`) and a warning names the range.
+//! What is written between the copy and the truncation of `copytruncate` is lost to everybody; where it is noticed, a warning says so.
+//! Where content is known to have been there and is found nowhere, the bytes are counted (`truncated_unread_bytes_total`) and a
+//! warning names the range.
 //! A file that is deleted while it is closed here (idle for long, or the daemon is down) cannot be read.
 //! Content that is replaced by content with the same first 1,024 bytes, the same 256 bytes before the position, and at
 //! least the same length, on the same inode, is not noticed.
 
+mod begin;
 mod content;
+mod copies;
+mod counts;
 mod file;
 mod fingerprint;
 mod follow;
+mod kin;
 mod listing;
 mod names;
 mod positions;
@@ -59,6 +66,13 @@ use follow::Follower;
 use names::Pattern;
 use positions::Detail;
 use watch::Bell;
+
+#[cfg(test)]
+use tests::meanwhile::meanwhile;
+
+/// Called before each access to the disk, so that tests can have a writer do something there in the middle of a look or a read.
+#[cfg(not(test))]
+fn meanwhile() {}
 
 /// `positions.part` of the set itself.
 const SET_PART: &str = "";

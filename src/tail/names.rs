@@ -105,6 +105,7 @@ fn walk(dir: &Path, parts: &[Part], depth: usize, directories: &mut BTreeSet<Pat
 
 /// The names in a directory; none where it cannot be listed.
 pub fn list(dir: &Path) -> impl Iterator<Item = std::ffi::OsString> {
+    super::meanwhile();
     std::fs::read_dir(dir).into_iter().flatten().filter_map(|e| e.ok().map(|e| e.file_name()))
 }
 

@@ -16,10 +16,13 @@ fn equal_first_lines_stay_apart() {
             world.append(name, &same);
         }
         world.append("b.log.1", "older\n");
+        world.append("b.log.2", format!("{same}oldest\n"));
+        world.gzip("b.log.2");
         if patterns == ["*.log"] {
             expected.truncate(600);
         } else {
-            expected.push("older".into());
+            expected.extend(vec!["started".to_owned(); 300]);
+            expected.extend(["older".into(), "oldest".into()]);
         }
         world.append("a.log", "a\n");
         world.append("b.log", "b\n");
@@ -204,6 +207,32 @@ fn many_files_with_few_open() {
         expected.extend(lines);
     }
     world.expect_exactly("many files", "app-0.log", &expected);
+    assert_eq!(world.stats.total("truncated_unread_bytes_total"), 0);
+}
+
+#[test]
+fn three_thousand_files() {
+    let mut world = World::new(&["*.log"]);
+    let mut expected: Vec<String> = Vec::new();
+    for round in 0..3 {
+        for n in 0..3_000 {
+            let line = format!("file {n} line {round}");
+            world.append(&format!("app-{n}.log"), format!("{line}\n"));
+            expected.push(line);
+        }
+        // The third lines are written while nobody looks.
+        if round == 0 {
+            world.start();
+        }
+        if round < 2 {
+            world.commit_lines(expected.len());
+        }
+        if round == 1 {
+            world.stop();
+        }
+    }
+    world.expect_exactly("three thousand files", "app-0.log", &expected);
+    assert_eq!(world.positions.len(), 3_000);
     assert_eq!(world.stats.total("truncated_unread_bytes_total"), 0);
 }
 

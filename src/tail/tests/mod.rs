@@ -2,5 +2,6 @@
 
 mod harness;
 mod lines;
+pub mod meanwhile;
 mod model;
 mod rotation;

@@ -1,96 +1,368 @@
-//! Random sequences of writing, rotating, killing and starting, compared with what was written.
+//! Random sequences of writing, rotating, looking, reading, killing and starting, compared with what was written.
+//!
+//! Everything happens on one thread: the follower is driven step by step, and the writer's steps come between its accesses to the
+//! disk (see [`super::meanwhile`]). A sequence that fails therefore fails again, and quickly, so that it can be made short.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::harness::World;
+use super::meanwhile;
+use crate::frame::{Batch, Source};
+use crate::record::Zone;
+use crate::stats::Stats;
+use crate::tail::follow::Follower;
+use crate::tail::watch::Bell;
+use crate::tail::{Options, SavedPosition, Tail};
 
+/// What happens. The numbers are accesses to the disk that the tail makes before the writer does each part of the step.
 #[derive(Debug, Clone)]
 enum Step {
-    Append { lines: usize, unfinished: bool },
-    Rename,
-    CopyTruncate,
-    Gzip,
-    Kill,
-    Stop,
-    Start,
+    Append {
+        lines: usize,
+        unfinished: bool,
+        gap: u32,
+    },
+    Rename {
+        gap: u32,
+    },
+    /// With a line that is written after the copy was made.
+    CopyTruncate {
+        race: bool,
+        gap: u32,
+    },
+    CloseIdle,
+    Gzip {
+        generation: usize,
+        gap: u32,
+    },
+    Look,
+    Turns,
     Commit,
+    Kill,
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    let gap = || prop_oneof![3 => Just(0u32), 2 => 0u32..4, 1 => 0u32..30];
     prop_oneof![
-        6 => (1usize..12, any::<bool>()).prop_map(|(lines, unfinished)| Step::Append { lines, unfinished }),
-        2 => Just(Step::Rename),
-        2 => Just(Step::CopyTruncate),
-        1 => Just(Step::Gzip),
-        1 => Just(Step::Kill),
-        1 => Just(Step::Stop),
-        3 => Just(Step::Start),
+        6 => (1usize..12, any::<bool>(), gap()).prop_map(|(lines, unfinished, gap)| Step::Append { lines, unfinished, gap }),
+        2 => gap().prop_map(|gap| Step::Rename { gap }),
+        2 => (any::<bool>(), gap()).prop_map(|(race, gap)| Step::CopyTruncate { race, gap }),
+        2 => Just(Step::CloseIdle),
+        2 => (1usize..3, gap()).prop_map(|(generation, gap)| Step::Gzip { generation, gap }),
+        6 => Just(Step::Look),
+        6 => Just(Step::Turns),
         3 => Just(Step::Commit),
+        1 => Just(Step::Kill),
     ]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 30, max_shrink_time: 60_000, failure_persistence: None, ..ProptestConfig::default() })]
-    #[test]
-    fn whatever_happens_each_line_comes_once(steps in prop::collection::vec(step(), 1..40), wide in any::<bool>()) {
-        let mut world = World::new(if wide { &["app.log*"] } else { &["app.log"] });
-        // A file that was rotated before it was ever seen is none of ours.
-        world.append("app.log", "first\n");
-        world.start();
-        world.commit_lines(1);
-        let (mut expected, mut unfinished, mut generations) = (vec!["first".to_owned()], false, 0);
-        for step in steps {
-            match step {
-                Step::Append { lines, unfinished: half } => {
-                    let mut text = String::new();
-                    if std::mem::take(&mut unfinished) {
-                        text.push_str(" and the rest\n");
-                        let last: &mut String = expected.last_mut().unwrap();
-                        last.push_str(" and the rest");
-                    }
-                    for _ in 0..lines {
-                        let line = format!("a line that is number {}", expected.len());
-                        text.push_str(&format!("{line}\n"));
-                        expected.push(line);
-                    }
-                    if half {
-                        text.pop();
-                        unfinished = true;
-                    }
-                    world.append("app.log", text);
+/// Batches handed out and not committed at most.
+const ROOM: usize = 4;
+
+/// A generation of the log: the end of its name behind the number.
+type End = &'static str;
+
+struct Model {
+    dir: tempfile::TempDir,
+    options: Options,
+    stats: Arc<Stats>,
+    follower: Option<Follower>,
+    handed_out: VecDeque<Batch>,
+    positions: BTreeMap<String, SavedPosition>,
+    committed: Vec<String>,
+    written: Vec<String>,
+    /// Written between the copy and the truncation of `copytruncate`: lost, unless they happened to be read.
+    in_the_gap: Vec<String>,
+    /// The last line has no newline yet.
+    unfinished: bool,
+    /// Of each rotated generation, the youngest first.
+    generations: Vec<End>,
+}
+
+impl Model {
+    fn new(patterns: &[&str]) -> Model {
+        meanwhile::finish();
+        let dir = tempfile::tempdir().unwrap();
+        let source = Arc::new(Source { name: "test".into(), zone: Zone::UTC });
+        let paths = patterns.iter().map(|p| dir.path().join(p).to_str().unwrap().to_owned()).collect();
+        let mut options = Options::new("test", paths, source);
+        options.settle = Duration::ZERO;
+        options.close_idle_after = Duration::ZERO;
+        options.batch_bytes = 100;
+        Model {
+            dir,
+            options,
+            stats: Arc::new(Stats::default()),
+            follower: None,
+            handed_out: VecDeque::new(),
+            positions: BTreeMap::new(),
+            committed: Vec::new(),
+            written: Vec::new(),
+            in_the_gap: Vec::new(),
+            unfinished: false,
+            generations: Vec::new(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn take(&mut self, step: &Step) {
+        match *step {
+            Step::Append { lines, unfinished, gap } => self.append(lines, unfinished, gap),
+            // Writers end their line before the file is rotated.
+            Step::Rename { .. } | Step::CopyTruncate { .. } if self.unfinished => {}
+            Step::Rename { gap } => {
+                self.shift(gap);
+                let (log, first) = (self.path("app.log"), self.path("app.log.1"));
+                let new = log.clone();
+                meanwhile::later(gap, move || fs::rename(log, first).unwrap());
+                meanwhile::later(gap, move || append(&new, b""));
+            }
+            Step::CopyTruncate { race, gap } => {
+                self.shift(gap);
+                let (log, first) = (self.path("app.log"), self.path("app.log.1"));
+                for half in [1, 2] {
+                    let (log, first) = (log.clone(), first.clone());
+                    meanwhile::later(gap, move || append_half(&first, &fs::read(log).unwrap(), half));
                 }
-                // Writers end their line before the file is rotated.
-                _ if unfinished && matches!(step, Step::Rename | Step::CopyTruncate) => {}
-                Step::Rename | Step::CopyTruncate if world.path("app.log").exists() => {
-                    for n in (1..=generations).rev() {
-                        for end in ["", ".gz"] {
-                            if world.path(&format!("app.log.{n}{end}")).exists() {
-                                world.rename(&format!("app.log.{n}{end}"), &format!("app.log.{}{end}", n + 1));
-                            }
-                        }
-                    }
-                    generations += 1;
-                    if matches!(step, Step::Rename) {
-                        world.rename("app.log", "app.log.1");
-                        world.append("app.log", "");
-                    } else {
-                        world.copy("app.log", "app.log.1");
-                        world.truncate("app.log");
-                    }
+                if race {
+                    let line = format!("a line in the gap, number {}", self.in_the_gap.len());
+                    let (log, text) = (log.clone(), format!("{line}\n"));
+                    self.in_the_gap.push(line);
+                    meanwhile::later(gap, move || append(&log, text.as_bytes()));
                 }
-                Step::Gzip if world.path("app.log.1").exists() => world.gzip("app.log.1"),
-                Step::Kill if world.is_running() => world.kill(),
-                Step::Stop if world.is_running() => world.stop(),
-                Step::Start if !world.is_running() => world.start(),
-                Step::Commit if world.is_running() && world.lines.len() + usize::from(unfinished) < expected.len() => {
-                    world.commit_one();
-                }
-                _ => {}
+                meanwhile::later(gap, move || OpenOptions::new().write(true).open(log).unwrap().set_len(0).unwrap());
+            }
+            Step::Gzip { generation, gap } => self.gzip(generation, gap),
+            Step::Look => self.follower().scan(),
+            Step::CloseIdle => self.follower().close_idle(),
+            Step::Turns => self.turns(),
+            Step::Commit => self.commit(),
+            Step::Kill => {
+                self.follower = None;
+                self.handed_out.clear();
             }
         }
-        if unfinished {
-            world.append("app.log", "\n");
+    }
+
+    fn append(&mut self, lines: usize, unfinished: bool, gap: u32) {
+        let mut text = String::new();
+        if std::mem::take(&mut self.unfinished) {
+            text.push_str(" and the rest\n");
+            self.written.last_mut().unwrap().push_str(" and the rest");
         }
-        world.expect_exactly("random steps", "app.log", &expected);
+        for _ in 0..lines {
+            let line = format!("a line that is number {}", self.written.len());
+            text.push_str(&format!("{line}\n"));
+            self.written.push(line);
+        }
+        if unfinished {
+            text.pop();
+            self.unfinished = true;
+        }
+        let log = self.path("app.log");
+        meanwhile::later(gap, move || append(&log, text.as_bytes()));
+    }
+
+    /// Gives each rotated generation the next number, the oldest first.
+    fn shift(&mut self, gap: u32) {
+        for (n, end) in self.generations.iter().enumerate().rev() {
+            let (from, to) = (self.path(&format!("app.log.{}{end}", n + 1)), self.path(&format!("app.log.{}{end}", n + 2)));
+            meanwhile::later(gap, move || fs::rename(from, to).unwrap());
+        }
+        self.generations.insert(0, "");
+    }
+
+    /// As gzip does it: the compressed file first, with the time of the plain one, then the plain one goes.
+    fn gzip(&mut self, generation: usize, gap: u32) {
+        let Some(end) = self.generations.get_mut(generation - 1).filter(|end| end.is_empty()) else { return };
+        *end = ".gz";
+        let (from, to) = (self.path(&format!("app.log.{generation}")), self.path(&format!("app.log.{generation}.gz")));
+        for half in [1, 2] {
+            let (from, to) = (from.clone(), to.clone());
+            meanwhile::later(gap, move || {
+                let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                out.write_all(&fs::read(&from).unwrap()).unwrap();
+                append_half(&to, &out.finish().unwrap(), half);
+                let modified = from.metadata().unwrap().modified().unwrap();
+                OpenOptions::new().append(true).open(&to).unwrap().set_modified(modified).unwrap();
+            });
+        }
+        meanwhile::later(gap, move || fs::remove_file(from).unwrap());
+    }
+
+    fn follower(&mut self) -> &mut Follower {
+        let (options, stats) = (&self.options, &self.stats);
+        let saved = &self.positions;
+        self.follower.get_or_insert_with(|| {
+            let saved = saved.values().cloned().collect();
+            let tail = Tail::new(options.clone(), saved, Arc::clone(stats)).unwrap();
+            Follower::new(tail.options, tail.patterns, tail.saved, stats, &Arc::new(Bell::default()))
+        })
+    }
+
+    /// One round, while there is room for batches.
+    fn turns(&mut self) {
+        let room = ROOM - self.handed_out.len();
+        let follower = self.follower();
+        let turns = follower.turns();
+        let batches: Vec<Batch> = turns.into_iter().filter_map(|i| follower.turn(i)).take(room).collect();
+        self.handed_out.extend(batches);
+    }
+
+    /// Lines and positions together.
+    fn commit(&mut self) {
+        let Some(batch) = self.handed_out.pop_front() else { return };
+        self.committed.extend(batch.frames.iter().map(|f| String::from_utf8(batch.bytes_of(f).to_vec()).unwrap()));
+        for change in batch.positions {
+            let part = change.part.to_string();
+            match change.position {
+                Some(position) => {
+                    drop(self.positions.insert(part.clone(), SavedPosition { part, position, detail: change.detail }))
+                }
+                None => drop(self.positions.remove(&part)),
+            }
+        }
+    }
+
+    /// Looks and reads until nothing more comes.
+    fn read_everything(&mut self) {
+        let (mut quiet, mut rounds) = (0, 0);
+        while quiet < 8 {
+            let before = self.committed.len();
+            self.follower().scan();
+            loop {
+                while !self.handed_out.is_empty() {
+                    self.commit();
+                }
+                if self.follower().turns().is_empty() {
+                    break;
+                }
+                self.turns();
+                rounds += 1;
+                assert!(rounds < 10_000, "it does not come to rest");
+            }
+            quiet = if self.committed.len() == before { quiet + 1 } else { 0 };
+        }
+    }
+
+    fn check(&self) -> Result<(), TestCaseError> {
+        let (mut got, mut want) = (self.committed.clone(), self.written.clone());
+        got.sort();
+        want.sort();
+        let missing: Vec<&String> = want.iter().filter(|l| got.binary_search(l).is_err()).collect();
+        prop_assert!(missing.is_empty(), "missing: {missing:?}");
+        let extra: Vec<&String> = got.iter().filter(|l| want.binary_search(l).is_err() && !self.in_the_gap.contains(l)).collect();
+        prop_assert!(extra.is_empty(), "never written: {extra:?}");
+        let repeated: Vec<&String> = got.windows(2).filter(|w| w[0] == w[1]).map(|w| &w[0]).collect();
+        prop_assert!(repeated.is_empty(), "repeated: {repeated:?}");
+        Ok(())
+    }
+}
+
+fn append(path: &Path, bytes: &[u8]) {
+    OpenOptions::new().create(true).append(true).open(path).unwrap().write_all(bytes).unwrap();
+}
+
+fn append_half(path: &Path, bytes: &[u8], half: usize) {
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    append(path, if half == 1 { first } else { second });
+}
+
+/// A generation that was there before, last written to long ago.
+fn elder(model: &mut Model, wide: bool) {
+    let path = model.path("app.log.1");
+    append(&path, b"elder\n");
+    let old = std::time::SystemTime::now() - Duration::from_secs(3_600);
+    File::options().append(true).open(&path).unwrap().set_modified(old).unwrap();
+    model.generations.push("");
+    // A file that was rotated before its log was ever seen is none of ours.
+    if wide {
+        model.written.push("elder".into());
+    }
+}
+
+fn run(steps: &[Step], wide: bool, with_elder: bool) -> Result<(), TestCaseError> {
+    let mut model = Model::new(if wide { &["app.log*"] } else { &["app.log"] });
+    if with_elder {
+        elder(&mut model, wide);
+    }
+    // The set is known from the first commit on.
+    append(&model.path("app.log"), b"the first line of them all\n");
+    model.written.push("the first line of them all".into());
+    model.read_everything();
+    for step in steps {
+        model.take(step);
+    }
+    if model.unfinished {
+        let log = model.path("app.log");
+        meanwhile::later(0, move || append(&log, b"\n"));
+    }
+    meanwhile::finish();
+    model.read_everything();
+    model.check()?;
+    model.follower = None;
+    model.read_everything();
+    model.check()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 200, max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default()
+    })]
+    #[test]
+    fn whatever_happens_each_line_comes_once(
+        steps in prop::collection::vec(step(), 1..60),
+        wide in any::<bool>(),
+        with_elder in any::<bool>(),
+    ) {
+        run(&steps, wide, with_elder)?;
+    }
+}
+
+/// Generations that came while nobody looked: the first is unread, the second compressed.
+#[test]
+fn generations_that_came_and_went_between_two_looks() {
+    let append = |lines| Step::Append { lines, unfinished: false, gap: 0 };
+    let gzip = Step::Gzip { generation: 1, gap: 0 };
+    let steps = [Step::Rename { gap: 0 }, append(2), gzip, append(2), Step::Rename { gap: 0 }, append(1)];
+    for wide in [false, true] {
+        for before in 0..steps.len() {
+            let mut steps = steps.to_vec();
+            steps.insert(before, Step::Look);
+            run(&steps, wide, true).unwrap();
+        }
+    }
+}
+
+/// A generation that begins like an older one, and is as short as an early copy of that would be.
+#[test]
+fn a_short_generation_is_no_copy_of_one_that_begins_alike() {
+    let append = |lines| Step::Append { lines, unfinished: false, gap: 0 };
+    let copy_truncate = |race, gap| Step::CopyTruncate { race, gap };
+    let mut steps = vec![Step::Rename { gap: 0 }, append(2), Step::Look, Step::Turns, Step::Turns, copy_truncate(false, 0)];
+    steps.extend([append(1), Step::Commit, copy_truncate(false, 0), copy_truncate(true, 2), Step::Kill, Step::Look]);
+    for wide in [false, true] {
+        run(&steps, wide, false).unwrap();
+    }
+}
+
+/// A line is read that was written between the copy and the truncation; the copy ends before it, and is no new file.
+#[test]
+fn a_copy_that_is_shorter_than_what_was_read() {
+    for accesses in 0..60 {
+        let mut steps = vec![Step::CopyTruncate { race: true, gap: accesses }];
+        steps.extend([Step::Look, Step::Turns, Step::Commit].into_iter().cycle().take(60));
+        for wide in [false, true] {
+            run(&steps, wide, false).unwrap();
+        }
     }
 }

@@ -1,0 +1,288 @@
+//! What to do with a file that is not known by its inode: it is another copy of content that is known, or it is new.
+//!
+//! Everything is decided by content, and each decision only while the files are the ones that were meant: whatever was renamed,
+//! truncated or finished meanwhile leaves the question open until the next look. A file about which it is open is simply asked about
+//! again, since all files of interest are met at every look.
+
+use std::collections::HashSet;
+
+use super::content::{self, Content, OpenError};
+use super::file::Followed;
+use super::fingerprint::{Ident, MARK_BYTES, Prefixes, Print, Stat};
+use super::follow::Follower;
+use super::kin::{self, Kin};
+use super::listing::{Entry, Listing, Skipped};
+
+/// Copies opened at most in search of one lost file.
+const MAX_CANDIDATES: usize = 256;
+
+/// Searches without a doubt before lost content is given up.
+const MAX_SEARCHES: u8 = 3;
+
+/// Bytes of a gzip stream that are compared with the original. Of a plain file the first and the last bytes are.
+const GZIP_COMPARED_BYTES: usize = 1 << 20;
+
+/// What a file is to a followed one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relation {
+    /// It holds everything that was read of it.
+    Copy,
+    /// It was copied before the last lines were read: nothing in it is new.
+    EarlyCopy,
+    /// Its content is other content.
+    None,
+    /// It cannot be told before it changes again.
+    Unfinished,
+    /// Something moved: it can be told at the next look.
+    Unclear,
+}
+
+impl Relation {
+    fn of_error(error: &OpenError) -> Relation {
+        match error {
+            OpenError::Short | OpenError::Different | OpenError::Io(_) => Relation::None,
+            OpenError::Unfinished => Relation::Unfinished,
+            OpenError::Moved => Relation::Unclear,
+        }
+    }
+}
+
+impl Follower {
+    /// Looks for lost content among its neighbours, and gives it up when it is nowhere.
+    pub(super) fn look_for_copies(&mut self, listing: &mut Listing) {
+        let mut known = self.known();
+        for i in 0..self.files.len() {
+            let file = &self.files[i];
+            if file.is_alive() || file.searches == MAX_SEARCHES || file.forget || file.done {
+                continue;
+            }
+            let mut candidates: Vec<Entry> = Vec::new();
+            let mut clear = true;
+            for path in [&file.real, &file.path] {
+                let Some(directory) = listing.steady_around(path) else {
+                    clear = false;
+                    continue;
+                };
+                let may_hold = |e: &&Entry| !known.contains(&e.ident) && kin::may_hold(file, e, self.options.fingerprint_bytes);
+                candidates.extend(directory.entries.iter().filter(may_hold).cloned());
+            }
+            // While gzip is at work there are two: the plain one is complete.
+            candidates.sort_by_key(|e| e.gzip);
+            let mut early = None;
+            let mut found = None;
+            for entry in candidates.iter().take(MAX_CANDIDATES) {
+                match self.holds_lost(&self.files[i], entry) {
+                    Relation::Copy => found = Some((entry, Relation::Copy)),
+                    Relation::EarlyCopy => early = early.or(Some((entry, Relation::EarlyCopy))),
+                    Relation::None | Relation::Unfinished => {}
+                    Relation::Unclear => clear = false,
+                }
+                if found.is_some() {
+                    break;
+                }
+            }
+            // An early copy is believed only where there is surely no full one.
+            if let Some((entry, relation)) = found.or(early.filter(|_| clear)) {
+                if self.go_on(i, entry, relation).is_ok() {
+                    known.insert(entry.ident);
+                }
+                continue;
+            }
+            self.look_again = true;
+            if clear {
+                self.files[i].searches += 1;
+                if self.files[i].searches == MAX_SEARCHES {
+                    self.give_up(i);
+                }
+            }
+        }
+    }
+
+    /// The inodes of files that are followed.
+    pub(super) fn known(&self) -> HashSet<Ident> {
+        self.files.iter().filter(|f| !f.replaced && !f.forget && !f.done).map(|f| f.ident).collect()
+    }
+
+    /// Lost content is nowhere to be found.
+    fn give_up(&mut self, i: usize) {
+        let file = &mut self.files[i];
+        let lost = file.unread_bytes();
+        if lost > 0 {
+            tracing::warn!(path = %file.path.display(), from = file.position, bytes = lost, "file truncated or deleted before it was read to its end");
+            self.counts.truncated.add(lost);
+        }
+        if file.replaced {
+            file.forget = true;
+        }
+    }
+
+    /// Follows what is new of these files, and goes on in those that are copies of lost ones.
+    pub(super) fn take_up(&mut self, unknown: Vec<Entry>) {
+        if unknown.is_empty() {
+            return;
+        }
+        let (mut known, mut kin) = (self.known(), Kin::default());
+        for (i, file) in self.files.iter().enumerate().filter(|(_, f)| !f.forget && !f.done) {
+            kin.note(i, file);
+        }
+        for entry in unknown {
+            if known.contains(&entry.ident) {
+                continue;
+            }
+            let i = match self.place(&entry, kin.of(&entry)) {
+                Ok(Some((i, relation))) => match self.go_on(i, &entry, relation) {
+                    Ok(()) => i,
+                    Err(NotNow) => continue,
+                },
+                Ok(None) if self.files.len() < self.options.max_files => {
+                    self.add(entry);
+                    self.files.len() - 1
+                }
+                Ok(None) => {
+                    self.complain(vec![(entry.path, Skipped::Kind("one file more than are followed"))]);
+                    continue;
+                }
+                Err(NotNow) => continue,
+            };
+            known.insert(self.files[i].ident);
+            kin.note(i, &self.files[i]);
+        }
+    }
+
+    /// Where a file belongs, among its relatives: to a lost one whose content it holds, or nowhere, since it is new.
+    fn place(&mut self, entry: &Entry, relatives: Vec<usize>) -> Result<Option<(usize, Relation)>, NotNow> {
+        if !relatives.is_empty()
+            && let Err(error) = content::may_read(&entry.real)
+        {
+            self.complain(vec![(entry.real.clone(), Skipped::Io(error))]);
+            return Err(NotNow);
+        }
+        let mut early = None;
+        for i in relatives {
+            let file = &self.files[i];
+            if file.forget || file.done {
+                continue;
+            }
+            let relation = if file.is_alive() {
+                if kin::may_be_copy(entry, file) { self.copies_alive(i, entry) } else { Relation::None }
+            } else if kin::may_hold(file, entry, self.options.fingerprint_bytes) {
+                self.holds_lost(file, entry)
+            } else {
+                Relation::None
+            };
+            match relation {
+                Relation::None => {}
+                Relation::Unclear => {
+                    self.look_again = true;
+                    return Err(NotNow);
+                }
+                Relation::Unfinished => return Err(NotNow),
+                // As long as the original is there, it is the one to be read. Once it is truncated or gone, this one takes its place.
+                _ if self.files[i].is_alive() => return Err(NotNow),
+                Relation::Copy => return Ok(Some((i, relation))),
+                Relation::EarlyCopy => early = Some((i, relation)),
+            }
+        }
+        Ok(early)
+    }
+
+    /// Whether a file holds what was read of a lost one.
+    fn holds_lost(&self, lost: &Followed, entry: &Entry) -> Relation {
+        match Content::open(&entry.real, &entry.ident, entry.gzip, &lost.print, lost.position, self.limits) {
+            Ok(_) => Relation::Copy,
+            Err(OpenError::Short) if kin::is_rotated(entry, lost) => Relation::EarlyCopy,
+            Err(OpenError::Different) if kin::is_rotated(entry, lost) => self.is_short_early_copy(lost, entry),
+            Err(error) => Relation::of_error(&error),
+        }
+    }
+
+    /// The same of a copy that is shorter than the fingerprint.
+    fn is_short_early_copy(&self, lost: &Followed, entry: &Entry) -> Relation {
+        let opened = Content::open(&entry.real, &entry.ident, entry.gzip, &Print::default(), 0, self.limits);
+        let (all, breaks_off) = match opened.and_then(|mut copy| Ok(copy.first_bytes(Prefixes::MAX_BYTES)?)) {
+            Ok(first) => first,
+            Err(error) => return Relation::of_error(&error),
+        };
+        let is_short = all.len() < Prefixes::MAX_BYTES && (all.len() as u64) < lost.position;
+        match is_short && lost.prefixes.are(&all) {
+            _ if breaks_off => Relation::Unfinished,
+            true => Relation::EarlyCopy,
+            false => Relation::None,
+        }
+    }
+
+    /// Goes on with a lost file in a copy; behind the end of one that holds nothing new.
+    fn go_on(&mut self, i: usize, entry: &Entry, relation: Relation) -> Result<(), NotNow> {
+        if relation == Relation::EarlyCopy {
+            let end = content::all(&entry.real, &entry.ident, entry.gzip, self.limits);
+            let Ok((position, print)) = end else {
+                self.look_again = true;
+                return Err(NotNow);
+            };
+            let file = &mut self.files[i];
+            tracing::warn!(
+                path = %file.path.display(), copy = %entry.real.display(), read = file.position, copied = position,
+                "file was written to between its copy and its truncation: lines at that place may be lost"
+            );
+            (file.position, file.print) = (position, print);
+        }
+        self.files[i].adopt(entry);
+        Ok(())
+    }
+
+    /// Whether a file is a copy, or the beginning of one, of a file that is still there, as `copytruncate` and `gzip` make them.
+    fn copies_alive(&mut self, i: usize, entry: &Entry) -> Relation {
+        let file = &self.files[i];
+        if file.gzip {
+            // Unpacked beside it. Where nothing was read of it, nothing would be read twice.
+            return if file.position > 0 && !entry.gzip { self.holds_lost(file, entry) } else { Relation::None };
+        }
+        let opened;
+        let original = match &file.content {
+            Some(content) => content,
+            None => match Content::open(&file.real, &file.ident, false, &file.print, file.position, self.limits) {
+                Ok(content) => {
+                    opened = content;
+                    &opened
+                }
+                Err(OpenError::Moved) => return Relation::Unclear,
+                Err(OpenError::Different | OpenError::Short) => return self.was_replaced(i),
+                // What cannot be read cannot be compared: whoever may read it next decides.
+                Err(OpenError::Io(_) | OpenError::Unfinished) => return Relation::None,
+            },
+        };
+        match self.begins_alike(original, entry) {
+            Ok(true) => Relation::Copy,
+            // The comparison says something only if the original was not truncated before it.
+            Ok(false) if !original.still_is().unwrap_or(true) => self.was_replaced(i),
+            Ok(false) => Relation::None,
+            Err(error) => Relation::of_error(&error),
+        }
+    }
+
+    fn was_replaced(&mut self, i: usize) -> Relation {
+        self.files[i].replaced = true;
+        self.files[i].tried = Stat::default();
+        Relation::Unclear
+    }
+
+    fn begins_alike(&self, original: &Content, entry: &Entry) -> Result<bool, OpenError> {
+        let mut copy = Content::open(&entry.real, &entry.ident, entry.gzip, &Print::default(), 0, self.limits)?;
+        let len = if entry.gzip { GZIP_COMPARED_BYTES } else { self.options.fingerprint_bytes };
+        let (head, breaks_off) = copy.first_bytes(len)?;
+        if original.range(0, head.len())? != head {
+            return Ok(false);
+        }
+        if breaks_off {
+            return Err(OpenError::Unfinished);
+        }
+        if entry.gzip || head.len() < len {
+            return Ok(true);
+        }
+        let (from, len) = (copy.stat()?.size.saturating_sub(MARK_BYTES as u64), MARK_BYTES);
+        Ok(original.range(from, len)?.starts_with(&copy.range(from, len)?))
+    }
+}
+
+/// Nothing can be decided about a file in this look.
+struct NotNow;
