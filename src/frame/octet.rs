@@ -194,6 +194,11 @@ mod tests {
     }
 
     #[test]
+    fn an_unfinished_length_is_cut_like_any_frame() {
+        assert_eq!(frames(&[b"1234 "], 3), [(b"123".to_vec(), 2)]);
+    }
+
+    #[test]
     fn a_length_allocates_nothing() {
         let mut splitter = Splitter::new(1 << 20);
         let mut input: &[u8] = b"9999999999 <13>x";
