@@ -127,11 +127,18 @@ impl Reader {
         Ok(())
     }
 
-    /// `MSG-LEN SP SYSLOG-MSG`, RFC 6587 §3.4.1; line ends between frames, which some senders add, are skipped.
+    /// `MSG-LEN SP SYSLOG-MSG`, RFC 6587 §3.4.1; line ends between frames, which some senders add, are skipped. Not the splitter of
+    /// `frame::octet`, which tells counted frames from lines by what they look like: here everything is counted, whatever it begins
+    /// with, and what is not is an error.
     fn counted(&self, input: impl Read, out: &mut impl Write) -> io::Result<()> {
         let mut input = BufReader::with_capacity(CHUNK_BYTES, input);
         let mut frame = Vec::new();
-        while let Some(len) = length(&mut input)? {
+        loop {
+            if input.buffer().is_empty() {
+                // Nothing more may come for a while.
+                out.flush()?;
+            }
+            let Some(len) = length(&mut input)? else { return Ok(()) };
             frame.clear();
             let kept = len.min(MAX_FRAME_BYTES as u64);
             input.by_ref().take(kept).read_to_end(&mut frame)?;
@@ -142,7 +149,6 @@ impl Reader {
             }
             self.frame(&frame, u32::try_from(dropped).unwrap_or(u32::MAX), out)?;
         }
-        Ok(())
     }
 
     fn frame(&self, bytes: &[u8], cut: u32, out: &mut impl Write) -> io::Result<()> {
@@ -300,6 +306,42 @@ mod tests {
         for (input, answers) in [(&b"5 hell"[..], 1), (b"x", 0), (b"5", 0), (b"1 a05 hello", 1), (b"99999999999 a", 0)] {
             let (got, done) = convert(input, Framing::Octet, None);
             assert_eq!((got.len(), done.is_err()), (answers, true), "{input:?}");
+        }
+    }
+
+    /// What is written, as it comes.
+    struct Told(std::sync::mpsc::Sender<Vec<u8>>);
+
+    impl Write for Told {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(bytes.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_answer_does_not_wait_for_the_next_frame() {
+        for (framing, frame) in [(Framing::Line, "hello\n"), (Framing::Nul, "hello\0"), (Framing::Octet, "5 hello")] {
+            let (input, mut sender) = io::pipe().unwrap();
+            let (told, answers) = std::sync::mpsc::channel();
+            let running = std::thread::spawn(move || {
+                let reader = Reader { format: None, now: None, zone: Zone::UTC };
+                let mut out = BufWriter::new(Told(told));
+                match framing {
+                    Framing::Line => reader.delimited(input, Delimiter::Lf, &mut out),
+                    Framing::Nul => reader.delimited(input, Delimiter::Nul, &mut out),
+                    Framing::Octet => reader.counted(input, &mut out),
+                }
+            });
+            sender.write_all(frame.as_bytes()).unwrap();
+            let answer = answers.recv_timeout(std::time::Duration::from_secs(20)).expect("an answer while the input is open");
+            assert!(answer.ends_with(b"}\n"), "{framing:?}");
+            drop(sender);
+            running.join().unwrap().unwrap();
         }
     }
 

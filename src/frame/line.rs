@@ -27,8 +27,12 @@ pub struct Piece<'a> {
 pub struct Splitter {
     delimiter: Delimiter,
     max_bytes: usize,
+    /// At most `max_bytes`.
     held: Vec<u8>,
-    cut: u32,
+    /// Bytes of the unfinished frame behind those that are held.
+    cut: u64,
+    /// The last byte of the unfinished frame, held or not, is a CR: should an LF follow, both are the delimiter.
+    cr: bool,
     /// The last frame handed out was assembled in `held`, which is to be emptied before anything is added.
     taken: bool,
 }
@@ -36,7 +40,7 @@ pub struct Splitter {
 impl Splitter {
     /// A splitter that cuts frames at `max_bytes`.
     pub fn new(delimiter: Delimiter, max_bytes: usize) -> Splitter {
-        Splitter { delimiter, max_bytes, held: Vec::new(), cut: 0, taken: false }
+        Splitter { delimiter, max_bytes, held: Vec::new(), cut: 0, cr: false, taken: false }
     }
 
     /// The next frame of `input`, which is advanced past it; `None` when what is left is unfinished (it is then held, and `input` is empty).
@@ -44,6 +48,7 @@ impl Splitter {
         if self.taken {
             self.held.clear();
             self.cut = 0;
+            self.cr = false;
             self.taken = false;
         }
         let end = match self.delimiter {
@@ -60,7 +65,7 @@ impl Splitter {
         if self.held.is_empty() && self.cut == 0 {
             let whole = self.trim(head);
             let kept = whole.len().min(self.max_bytes);
-            return Some(Piece { bytes: &whole[..kept], cut: clamp(whole.len() - kept) });
+            return Some(Piece { bytes: &whole[..kept], cut: clamp((whole.len() - kept) as u64) });
         }
         self.hold(head);
         Some(self.take())
@@ -76,22 +81,25 @@ impl Splitter {
 
     /// Bytes of the unfinished frame seen so far, including those that were cut.
     pub fn pending_bytes(&self) -> u64 {
-        if self.taken { 0 } else { self.held.len() as u64 + u64::from(self.cut) }
+        if self.taken { 0 } else { self.held.len() as u64 + self.cut }
     }
 
     fn hold(&mut self, bytes: &[u8]) {
-        // One byte over the limit is kept, so that a CR there can still turn out to be part of the delimiter.
-        let room = (self.max_bytes + 1).saturating_sub(self.held.len());
-        let kept = bytes.len().min(room);
+        let kept = bytes.len().min(self.max_bytes - self.held.len());
         self.held.extend_from_slice(&bytes[..kept]);
-        self.cut = self.cut.saturating_add(clamp(bytes.len() - kept));
+        self.cut += (bytes.len() - kept) as u64;
+        self.cr = bytes.last().map_or(self.cr, |last| *last == b'\r');
     }
 
     fn take(&mut self) -> Piece<'_> {
         self.taken = true;
-        let whole = if self.cut == 0 { self.trim(&self.held) } else { &self.held[..] };
-        let kept = whole.len().min(self.max_bytes);
-        Piece { bytes: &whole[..kept], cut: self.cut.saturating_add(clamp(whole.len() - kept)) }
+        match self.cut {
+            0 => Piece { bytes: self.trim(&self.held), cut: 0 },
+            cut => {
+                let delimiter = self.delimiter == Delimiter::Lf && self.cr;
+                Piece { bytes: &self.held, cut: clamp(cut - u64::from(delimiter)) }
+            }
+        }
     }
 
     fn trim<'b>(&self, frame: &'b [u8]) -> &'b [u8] {
@@ -102,7 +110,7 @@ impl Splitter {
     }
 }
 
-fn clamp(len: usize) -> u32 {
+fn clamp(len: u64) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
@@ -111,23 +119,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn frames(chunks: &[&[u8]], max: usize) -> Vec<(Vec<u8>, bool)> {
+    fn frames(chunks: &[&[u8]], max: usize) -> Vec<(Vec<u8>, u32)> {
         let mut splitter = Splitter::new(Delimiter::Lf, max);
         let mut out = Vec::new();
         for chunk in chunks {
             let mut input = *chunk;
             while let Some(piece) = splitter.next(&mut input) {
-                out.push((piece.bytes.to_vec(), piece.cut > 0));
+                out.push((piece.bytes.to_vec(), piece.cut));
             }
         }
-        out.extend(splitter.finish().map(|p| (p.bytes.to_vec(), p.cut > 0)));
+        out.extend(splitter.finish().map(|p| (p.bytes.to_vec(), p.cut)));
         out
     }
 
     #[test]
     fn crlf_and_a_last_line_without_newline() {
         let got = frames(&[b"a\r\n\nlong one\r", b"\nrest"], 5);
-        let want = [("a", false), ("", false), ("long ", true), ("rest", false)];
+        let want = [("a", 0), ("", 0), ("long ", 3), ("rest", 0)];
         assert_eq!(got, want.map(|(t, c)| (t.as_bytes().to_vec(), c)));
     }
 
@@ -139,6 +147,17 @@ mod tests {
         assert_eq!(splitter.pending_bytes(), 5);
         let mut input: &[u8] = b"fg\0x";
         assert_eq!(splitter.next(&mut input), Some(Piece { bytes: b"abc", cut: 4 }));
+    }
+
+    #[test]
+    fn the_cr_of_an_overlong_line_is_no_part_of_what_was_cut() {
+        let line: &[u8] = b"12345678\r\n";
+        for at in 0..line.len() {
+            for (max, cut) in [(5, 3), (7, 1), (8, 0), (9, 0)] {
+                assert_eq!(frames(&[&line[..at], &line[at..]], max), [(line[..max.min(8)].to_vec(), cut)], "{at} {max}");
+            }
+        }
+        assert_eq!(frames(&[b"1234\r", b"\r", b"\n"], 4), [(b"1234".to_vec(), 1)]);
     }
 
     proptest! {
@@ -154,7 +173,8 @@ mod tests {
             cuts.push(bytes.len());
             cuts.sort_unstable();
             let chunks: Vec<&[u8]> = cuts.windows(2).map(|w| &bytes[w[0]..w[1]]).collect();
-            prop_assert_eq!(frames(&chunks, max), whole);
+            prop_assert_eq!(frames(&chunks, max), whole.clone());
+            prop_assert_eq!(frames(&bytes.chunks(1).collect::<Vec<_>>(), max), whole);
         }
     }
 }

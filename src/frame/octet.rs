@@ -77,7 +77,8 @@ impl Splitter {
             State::Counted { .. } if self.held.is_empty() => None,
             State::Start => {
                 self.taken = true;
-                Some(Piece { bytes: &self.held[..self.held.len().min(self.max_bytes)], cut: 0 })
+                let kept = self.held.len().min(self.max_bytes);
+                Some(Piece { bytes: &self.held[..kept], cut: (self.held.len() - kept) as u32 })
             }
             State::Counted { cut, .. } => {
                 self.taken = true;
@@ -88,7 +89,7 @@ impl Splitter {
 
     /// Bytes of the unfinished frame that are held in memory.
     pub fn held_bytes(&self) -> usize {
-        let lines = usize::try_from(self.lines.pending_bytes()).unwrap_or(usize::MAX).min(self.max_bytes + 1);
+        let lines = usize::try_from(self.lines.pending_bytes()).unwrap_or(usize::MAX).min(self.max_bytes);
         if self.taken { 0 } else { self.held.len() + lines }
     }
 
@@ -166,7 +167,7 @@ mod tests {
                 out.push((piece.bytes.to_vec(), piece.cut));
             }
             assert!(input.is_empty());
-            assert!(splitter.held_bytes() <= max.max(MAX_DIGITS + 2) + 1);
+            assert!(splitter.held_bytes() <= max.max(MAX_DIGITS + 2));
         }
         out.extend(splitter.finish().map(|p| (p.bytes.to_vec(), p.cut)));
         out
@@ -190,6 +191,11 @@ mod tests {
             let want: Vec<_> = want.iter().map(|(t, c)| (t.as_bytes().to_vec(), *c)).collect();
             assert_eq!(frames(&[stream.as_bytes()], 20), want, "{stream:?}");
         }
+    }
+
+    #[test]
+    fn an_unfinished_length_is_cut_like_any_frame() {
+        assert_eq!(frames(&[b"1234 "], 3), [(b"123".to_vec(), 2)]);
     }
 
     #[test]
@@ -223,8 +229,7 @@ mod tests {
             max in 1usize..30,
         ) {
             let bytes = parts.concat();
-            // Whether the CR of an overlong line is counted as cut depends on the split; that it was cut does not.
-            let frames = |chunks: &[&[u8]]| -> Vec<_> { frames(chunks, max).into_iter().map(|(t, cut)| (t, cut > 0)).collect() };
+            let frames = |chunks: &[&[u8]]| frames(chunks, max);
             let whole = frames(&[&bytes]);
             let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(bytes.len())).chain([0, bytes.len()]).collect();
             cuts.sort_unstable();
