@@ -13,7 +13,7 @@ use crate::daemon;
   tocsin run                                 syslog on 127.0.0.1:5514, HTTP on 127.0.0.1:8080, a PostgreSQL of its own
   tocsin run --config /etc/tocsin/tocsin.toml
 
-Every setting can be given in the environment, too: http.listen is TOCSIN_HTTP__LISTEN.
+Settings outside of [[…]] can be given in the environment, too: http.listen is TOCSIN_HTTP__LISTEN.
 SIGTERM and SIGINT stop it after everything that arrived is stored; a second one stops it at once.")]
 pub struct Arguments {
     /// Configuration file; `config/tocsin.toml` of the source shows every key

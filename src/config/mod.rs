@@ -6,6 +6,7 @@ mod file;
 mod keys;
 mod units;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ pub use file::Problem;
 pub use keys::{KEYS, Key, Kind, address};
 pub use units::{Bytes, Span};
 
+use crate::detect;
 use crate::record::incident::Detector;
 
 /// The whole configuration. Fields are named and explained as in `config/tocsin.toml`.
@@ -254,6 +256,30 @@ impl Default for Detect {
 }
 
 impl Detect {
+    /// The detectors with what is changed about them.
+    pub fn options(&self) -> detect::Options {
+        let mut options = detect::Options {
+            lateness_micros: self.lateness.as_micros(),
+            max_keys: self.max_keys,
+            evidence_per_change: self.max_evidence,
+            ..detect::Options::default()
+        };
+        for detector in Detector::ALL {
+            let changed = self.rule(detector);
+            let rule = match detector {
+                Detector::LoginFailures => &mut options.login_failures,
+                Detector::BruteForce => &mut options.brute_force,
+                Detector::AccountCompromise => &mut options.account_compromise,
+                Detector::LoginSpike => &mut options.login_spike,
+                Detector::HighSeverityCluster => &mut options.high_severity_cluster,
+            };
+            rule.enabled = changed.enabled.unwrap_or(rule.enabled);
+            rule.threshold = changed.threshold.unwrap_or(rule.threshold);
+            rule.window_micros = changed.window.map_or(rule.window_micros, Span::as_micros);
+        }
+        options
+    }
+
     /// The changes to one detector.
     pub fn rule(&self, detector: Detector) -> Rule {
         match detector {
@@ -341,7 +367,7 @@ pub fn load(path: Option<&Path>) -> Result<Config, Vec<Problem>> {
     load_from(path, std::env::vars().collect())
 }
 
-fn load_from(path: Option<&Path>, environment: std::collections::HashMap<String, String>) -> Result<Config, Vec<Problem>> {
+fn load_from(path: Option<&Path>, environment: HashMap<String, String>) -> Result<Config, Vec<Problem>> {
     let nowhere = Path::new("");
     let text = match path {
         None => String::new(),
@@ -350,13 +376,8 @@ fn load_from(path: Option<&Path>, environment: std::collections::HashMap<String,
         })?,
     };
     let (lines, mut problems) = file::check(path.unwrap_or(nowhere), &text);
-    let environment =
-        environment.into_iter().filter(|(k, _)| k.starts_with("TOCSIN_")).collect::<std::collections::HashMap<_, _>>();
-    problems.extend(environment.keys().filter_map(|name| {
-        let key = name["TOCSIN_".len()..].to_ascii_lowercase().replace("__", ".");
-        let known = KEYS.iter().any(|k| k.path == file::known_pattern(&key));
-        (!known).then(|| Problem { file: None, line: 0, key: name.clone(), what: file::unknown(&key) })
-    }));
+    let (environment, wrong) = settings_in(environment);
+    problems.extend(wrong);
     if !problems.is_empty() {
         problems.sort_by_key(|p| p.line);
         return Err(problems);
@@ -375,6 +396,33 @@ fn load_from(path: Option<&Path>, environment: std::collections::HashMap<String,
         .map_err(|e| vec![Problem { file: path.map(Path::to_owned), line: 0, key: String::new(), what: e.to_string() }])?;
     let problems = whole(&built, &lines);
     if problems.is_empty() { Ok(built) } else { Err(problems) }
+}
+
+/// The settings among the environment's variables, and what is wrong with them. A name without two underscores that is no key is none
+/// of ours: others make such names, as container platforms do for a service called tocsin.
+fn settings_in(environment: HashMap<String, String>) -> (HashMap<String, String>, Vec<Problem>) {
+    let (mut settings, mut problems) = (HashMap::new(), Vec::new());
+    for (name, value) in environment {
+        let Some(rest) = name.strip_prefix("TOCSIN_") else { continue };
+        let key = rest.to_ascii_lowercase().replace("__", ".");
+        let problem = |what| Problem { file: None, line: 0, key: name.clone(), what };
+        match KEYS.iter().find(|k| k.path == file::known_pattern(&key)) {
+            Some(known) => {
+                let typed = match known.kind {
+                    Kind::Number(..) => value.parse().map(toml::Value::Integer).ok(),
+                    Kind::Flag => value.parse().map(toml::Value::Boolean).ok(),
+                    _ => None,
+                };
+                match known.kind.check(&typed.unwrap_or_else(|| toml::Value::String(value.clone()))) {
+                    Ok(()) => drop(settings.insert(name, value)),
+                    Err(what) => problems.push(problem(what)),
+                }
+            }
+            None if rest.contains("__") => problems.push(problem(file::unknown(&key))),
+            None => {}
+        }
+    }
+    (settings, problems)
 }
 
 /// What no single value tells: names given twice, things left out, secrets that cannot be read.
@@ -402,13 +450,28 @@ fn whole(config: &Config, lines: &file::Lines<'_>) -> Vec<Problem> {
                 Err(what) => problems.push(lines.problem(&format!("{at}.{key}"), what)),
             }
         }
+        if w.signature_header.as_ref().is_some_and(|name| name.parse::<axum::http::HeaderName>().is_err()) {
+            problems.push(lines.problem(&format!("{at}.signature_header"), "is no name of a header"));
+        }
         if credentials == 0 && !w.unauthenticated && w.token_file.is_none() && w.hmac_secret_file.is_none() {
             problems
                 .push(lines.problem(&at, "lets everybody in: add token_file or hmac_secret_file, or say unauthenticated = true"));
         }
     }
-    if let Err(what) = config.database.secret_url() {
-        problems.push(lines.problem("database.url_file", what));
+    match config.database.secret_url() {
+        Ok(Some(url)) => {
+            if let Err(e) = crate::store::options_from_url(&url) {
+                problems.push(lines.problem("database.url", e.to_string()));
+            }
+        }
+        Ok(None) => {}
+        Err(what) => problems.push(lines.problem("database.url_file", what)),
+    }
+    if let Err(e) = tracing_subscriber::EnvFilter::try_new(&config.log.level) {
+        problems.push(lines.problem("log.level", format!("{:?} is no level: {e}", config.log.level)));
+    }
+    if let Err(errors) = config.detect.options().validate() {
+        problems.extend(errors.iter().map(|e| lines.problem(&format!("detect.{}", e.key), e.to_string())));
     }
     let every = (config.syslog.iter().map(|s| &s.name).enumerate().map(|(i, n)| (format!("syslog[{i}]"), n)))
         .chain(config.files.iter().map(|f| &f.name).enumerate().map(|(i, n)| (format!("files[{i}]"), n)))
@@ -436,7 +499,7 @@ mod tests {
         let path = dir.path().join("t.toml");
         std::fs::write(&path, text).unwrap();
         let strip = |p: Problem| p.to_string().replace(&format!("{}/", dir.path().display()), "");
-        load_from(Some(&path), std::collections::HashMap::new()).map_err(|all| all.into_iter().map(strip).collect())
+        load_from(Some(&path), HashMap::new()).map_err(|all| all.into_iter().map(strip).collect())
     }
 
     #[test]
@@ -487,6 +550,10 @@ mod tests {
         let vars = vars.map(|(k, v)| (k.to_owned(), v.to_owned())).into_iter().collect();
         let config = load_from(None, vars).unwrap();
         assert_eq!((config.http.listen.as_str(), config.detect.brute_force.threshold), ("127.0.0.1:0", Some(7)));
+        let others = [("TOCSIN_SERVICE_HOST".to_owned(), "x".to_owned())].into_iter().collect();
+        assert!(load_from(None, others).is_ok());
+        let absurd = [("TOCSIN_DETECT__BRUTE_FORCE__THRESHOLD".to_owned(), "1".to_owned())].into_iter().collect();
+        assert!(load_from(None, absurd).unwrap_err()[0].to_string().contains("from 2 to 1000"));
         let wrong = [("TOCSIN_HTTP__LISTE".to_owned(), "x".to_owned())].into_iter().collect();
         assert!(load_from(None, wrong).unwrap_err()[0].to_string().contains("did you mean \"http.listen\""));
     }

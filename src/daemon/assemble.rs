@@ -14,12 +14,11 @@ use crate::config::{self, Config, Syslog, Webhook, address};
 use crate::frame::Source;
 use crate::journal::{self, Journal};
 use crate::listen::{tcp, udp, webhook};
-use crate::record::incident::Detector;
+use crate::pipeline;
 use crate::record::{Timestamp, Zone};
 use crate::stats::Stats;
 use crate::store::{Saved, SavedPosition};
 use crate::tail::{self, Tail};
-use crate::{detect, pipeline};
 
 /// Without any input in the configuration: syslog on this machine's port 5514, and a webhook whose token is made up at the first start.
 pub fn with_default_inputs(mut config: Config) -> Result<Config, DaemonError> {
@@ -178,34 +177,12 @@ pub fn tails(config: &Config, saved: &Saved, stats: &Arc<Stats>) -> Result<Vec<(
 }
 
 /// The pipeline's options.
-pub fn pipeline_options(config: &Config) -> Result<pipeline::Options, DaemonError> {
-    let mut rules = detect::Options {
-        lateness_micros: config.detect.lateness.as_micros(),
-        max_keys: config.detect.max_keys,
-        evidence_per_change: config.detect.max_evidence,
-        ..detect::Options::default()
-    };
-    for detector in Detector::ALL {
-        let changed = config.detect.rule(detector);
-        let rule = match detector {
-            Detector::LoginFailures => &mut rules.login_failures,
-            Detector::BruteForce => &mut rules.brute_force,
-            Detector::AccountCompromise => &mut rules.account_compromise,
-            Detector::LoginSpike => &mut rules.login_spike,
-            Detector::HighSeverityCluster => &mut rules.high_severity_cluster,
-        };
-        rule.enabled = changed.enabled.unwrap_or(rule.enabled);
-        rule.threshold = changed.threshold.unwrap_or(rule.threshold);
-        rule.window_micros = changed.window.map_or(rule.window_micros, config::Span::as_micros);
-    }
-    if let Err(errors) = rules.validate() {
-        return Err(setting("detect".into(), errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")));
-    }
-    Ok(pipeline::Options {
+pub fn pipeline_options(config: &Config) -> pipeline::Options {
+    pipeline::Options {
         max_rows: 5_000,
         max_evidence: config.detect.max_evidence,
         max_past_micros: config.clock.max_past.as_micros(),
         max_future_micros: config.clock.max_future.as_micros(),
-        detect: rules,
-    })
+        detect: config.detect.options(),
+    }
 }

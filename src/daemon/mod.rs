@@ -375,7 +375,7 @@ impl Inner {
         files: CancellationToken,
         hard_stop: CancellationToken,
     ) -> Result<(), DaemonError> {
-        let options = assemble::pipeline_options(&self.config)?;
+        let options = assemble::pipeline_options(&self.config);
         self.say("rebuilding the detectors' windows");
         let mut pauses = pipeline::Pauses::default();
         let (saved, engine) = loop {

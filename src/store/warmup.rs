@@ -24,7 +24,7 @@ pub struct Observed {
     pub src_ip: Option<IpAddr>,
     /// `fields["source.domain"]`.
     pub src_domain: Option<String>,
-    /// Only of failed logins, where it tells which line of an attempt it is.
+    /// Where it tells which line of an attempt to log in it is, or for how many it stands; `None` elsewhere.
     pub message: Option<String>,
 }
 
@@ -36,7 +36,7 @@ impl Store {
     pub async fn each_observed(&self, from: Timestamp, each: &mut (dyn FnMut(&Observed) + Send)) -> Result<u64, StoreError> {
         let mut rows = sqlx::query(
             "SELECT id, (extract(epoch FROM event_time) * 1000000)::bigint, host, app, pid, event_type::text, severity::text, username, \
-             host(src_ip), fields->>'source.domain', CASE WHEN event_type = 'login_failed' THEN message END \
+             host(src_ip), fields->>'source.domain', CASE WHEN event_type = 'login_failed' OR message LIKE '%message repeated %' THEN message END \
              FROM logs WHERE event_time >= to_timestamp($1::float8) \
              AND (event_type IN ('login_success', 'login_failed') OR severity >= 'high') ORDER BY id",
         )

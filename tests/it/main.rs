@@ -5,6 +5,7 @@
 mod cli;
 mod clients;
 mod doors;
+mod faults;
 mod oracle;
 mod outage;
 mod recovery;

@@ -14,6 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sqlx::Row;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Files, Syslog, Webhook};
 use crate::daemon::{self, Database, Running};
@@ -56,18 +57,29 @@ async fn told(scratch: &Path, keep: bool, began: Instant) -> anyhow::Result<()> 
     let outcome = async {
         send(&story, &running, scratch).await?;
         wait_until_stored(&database, story.len()).await?;
-        show(&database, &story, sent.elapsed()).await
-    };
-    let outcome = outcome.await;
-    if outcome.is_ok() {
+        show(&database, &story, sent.elapsed()).await?;
         where_next(&running, &database, keep, began);
-        if keep {
-            tokio::signal::ctrl_c().await.context("wait for Ctrl-C")?;
+        if keep { std::future::pending().await } else { anyhow::Ok(()) }
+    };
+    // Whatever ends it, what was started is stopped, so that what was made can be removed.
+    let outcome = tokio::select! {
+        outcome = outcome => outcome,
+        () = stopped()? => {
             eprintln!();
+            Ok(())
         }
-    }
+    };
     running.stop().await?;
     outcome
+}
+
+/// Resolves at SIGINT (Ctrl-C) or SIGTERM.
+fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("wait for signals")?;
+    let mut terminate = signal(SignalKind::terminate()).context("wait for signals")?;
+    Ok(async move {
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+    })
 }
 
 /// A directory of our own that the private PostgreSQL's user can pass through; it goes when we go.
