@@ -128,7 +128,7 @@ CREATE TABLE positions (
 );
 COMMENT ON TABLE positions IS 'How far each input has been read; written in the transaction that stores what was read';
 COMMENT ON COLUMN positions.input IS 'journal, files:<set>, or pipeline: the row that every transaction follows on';
-COMMENT ON COLUMN positions.part IS 'A file''s identity within its set; empty otherwise';
+COMMENT ON COLUMN positions.part IS 'Identity of the file within its set, or of the journal; empty for pipeline';
 COMMENT ON COLUMN positions.position IS 'Bytes read: offset in the journal or the file; for pipeline the number of transactions';
 COMMENT ON COLUMN positions.epoch IS 'For pipeline: raised by every daemon that takes over; an older owner''s next commit fails';
 COMMENT ON COLUMN positions.detail IS 'What else is needed to go on: path, fingerprint and inode of a file; the detectors'' floor';

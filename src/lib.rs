@@ -52,6 +52,10 @@
 //!   the position row would find the number of the transaction before the last, and match nothing.
 //! - After a restart the detectors' windows are rebuilt from `logs` itself, in the order of ids: a partial index holds the few records
 //!   that detectors look at. Nothing else has to be kept in step.
+//! - The journal has an identity, and its position is kept under it, so that a daemon never takes the position in another journal for one
+//!   in its own.
+//! - A TCP connection of which not everything is on disk is always reset, never closed in order: an orderly end is the only
+//!   acknowledgement that syslog over TCP has room for.
 
 pub mod record;
 pub mod stats;

@@ -46,18 +46,11 @@ pub struct FrameSpan {
     pub received_at: Timestamp,
 }
 
-/// Frames that travel together, in the order in which they were received.
-///
-/// All frames of a batch come from one *lane*: the journal, or one file. Times within a lane run roughly forward; between lanes that
-/// are being caught up with they may be far apart.
-#[derive(Debug)]
+/// Frames that travel together, in the order in which they were received: of the journal, or of one file.
+#[derive(Debug, Default)]
 pub struct Batch {
-    /// The lane: unique among the inputs of a run, stable as long as the lane exists.
-    pub lane: u64,
-    /// More is waiting behind this batch in its lane.
-    pub behind: bool,
-    /// Lanes of the same input that have unread backlog and have not delivered a batch yet.
-    pub unread_lanes: u32,
+    /// Files of the same input that have unread backlog and have not delivered a batch yet: nobody knows how old what they hold is.
+    pub unread_files: u32,
     /// The frames' bytes.
     pub bytes: Vec<u8>,
     /// The frames. Spans lie within `bytes`.
@@ -71,20 +64,6 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// An empty batch of `lane`.
-    pub fn new(lane: u64) -> Batch {
-        Batch {
-            lane,
-            behind: false,
-            unread_lanes: 0,
-            bytes: Vec::new(),
-            frames: Vec::new(),
-            origins: Vec::new(),
-            deliveries: Vec::new(),
-            positions: Vec::new(),
-        }
-    }
-
     /// The bytes of a frame of this batch.
     pub fn bytes_of(&self, frame: &FrameSpan) -> &[u8] {
         &self.bytes[frame.start as usize..frame.end as usize]
@@ -107,7 +86,7 @@ pub struct Delivery {
 pub struct PositionChange {
     /// The input: `journal`, or `files:<name of the set>`.
     pub input: Arc<str>,
-    /// Which part of it: a file's identity; empty for the journal.
+    /// Which part of it: a file's identity, or the journal's.
     pub part: Arc<str>,
     /// The new position in bytes; `None` forgets the part (its file is gone and was read to its end).
     pub position: Option<u64>,

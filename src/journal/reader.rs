@@ -130,7 +130,7 @@ struct Cursor {
 impl Cursor {
     /// Reads a batch of what is synced; `None` when there is nothing, or only damage.
     fn read(&mut self) -> Result<Option<Batch>, JournalError> {
-        let mut batch = Batch::new(0);
+        let mut batch = Batch::default();
         self.origins.begin_batch();
         loop {
             let before = self.position;
@@ -152,7 +152,6 @@ impl Cursor {
         if batch.frames.is_empty() {
             return Ok(None);
         }
-        batch.behind = self.shared.has_more(self.position);
         batch.positions = vec![PositionChange {
             input: "journal".into(),
             part: Arc::clone(&self.identity),

@@ -18,7 +18,7 @@ const RECENT_MINUTES: i64 = 60;
 pub struct Floor {
     /// By minute of receipt, the earliest event time that was received in it.
     recent: VecDeque<(i64, Timestamp)>,
-    /// Inputs that have unread lanes.
+    /// Inputs with files that nobody has looked into yet.
     unread: HashSet<Arc<str>>,
 }
 
@@ -52,10 +52,10 @@ impl Floor {
         }
     }
 
-    /// Takes note of whether a batch's input has lanes that are still to be read.
-    pub fn note_lanes(&mut self, batch: &Batch) {
+    /// Takes note of whether a batch's input has files that nobody has looked into yet.
+    pub fn note_unread(&mut self, batch: &Batch) {
         if let Some(position) = batch.positions.first() {
-            if batch.unread_lanes > 0 {
+            if batch.unread_files > 0 {
                 self.unread.insert(Arc::clone(&position.input));
             } else {
                 self.unread.remove(&position.input);
@@ -63,7 +63,7 @@ impl Floor {
         }
     }
 
-    /// The floor; `None` while nothing is known or lanes are waiting.
+    /// The floor; `None` while nothing is known or such files wait.
     pub fn get(&self) -> Option<Timestamp> {
         if self.unread.is_empty() { self.recent.iter().map(|(_, earliest)| *earliest).min() } else { None }
     }
@@ -89,11 +89,11 @@ mod tests {
         assert_eq!(floor.get(), Some(at(1050)));
         let position =
             PositionChange { input: "files:a".into(), part: "1".into(), position: Some(0), detail: serde_json::Value::Null };
-        let mut batch = Batch { unread_lanes: 2, positions: vec![position], ..Batch::new(1) };
-        floor.note_lanes(&batch);
+        let mut batch = Batch { unread_files: 2, positions: vec![position], ..Batch::default() };
+        floor.note_unread(&batch);
         assert_eq!(floor.get(), None);
-        batch.unread_lanes = 0;
-        floor.note_lanes(&batch);
+        batch.unread_files = 0;
+        floor.note_unread(&batch);
         assert_eq!(floor.get(), Some(at(1050)));
     }
 }

@@ -147,7 +147,7 @@ impl Worker {
     fn add(&mut self, prepared: &mut Prepared, mut batch: Batch, handle: &Handle) {
         let repeated = self.repeated(&mut batch, prepared);
         let batch_index = prepared.batches.len() as u32;
-        self.floor.note_lanes(&batch);
+        self.floor.note_unread(&batch);
         for (i, frame) in batch.frames.iter().enumerate() {
             if repeated.iter().any(|range| range.contains(&i)) {
                 continue;

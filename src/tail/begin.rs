@@ -81,7 +81,7 @@ impl Follower {
     /// A batch without frames that says where each file is begun, so that a set that is read from the end is not begun at another
     /// end after a restart.
     pub(super) fn start_positions(&self) -> Batch {
-        let mut batch = Batch::new(self.random.hash_one("start") | 1);
+        let mut batch = Batch::default();
         batch.positions.push(PositionChange {
             input: Arc::clone(&self.input),
             part: SET_PART.into(),

@@ -385,7 +385,7 @@ pub fn end(path: &Path, ident: &Ident, gzip: bool, limits: Limits) -> Result<(u6
         return Ok((position, Print::of(&head, &mark)));
     }
     let mut chunk = vec![0; CHUNK_BYTES];
-    let mut batch = Batch::new(1);
+    let mut batch = Batch::default();
     while content.next(&mut chunk, &mut batch, Timestamp::default())? != Progress::End {
         batch.bytes.clear();
         batch.frames.clear();
@@ -399,7 +399,7 @@ pub fn end(path: &Path, ident: &Ident, gzip: bool, limits: Limits) -> Result<(u6
 /// The file cannot be read.
 pub fn all(path: &Path, ident: &Ident, gzip: bool, limits: Limits) -> Result<(u64, Print), OpenError> {
     let mut content = Content::open(path, ident, gzip, &Print::default(), 0, limits)?;
-    let (mut chunk, mut batch) = (vec![0; CHUNK_BYTES], Batch::new(1));
+    let (mut chunk, mut batch) = (vec![0; CHUNK_BYTES], Batch::default());
     while content.next(&mut chunk, &mut batch, Timestamp::default())? != Progress::End {
         batch.bytes.clear();
         batch.frames.clear();

@@ -190,7 +190,7 @@ impl Follower {
     /// Lets a file hand out one batch, if it has something to hand out.
     pub(super) fn turn(&mut self, i: usize) -> Option<Batch> {
         let file = &mut self.files[i];
-        let mut batch = Batch::new(file.lane);
+        let mut batch = Batch::default();
         let before = file.position;
         if file.forget {
             file.finish(&mut batch);
@@ -224,13 +224,12 @@ impl Follower {
                 return None;
             }
         }
-        batch.behind = file.ready;
         batch.origins.push(Arc::clone(&file.origin));
         batch.positions.push(file.change(&self.input));
         file.delivered = true;
         file.saved = true;
         file.row_is_stale = false;
-        batch.unread_lanes = self.files.iter().filter(|f| f.ready && !f.delivered).count() as u32;
+        batch.unread_files = self.files.iter().filter(|f| f.ready && !f.delivered).count() as u32;
         Some(batch)
     }
 
