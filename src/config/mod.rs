@@ -394,7 +394,8 @@ fn load_from(path: Option<&Path>, environment: HashMap<String, String>) -> Resul
         .build()
         .and_then(::config::Config::try_deserialize::<Config>)
         .map_err(|e| vec![Problem { file: path.map(Path::to_owned), line: 0, key: String::new(), what: e.to_string() }])?;
-    let problems = whole(&built, &lines);
+    let mut problems = whole(&built, &lines);
+    problems.sort_by_key(|p| p.line);
     if problems.is_empty() { Ok(built) } else { Err(problems) }
 }
 
@@ -530,9 +531,20 @@ mod tests {
             .unwrap_err();
         assert_eq!(got.len(), 3, "{got:?}");
         assert!(got[0].starts_with("t.toml:1: syslog[0]: listens nowhere"), "{}", got[0]);
-        assert!(got[1].starts_with("t.toml:6: webhook[0]: lets everybody in"), "{}", got[1]);
-        assert!(got[2].starts_with("t.toml:4: files[0].name: \"a\" is taken"), "{}", got[2]);
+        assert!(got[1].starts_with("t.toml:4: files[0].name: \"a\" is taken"), "{}", got[1]);
+        assert!(got[2].starts_with("t.toml:6: webhook[0]: lets everybody in"), "{}", got[2]);
         assert!(load_text("[[syslog]\n").unwrap_err()[0].starts_with("t.toml:1: "));
+    }
+
+    #[test]
+    fn what_other_rooms_would_refuse_is_refused_here() {
+        let got = load_text(
+            "[database]\nurl = \"mysql://h/d\"\n[log]\nlevel = \"a=b=c\"\n[detect.account_compromise]\nthreshold = 500\n\
+             [[webhook]]\nname = \"w\"\nunauthenticated = true\nsignature_header = \"not a name\"\n",
+        );
+        let got = got.unwrap_err();
+        let at: Vec<&str> = got.iter().map(|p| p.split(": ").next().unwrap()).collect();
+        assert_eq!(at, ["t.toml:2", "t.toml:4", "t.toml:6", "t.toml:10"], "{got:#?}");
     }
 
     #[test]

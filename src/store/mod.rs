@@ -38,6 +38,9 @@ pub struct Store {
 /// # Errors
 /// It is none. The error does not repeat it, since it may hold a password.
 pub fn options_from_url(url: &str) -> Result<PgConnectOptions, StoreError> {
+    if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(StoreError::Url(sqlx::Error::Configuration("the scheme is not postgres".into())));
+    }
     url.parse::<PgConnectOptions>().map_err(StoreError::Url)
 }
 

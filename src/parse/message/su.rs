@@ -10,7 +10,9 @@ const FORMAT: &str = "su";
 
 /// Reads one message of su.
 pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((success, actor, target)) = util_linux(message).or_else(|| shadow(message)).or_else(|| bsd(message)) else {
+    let Some((success, actor, target)) =
+        util_linux(message).or_else(|| shadow(message)).or_else(|| bsd(message)).or_else(|| system_v(message))
+    else {
         return false;
     };
     if success {
@@ -53,6 +55,17 @@ fn shadow(message: &str) -> Option<(bool, &str, &str)> {
     Some((success, actor, target))
 }
 
+/// `'su root' failed for mike on /dev/pts/8`, `'su root' succeeded for mike on /dev/pts/8`: System V's, and the example of RFC 3164 §5.4
+fn system_v(message: &str) -> Option<(bool, &str, &str)> {
+    let (target, rest) = message.strip_prefix("'su ")?.split_once("' ")?;
+    let (success, rest) = match rest.strip_prefix("failed for ") {
+        Some(rest) => (false, rest),
+        None => (true, rest.strip_prefix("succeeded for ")?),
+    };
+    let actor = rest.rsplit_once(" on ").map_or(rest, |(actor, _)| actor);
+    Some((success, actor, target))
+}
+
 /// `BAD SU mike to root on /dev/ttyp0`, `mike to root on /dev/ttyp0`
 fn bsd(message: &str) -> Option<(bool, &str, &str)> {
     let (success, text) = match message.strip_prefix("BAD SU ") {
@@ -85,6 +98,8 @@ mod tests {
                 ("- pts/1 mia:root", LoginFailed, "mia", "", Some(Service), 1),
                 ("BAD SU mia to root on /dev/ttyp0", LoginFailed, "mia", "", Some(Service), 1),
                 ("mia to root on /dev/ttyp0", PrivilegeUse, "mia", "", None, 1),
+                ("'su root' failed for mia on /dev/pts/8", LoginFailed, "mia", "", Some(Service), 1),
+                ("'su root' succeeded for mia on /dev/pts/8", PrivilegeUse, "mia", "", None, 1),
             ],
         );
         check("su", "pam", &[("pam_authenticate: Authentication failure", Other, "", "", None, 1)]);

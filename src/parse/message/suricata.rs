@@ -15,7 +15,7 @@ pub(crate) fn looks_like(text: &str) -> bool {
     let has = |name: &str| memchr::memmem::find(text.as_bytes(), name.as_bytes()).is_some();
     has("\"event_type\"")
         && has("\"timestamp\"")
-        && ["\"flow_id\"", "\"dest_ip\"", "\"stats\"", "\"pcap_cnt\""].into_iter().any(has)
+        && ["\"flow_id\"", "\"dest_ip\"", "\"alert\":{", "\"alert\": {", "\"stats\"", "\"pcap_cnt\""].into_iter().any(has)
 }
 
 /// Reads an EVE record. False, and the record untouched, where it is none.
