@@ -19,7 +19,7 @@ use crate::parse::{self, Context};
 use crate::record::incident::IncidentChange;
 use crate::record::{EventType, LogRecord, Timestamp, civil_from_days};
 use crate::stats::{Counter, Stats};
-use crate::store::copy::{RowMeta, Rows};
+use crate::store::copy::{self, RowMeta, Rows};
 use crate::store::{Refused, Store, StoreError};
 
 /// Everything that one transaction will store.
@@ -175,6 +175,7 @@ impl Worker {
             if frame.cut > 0 {
                 record.set("tocsin.cut_bytes", i64::from(frame.cut));
             }
+            copy::fit(&mut record);
             let event_time = self.filed_under(&mut record, frame.received_at);
             if self.floor.note(event_time, frame.received_at) {
                 self.engine.set_floor(self.floor.get());

@@ -22,6 +22,17 @@ pub const TRAILER: &[u8] = &[0xff, 0xff];
 const COLUMNS: i16 = 19;
 /// Of the text columns that are indexed or shown in tables. A B-tree entry has 2,704 bytes at most; the whole text is in `message`.
 const MAX_WORD_BYTES: usize = 1024;
+
+/// Makes a record what it will be when it is read back: detectors must see the same before a restart and after it.
+pub fn fit(record: &mut LogRecord<'_>) {
+    for word in [&mut record.host, &mut record.app, &mut record.username].into_iter().flatten() {
+        if word.len() > MAX_WORD_BYTES {
+            let end = word.floor_char_boundary(MAX_WORD_BYTES);
+            word.to_mut().truncate(end);
+        }
+    }
+    record.pid = record.pid.filter(|pid| i32::try_from(*pid).is_ok());
+}
 /// 2000-01-01 in microseconds since 1970.
 const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
@@ -284,5 +295,24 @@ mod json {
             let want = "{\"a\\\"b\":\"x\u{2400}\\u001b\\n\\\\\",\"nul\":{\"k\":[\"\u{2400}\",\"\\\\u0000\"]},\"half\":\"[\\\"\\\\ud800\\\"]\",\"nan\":\"NaN\"}";
             assert_eq!(String::from_utf8(out).unwrap(), want);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_its_column_is_shortened_at_a_character() {
+        let mut record = LogRecord::text("");
+        record.username = Some("ü".repeat(600).into());
+        record.host = Some("h".into());
+        record.pid = Some(u32::MAX);
+        fit(&mut record);
+        assert_eq!(record.username.as_deref().map(str::len), Some(1024));
+        assert_eq!((record.host.as_deref(), record.pid), (Some("h"), None));
+        record.username = Some(format!("a{}", "ü".repeat(600)).into());
+        fit(&mut record);
+        assert_eq!(record.username.as_deref().map(str::len), Some(1023));
     }
 }
