@@ -28,7 +28,7 @@
 //!
 //! | room | what it does |
 //! | --- | --- |
-//! | [`record`], [`stats`] | the typed log record, incidents, time; counters |
+//! | [`record`], [`stats`], [`random`] | the typed log record, incidents, time; counters; chance |
 //! | [`frame`] | bytes → frames, batches of frames with their positions |
 //! | [`parse`] | frame → record: envelopes (syslog, JSON), then messages, one file per product |
 //! | [`detect`] | records → changes of incidents: sliding windows over event time |
@@ -57,6 +57,7 @@
 //! - A TCP connection of which not everything is on disk is always reset, never closed in order: an orderly end is the only
 //!   acknowledgement that syslog over TCP has room for.
 
+pub mod random;
 pub mod record;
 pub mod stats;
 

@@ -15,6 +15,7 @@ use crate::journal::GroupView;
 use crate::journal::format::{self, KIND_GROUP, SEGMENT_HEADER};
 use crate::journal::recovery::{self, Found};
 use crate::record::Timestamp;
+use crate::record::text::is_treacherous;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -210,11 +211,10 @@ fn escaped(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            let directs = matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}');
             // Writing to a String cannot fail.
             let _ = match c {
                 '\\' => write!(out, "\\\\"),
-                c if c.is_control() || directs => write!(out, "{}", c.escape_default()),
+                c if is_treacherous(c) => write!(out, "{}", c.escape_default()),
                 c => write!(out, "{c}"),
             };
         }

@@ -8,10 +8,12 @@ mod parse;
 mod replay;
 mod run;
 
+use std::io::{self, BufRead, BufReader, Read};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use flate2::bufread::MultiGzDecoder;
 
 #[derive(Parser)]
 #[command(
@@ -71,4 +73,15 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// The runtime of commands that talk to the network or the database.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("start the runtime")
+}
+
+/// The input as it is, or what it holds where it is gzip, which is recognised by its content (RFC 1952 §2.3.1).
+fn plain<'r>(input: impl Read + 'r) -> io::Result<Box<dyn BufRead + 'r>> {
+    const BUFFER_BYTES: usize = 256 << 10;
+    let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
+    if input.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
+        Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(input))))
+    } else {
+        Ok(Box::new(input))
+    }
 }

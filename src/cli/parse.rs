@@ -7,7 +7,6 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use flate2::bufread::MultiGzDecoder;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
@@ -75,7 +74,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Some(path) => Box::new(File::open(path).with_context(|| format!("cannot open {}", path.display()))?),
         None => Box::new(io::stdin().lock()),
     };
-    let input = plain(input).context("cannot read the input")?;
+    let input = super::plain(input).context("cannot read the input")?;
     let mut out = BufWriter::with_capacity(CHUNK_BYTES, io::stdout().lock());
     let done = match arguments.framing {
         Framing::Line => reader.delimited(input, Delimiter::Lf, &mut out),
@@ -87,13 +86,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         done => done.map(|()| ExitCode::SUCCESS).context("cannot go on"),
     }
-}
-
-/// The input as it is, or what it holds where it is gzip.
-fn plain(input: Box<dyn Read>) -> io::Result<Box<dyn Read>> {
-    let mut input = BufReader::new(input);
-    let gzip = input.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-    Ok(if gzip { Box::new(MultiGzDecoder::new(input)) } else { Box::new(input) })
 }
 
 struct Reader {
@@ -256,7 +248,7 @@ mod tests {
         let now = Timestamp::parse_rfc3339("2026-06-15T12:00:00Z").unwrap();
         let reader = Reader { format: format.map(|f| MessageParser::named(f).unwrap()), now: Some(now), zone: Zone::UTC };
         let mut out = Vec::new();
-        let input = plain(Box::new(io::Cursor::new(input.to_vec()))).unwrap();
+        let input = super::super::plain(input).unwrap();
         let done = match framing {
             Framing::Line => reader.delimited(input, Delimiter::Lf, &mut out),
             Framing::Nul => reader.delimited(input, Delimiter::Nul, &mut out),

@@ -2,22 +2,22 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
+use std::io::{self, BufRead, BufWriter, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use comfy_table::{ContentArrangement, Table, presets};
-use flate2::bufread::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use crate::detect::incidents::{title, visible};
+use crate::detect::incidents::title;
 use crate::detect::{Engine, Options};
 use crate::frame::line::{Delimiter, Splitter};
 use crate::parse;
 use crate::record::incident::{Detector, Group, IncidentChange};
+use crate::record::text::visible;
 use crate::record::{Severity, Timestamp, Zone};
 
 /// Longer lines are cut, as by the daemon.
@@ -134,14 +134,9 @@ impl Replay {
         Replay { engine, now, zone, lines: 0, cut_lines: 0, incidents: HashMap::new(), incidents_dropped: 0 }
     }
 
-    /// Reads one file to its end. Gzip is recognised by its content (RFC 1952 §2.3.1).
+    /// Reads one file to its end.
     fn read(&mut self, input: impl Read) -> io::Result<()> {
-        let mut input = BufReader::with_capacity(256 * 1024, input);
-        if input.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
-            self.read_lines(BufReader::with_capacity(256 * 1024, MultiGzDecoder::new(input)))
-        } else {
-            self.read_lines(input)
-        }
+        self.read_lines(super::plain(input)?)
     }
 
     fn read_lines(&mut self, mut input: impl BufRead) -> io::Result<()> {

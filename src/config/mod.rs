@@ -18,6 +18,7 @@ pub use units::{Bytes, Span};
 
 use crate::detect;
 use crate::record::incident::Detector;
+use crate::tail::ReadFrom;
 
 /// The whole configuration. Fields are named and explained as in `config/tocsin.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -101,16 +102,6 @@ pub struct Files {
     pub timezone: String,
     pub max_line_bytes: Bytes,
     pub poll_interval: Span,
-}
-
-/// Where to start in files that are there at the very first start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ReadFrom {
-    /// With their first line.
-    Beginning,
-    /// With what is written from then on.
-    End,
 }
 
 /// A webhook. Its secrets are reached through [`Webhook::token`] and [`Webhook::hmac_secret`] only.

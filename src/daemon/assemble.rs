@@ -10,15 +10,15 @@ use axum::http::HeaderName;
 use tracing::info;
 
 use super::{DaemonError, network_sources, zone};
-use crate::config::{self, Config, Syslog, Webhook, address};
+use crate::config::{Config, Syslog, Webhook, address};
 use crate::frame::Source;
 use crate::journal::{self, Journal};
 use crate::listen::{tcp, udp, webhook};
-use crate::pipeline;
 use crate::record::{Timestamp, Zone};
 use crate::stats::Stats;
 use crate::store::{Saved, SavedPosition};
 use crate::tail::{self, Tail};
+use crate::{pipeline, random};
 
 /// Without any input in the configuration: syslog on this machine's port 5514, and a webhook whose token is made up at the first start.
 pub fn with_default_inputs(mut config: Config) -> Result<Config, DaemonError> {
@@ -35,13 +35,10 @@ pub fn with_default_inputs(mut config: Config) -> Result<Config, DaemonError> {
 
 /// 256 bits from the kernel, readable by us alone.
 fn ensure_token(path: &Path) -> std::io::Result<()> {
-    use std::io::Read as _;
     if path.exists() {
         return Ok(());
     }
-    let mut random = [0u8; 32];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
-    let token: String = random.iter().map(|b| format!("{b:02x}")).collect();
+    let token = random::hex(32)?;
     let mut file = std::fs::File::options().create_new(true).write(true).mode(0o600).open(path)?;
     writeln!(file, "{token}")?;
     file.sync_all()
@@ -159,10 +156,7 @@ pub fn tails(config: &Config, saved: &Saved, stats: &Arc<Stats>) -> Result<Vec<(
     for files in &config.files {
         let source = Arc::new(Source { name: files.name.clone(), zone: zone(&files.timezone)? });
         let mut options = tail::Options::new(files.name.clone(), files.paths.clone(), source);
-        options.read_from = match files.read_from {
-            config::ReadFrom::Beginning => tail::ReadFrom::Beginning,
-            config::ReadFrom::End => tail::ReadFrom::End,
-        };
+        options.read_from = files.read_from;
         options.max_line_bytes = files.max_line_bytes.as_usize();
         options.poll_interval = files.poll_interval.0;
         let input = format!("files:{}", files.name);

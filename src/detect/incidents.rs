@@ -11,6 +11,7 @@ use super::names::{Name, Names};
 use super::options::Options;
 use super::window::Point;
 use crate::record::incident::{Detector, Group, IncidentChange};
+use crate::record::text::visible;
 use crate::record::{EventType, Remote, Severity, Timestamp};
 
 /// A group, as the engine knows it while it counts.
@@ -277,17 +278,6 @@ pub fn description(account: &Account<'_>) -> String {
     let unit = if account.detector == Detector::AccountCompromise { "different accounts" } else { "events" };
     let _ = write!(text, " Raised at {} {unit} or more within {}.", account.threshold, duration(account.window_micros));
     text
-}
-
-/// Text from outside with everything that could move a cursor, reorder a line or end one written as an escape.
-pub fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let is_bidi =
-            matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}' | '\u{feff}');
-        if c.is_control() || is_bidi { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
 }
 
 /// A length of time in its largest whole unit.

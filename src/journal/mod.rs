@@ -59,7 +59,7 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -72,6 +72,7 @@ pub use group::{Group, GroupFrame, GroupView};
 pub use handle::{JournalHandle, Rejected};
 pub use reader::{Reader, Sources};
 
+use crate::random;
 use crate::stats::{Counter, Stats};
 
 /// How large the journal may grow and how often it is synced.
@@ -295,9 +296,7 @@ fn identity(dir: &Path) -> io::Result<Arc<str>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => return Err(e),
     }
-    let mut random = [0u8; 16];
-    File::open("/dev/urandom")?.read_exact(&mut random)?;
-    let id: String = random.iter().map(|b| format!("{b:02x}")).collect();
+    let id = random::hex(16)?;
     let new = dir.join("id.new");
     let mut file = File::create(&new)?;
     file.write_all(id.as_bytes())?;

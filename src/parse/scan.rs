@@ -1,7 +1,6 @@
 //! Pieces that the device parsers share: addresses, ports, protocols, numeric dates.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use nom::IResult;
 use nom::Parser as _;
@@ -12,17 +11,7 @@ use nom::sequence::{preceded, terminated};
 
 use crate::record::{Civil, Timestamp, Zone};
 
-/// An address; an IPv6 zone (`%eth0`) and brackets are dropped, an IPv4-mapped address is written as IPv4.
-pub(crate) fn ip(text: &str) -> Option<IpAddr> {
-    let text = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
-    let first = *text.as_bytes().first()?;
-    // Words fail here without the cost of two address parsers.
-    if !(first.is_ascii_hexdigit() || first == b':') || !text.as_bytes().iter().any(|b| matches!(b, b'.' | b':')) {
-        return None;
-    }
-    let text = text.split_once('%').map_or(text, |(address, _)| address);
-    text.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
-}
+pub(crate) use super::token::ip;
 
 /// `host:port`, `[v6]:port`, a bare address or a bare name. `2001:db8::1:443` without brackets is an address as a whole.
 pub(crate) fn host_port(text: &str) -> (&str, Option<u16>) {

@@ -4,6 +4,7 @@
 //! lives as long as the frame's buffer; it is encoded into its row and forgotten, so a line costs no allocation of its own.
 
 pub mod incident;
+pub mod text;
 mod time;
 mod vocabulary;
 

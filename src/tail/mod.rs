@@ -79,7 +79,8 @@ const SET_PART: &str = "";
 
 /// Where files are begun that are there at the very first start, when nothing of the set was ever saved. Later files are
 /// always read from their beginning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ReadFrom {
     /// At their first line.
     #[default]
