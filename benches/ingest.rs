@@ -110,6 +110,7 @@ async fn ingest(database: &PgConnectOptions, file: &Path, lines: u64) -> Figures
         max_past_micros: i64::MAX,
         max_future_micros: i64::MAX,
         detect: tocsin::detect::Options::default(),
+        rules: Arc::default(),
     };
     let (saved, engine) = pipeline::take_over(&store, &options).await.unwrap();
     let source = Arc::new(Source { name: "bench".into(), zone: Zone::UTC });

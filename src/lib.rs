@@ -31,7 +31,7 @@
 //! | [`record`], [`stats`], [`random`] | the typed log record, incidents, time; counters; chance |
 //! | [`frame`] | bytes → frames, batches of frames with their positions |
 //! | [`parse`] | frame → record: envelopes (syslog, JSON), then messages, one file per product |
-//! | [`detect`] | records → changes of incidents: sliding windows over event time |
+//! | [`detect`] | records → changes of incidents: sliding windows over event time; `detect::sigma` reads operators' rules |
 //! | [`journal`] | what came over the network, on disk until it is committed |
 //! | [`listen`] | the doors: UDP, TCP, webhooks |
 //! | [`tail`] | log files, through every kind of rotation |
@@ -51,7 +51,10 @@
 //! - Between copy and commit a transaction waits in the process for the one before it, rather than in the database: its statement on
 //!   the position row would find the number of the transaction before the last, and match nothing.
 //! - After a restart the detectors' windows are rebuilt from `logs` itself, in the order of ids: a partial index holds the few records
-//!   that detectors look at. Nothing else has to be kept in step.
+//!   that detectors look at. Nothing else has to be kept in step. Rules with windows look at everything, so with them everything is read
+//!   back, as far as their windows reach.
+//! - The detectors that are always there are no Sigma rules: what counts as an attempt to log in takes sessions of several lines, which
+//!   Sigma cannot say. Rules and detectors share the windows and the way to incidents.
 //! - The journal has an identity, and its position is kept under it, so that a daemon never takes the position in another journal for one
 //!   in its own.
 //! - A TCP connection of which not everything is on disk is always reset, never closed in order: an orderly end is the only

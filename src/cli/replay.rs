@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufWriter, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -13,12 +14,12 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use crate::detect::incidents::title;
-use crate::detect::{Engine, Options};
+use crate::detect::{Engine, Options, Rules};
 use crate::frame::line::{Delimiter, Splitter};
-use crate::parse;
-use crate::record::incident::{Detector, Group, IncidentChange};
+use crate::record::incident::{Group, IncidentChange, RaisedBy};
 use crate::record::text::visible;
 use crate::record::{Severity, Timestamp, Zone};
+use crate::{config, parse};
 
 /// Longer lines are cut, as by the daemon.
 const MAX_LINE_BYTES: usize = 1024 * 1024;
@@ -36,15 +37,20 @@ const MAX_INCIDENTS: usize = 1_000_000;
 /// Files may cover different times and come in any order.
 ///
 /// An incident is everything that one detector found for one group: the remote end's address ("src_ip"), its host name where
-/// lines give no address ("src_host"), or the type of event ("event_type").
+/// lines give no address ("src_host"), or the type of event ("event_type"); of a rule, the values of its "group-by" fields, or where it has
+/// none the remote end or the host ("host.name").
 #[derive(clap::Args)]
 #[command(after_help = "Exit codes: 0 nothing found, 1 failed, 2 wrong usage, 3 incidents found\n\n\
 Examples:\n  \
 tocsin replay /var/log/auth.log*\n  \
 tocsin replay --json --timezone Europe/Paris auth.log.2.gz | jq -r .title\n  \
 journalctl -o short-iso -u ssh | tocsin replay -\n  \
+tocsin replay --rules /etc/tocsin/rules /var/log/auth.log\n  \
 tocsin replay --now 2021-01-05T00:00:00Z messages-of-that-winter")]
 pub struct Arguments {
+    /// Sigma rules to run beside the detectors: a directory of .yml files, or one file
+    #[arg(long, value_name = "DIR")]
+    rules: Option<PathBuf>,
     /// Write one JSON object per incident and line instead of a table
     #[arg(long)]
     json: bool,
@@ -62,7 +68,27 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let now = arguments.now.unwrap_or_else(Timestamp::now);
     let progress = progress(&arguments.files);
-    let mut replay = Replay::new(now, arguments.timezone);
+    let rules = match &arguments.rules {
+        None => Rules::default(),
+        Some(path) => {
+            let (rules, problems) = match config::rules::load(path) {
+                Ok(read) => read,
+                Err(what) => {
+                    eprintln!("tocsin: --rules: {what}");
+                    return Ok(ExitCode::from(2));
+                }
+            };
+            for problem in &problems {
+                eprintln!("tocsin: left out: {problem}");
+            }
+            if rules.is_empty() {
+                eprintln!("tocsin: none of these rules can be used");
+                return Ok(ExitCode::from(2));
+            }
+            rules
+        }
+    };
+    let mut replay = Replay::new(now, arguments.timezone, rules);
     for path in &arguments.files {
         let input: Box<dyn Read> = if path.as_os_str() == "-" {
             Box::new(io::stdin().lock())
@@ -103,15 +129,15 @@ struct Replay {
     zone: Zone,
     lines: i64,
     cut_lines: u64,
-    incidents: HashMap<(Detector, Group), Incident>,
+    incidents: HashMap<(RaisedBy, Group), Incident>,
     incidents_dropped: u64,
 }
 
 /// One incident, as it is written.
 #[derive(Debug, Serialize)]
 struct Incident {
-    #[serde(serialize_with = "detector_name")]
-    detector: Detector,
+    #[serde(rename = "detector", serialize_with = "detector_name")]
+    raised_by: RaisedBy,
     #[serde(serialize_with = "severity_name")]
     severity: Severity,
     title: String,
@@ -127,8 +153,8 @@ struct Incident {
 }
 
 impl Replay {
-    fn new(now: Timestamp, zone: Zone) -> Replay {
-        let mut engine = Engine::new(Options::default());
+    fn new(now: Timestamp, zone: Zone, rules: Rules) -> Replay {
+        let mut engine = Engine::with_rules(Options::default(), Arc::new(rules));
         // Files may go back in time against each other.
         engine.set_floor(None);
         Replay { engine, now, zone, lines: 0, cut_lines: 0, incidents: HashMap::new(), incidents_dropped: 0 }
@@ -179,7 +205,7 @@ impl Replay {
 
     fn collect(&mut self) {
         for change in self.engine.take_changes() {
-            let key = (change.detector, change.group.clone());
+            let key = (change.raised_by.clone(), change.group.clone());
             if self.incidents.len() >= MAX_INCIDENTS && !self.incidents.contains_key(&key) {
                 self.incidents_dropped += 1;
                 continue;
@@ -202,7 +228,7 @@ impl Replay {
         warn(stats.evicted_full_total, "remote ends were forgotten for lack of room; counts may be low");
         warn(self.incidents_dropped, "changes were left out: there are too many incidents");
         let mut found: Vec<Incident> = self.incidents.into_values().collect();
-        found.sort_by(|a, b| (a.first_seen, a.detector, &a.group).cmp(&(b.first_seen, b.detector, &b.group)));
+        found.sort_by(|a, b| (a.first_seen, a.raised_by.order(), &a.group).cmp(&(b.first_seen, b.raised_by.order(), &b.group)));
         found
     }
 }
@@ -210,9 +236,9 @@ impl Replay {
 impl Incident {
     fn new(change: &IncidentChange) -> Incident {
         Incident {
-            detector: change.detector,
+            raised_by: change.raised_by.clone(),
             severity: change.severity,
-            title: title(change.detector, &change.group),
+            title: title(&change.raised_by, &change.group),
             group: change.group.clone(),
             first_seen: change.first_seen,
             last_seen: change.last_seen,
@@ -226,7 +252,7 @@ impl Incident {
         self.severity = self.severity.max(change.severity_at(self.event_count));
         self.first_seen = self.first_seen.min(change.first_seen);
         self.last_seen = self.last_seen.max(change.last_seen);
-        for name in change.usernames {
+        for name in change.usernames.into_iter().chain(change.values) {
             if self.accounts.len() < MAX_ACCOUNTS {
                 self.accounts.insert(name.to_string());
             }
@@ -248,7 +274,7 @@ fn write_table(found: &[Incident], out: &mut impl Write) -> io::Result<()> {
     }
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["severity", "incident", "events", "accounts", "first seen", "last seen"]);
+    table.set_header(["severity", "incident", "events", "accounts or values", "first seen", "last seen"]);
     for incident in found {
         table.add_row([
             incident.severity.to_string(),
@@ -272,8 +298,8 @@ fn accounts(names: &BTreeSet<String>) -> String {
     text
 }
 
-fn detector_name<S: Serializer>(detector: &Detector, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(detector.as_str())
+fn detector_name<S: Serializer>(raised_by: &RaisedBy, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(raised_by.name())
 }
 
 fn severity_name<S: Serializer>(severity: &Severity, to: S) -> Result<S::Ok, S::Error> {
@@ -313,7 +339,7 @@ mod tests {
         2026-01-02T03:04:33Z web1 sshd[813]: error: maximum authentication attempts exceeded for root from 198.51.100.4 port 4244 ssh2 [preauth]";
 
     fn replayed(files: &[&[u8]]) -> Vec<Incident> {
-        let mut replay = Replay::new(Timestamp::parse_rfc3339("2026-02-01T00:00:00Z").unwrap(), Zone::UTC);
+        let mut replay = Replay::new(Timestamp::parse_rfc3339("2026-02-01T00:00:00Z").unwrap(), Zone::UTC, Rules::default());
         for file in files {
             replay.read(*file).unwrap();
         }
@@ -375,7 +401,7 @@ mod tests {
     #[test]
     fn a_torn_gzip_file_is_an_error() {
         let whole = gzipped(&MORNING.repeat(50));
-        let mut replay = Replay::new(Timestamp::default(), Zone::UTC);
+        let mut replay = Replay::new(Timestamp::default(), Zone::UTC, Rules::default());
         assert!(replay.read(&whole[..whole.len() - 9]).is_err());
     }
 }

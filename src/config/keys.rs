@@ -85,6 +85,7 @@ pub const KEYS: &[Key] = &[
     key("webhook[].signature_header", Kind::Text),
     key("webhook[].unauthenticated", Kind::Flag),
     key("webhook[].timezone", Kind::TimeZone),
+    key("detect.rules", Kind::Path),
     key("detect.lateness", Kind::Time(0, 3600)),
     key("detect.max_keys", Kind::Number(1_000, 100_000_000)),
     key("detect.max_evidence", Kind::Number(1, 100_000)),

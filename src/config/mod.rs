@@ -4,6 +4,7 @@
 
 mod file;
 mod keys;
+pub mod rules;
 mod units;
 
 use std::collections::HashMap;
@@ -123,6 +124,7 @@ pub struct Webhook {
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "config/tocsin.toml explains each")]
 pub struct Detect {
+    pub rules: Option<PathBuf>,
     pub lateness: Span,
     pub max_keys: usize,
     pub max_evidence: usize,
@@ -234,6 +236,7 @@ impl Default for Webhook {
 impl Default for Detect {
     fn default() -> Detect {
         Detect {
+            rules: None,
             lateness: secs(300),
             max_keys: 1_000_000,
             max_evidence: 1_000,

@@ -11,6 +11,7 @@ use tracing::info;
 
 use super::{DaemonError, network_sources, zone};
 use crate::config::{Config, Syslog, Webhook, address};
+use crate::detect::Rules;
 use crate::frame::Source;
 use crate::journal::{self, Journal};
 use crate::listen::{tcp, udp, webhook};
@@ -170,13 +171,26 @@ pub fn tails(config: &Config, saved: &Saved, stats: &Arc<Stats>) -> Result<Vec<(
     Ok(tails)
 }
 
+/// The operator's rules. One that cannot be used is told of and left out: the others are needed all the same.
+pub fn rules(config: &Config) -> Result<Arc<Rules>, DaemonError> {
+    let Some(path) = &config.detect.rules else { return Ok(Arc::default()) };
+    let setting = |what| DaemonError::Setting { key: "detect.rules".to_owned(), what };
+    let (rules, problems) = crate::config::rules::load(path).map_err(setting)?;
+    for problem in &problems {
+        tracing::warn!(rule.file = %problem.file.display(), rule.line = problem.line, "a rule cannot be used: {}", problem.what);
+    }
+    tracing::info!(rules = rules.len(), left_out = problems.len(), "rules are read");
+    Ok(Arc::new(rules))
+}
+
 /// The pipeline's options.
-pub fn pipeline_options(config: &Config) -> pipeline::Options {
+pub fn pipeline_options(config: &Config, rules: Arc<Rules>) -> pipeline::Options {
     pipeline::Options {
         max_rows: 5_000,
         max_evidence: config.detect.max_evidence,
         max_past_micros: config.clock.max_past.as_micros(),
         max_future_micros: config.clock.max_future.as_micros(),
         detect: config.detect.options(),
+        rules,
     }
 }

@@ -185,6 +185,7 @@ pub async fn start(config: Config) -> Result<Running, DaemonError> {
     let stop = CancellationToken::new();
     let lock = lock_state_dir(&config.state_dir)?;
     let config = assemble::with_default_inputs(config)?;
+    let rules = assemble::rules(&config)?;
     let journal = Arc::new(assemble::open_journal(&config, &stats)?);
     let mut tasks: JoinSet<Result<(), DaemonError>> = JoinSet::new();
     let mut addresses = Addresses::default();
@@ -229,8 +230,15 @@ pub async fn start(config: Config) -> Result<Running, DaemonError> {
         info!("listening for HTTP on http://{address}");
     }
 
-    let inner =
-        Inner { config, stats: Arc::clone(&stats), journal, readiness: readiness_out, database: database_out, _lock: lock };
+    let inner = Inner {
+        config,
+        rules,
+        stats: Arc::clone(&stats),
+        journal,
+        readiness: readiness_out,
+        database: database_out,
+        _lock: lock,
+    };
     let task = tokio::spawn(inner.run(tasks, doors, stop.clone()));
     Ok(Running { addresses, stats, readiness, database, stop, task })
 }
@@ -238,6 +246,7 @@ pub async fn start(config: Config) -> Result<Running, DaemonError> {
 /// What the daemon's main task owns.
 struct Inner {
     config: Config,
+    rules: Arc<crate::detect::Rules>,
     stats: Arc<Stats>,
     journal: Arc<Journal>,
     readiness: watch::Sender<Readiness>,
@@ -375,7 +384,7 @@ impl Inner {
         files: CancellationToken,
         hard_stop: CancellationToken,
     ) -> Result<(), DaemonError> {
-        let options = assemble::pipeline_options(&self.config);
+        let options = assemble::pipeline_options(&self.config, Arc::clone(&self.rules));
         self.say("rebuilding the detectors' windows");
         let mut pauses = pipeline::Pauses::default();
         let (saved, engine) = loop {

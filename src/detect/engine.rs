@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
@@ -9,6 +10,8 @@ use super::attempts::{self, Attempts, Key, Worth};
 use super::incidents::{Changes, GroupRef, Place};
 use super::names::{Name, Names};
 use super::options::Options;
+use super::rules::{Progress, RuleState};
+use super::sigma::Rules;
 use super::table::{Table, secs};
 use super::window::{Lane, Limits, MAX_LANES, Point, Window};
 use crate::record::incident::{Detector, IncidentChange};
@@ -23,9 +26,9 @@ const SWEEP_EVERY: u32 = 32;
 /// The sole owner of detection state. See [the room's page](super).
 pub struct Engine {
     hasher: RandomState,
-    failure_lanes: Vec<Lane>,
-    spike_lanes: Vec<Lane>,
-    cluster_lanes: Vec<Lane>,
+    failure_lanes: Lanes,
+    spike_lanes: Lanes,
+    cluster_lanes: Lanes,
     remotes: Table<Key, Watched>,
     spike: Watched,
     /// By position in [`EventType::ALL`].
@@ -37,6 +40,8 @@ pub struct Engine {
     /// How long before what is settled a remote end may have been seen last for it to be forgotten.
     horizon_micros: i64,
     desk: Desk,
+    /// `None` where there are no rules: most of them look at every record.
+    rules: Option<Box<RuleState>>,
 }
 
 /// What every window needs to take in a point.
@@ -45,8 +50,16 @@ struct Desk {
     limits: Limits,
     names: Names,
     changes: Changes,
-    floor: Option<i64>,
+    progress: Progress,
     stats: EngineStats,
+}
+
+/// The detectors that share the windows of a group.
+#[derive(Default)]
+struct Lanes {
+    numbers: Vec<Lane>,
+    /// By lane.
+    detectors: Vec<Detector>,
 }
 
 /// What is known of a group.
@@ -59,7 +72,7 @@ struct Watched {
 /// What the engine holds, and what it has had to do beyond the exact. Totals count from the engine's start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EngineStats {
-    /// Remote ends that are watched.
+    /// Remote ends that are watched, and groups of rules.
     pub keys: u64,
     /// Sessions that are followed.
     pub sessions: u64,
@@ -84,22 +97,29 @@ pub struct EngineStats {
 }
 
 impl Engine {
-    /// An engine that has seen nothing. The options are taken to be valid ([`Options::validate`]).
+    /// An engine that has seen nothing, with these rules beside its detectors. The options are taken to be valid ([`Options::validate`]).
+    pub fn with_rules(options: Options, rules: Arc<Rules>) -> Engine {
+        let rules = (!rules.is_empty()).then(|| Box::new(RuleState::new(rules, &options)));
+        Engine { rules, ..Engine::new(options) }
+    }
+
+    /// An engine without rules.
     pub fn new(options: Options) -> Engine {
-        let lanes = |detectors: &[Detector]| -> Vec<Lane> {
-            let on = detectors.iter().filter(|d| options.rule(**d).enabled);
-            on.map(|&detector| {
+        let lanes = |detectors: &[Detector]| {
+            let mut lanes = Lanes::default();
+            for &detector in detectors.iter().filter(|d| options.rule(**d).enabled) {
                 let rule = options.rule(detector);
                 let distinct = detector == Detector::AccountCompromise;
-                Lane { detector, distinct, threshold: rule.threshold, window_micros: rule.window_micros }
-            })
-            .collect()
+                lanes.numbers.push(Lane { distinct, threshold: rule.threshold, window_micros: rule.window_micros });
+                lanes.detectors.push(detector);
+            }
+            lanes
         };
         let failure_lanes = lanes(&[Detector::LoginFailures, Detector::BruteForce, Detector::AccountCompromise]);
         let spike_lanes = lanes(&[Detector::LoginSpike]);
         let cluster_lanes = lanes(&[Detector::HighSeverityCluster]);
-        debug_assert!(failure_lanes.len() <= MAX_LANES);
-        let widest = failure_lanes.iter().map(|l| l.window_micros).max().unwrap_or(0);
+        debug_assert!(failure_lanes.numbers.len() <= MAX_LANES);
+        let widest = failure_lanes.numbers.iter().map(|l| l.window_micros).max().unwrap_or(0);
         let largest = Detector::ALL.iter().map(|d| options.rule(*d).threshold as usize).max().unwrap_or(0);
         Engine {
             hasher: RandomState::default(),
@@ -113,11 +133,12 @@ impl Engine {
             newest: i64::MIN,
             until_sweep: SWEEP_EVERY,
             horizon_micros: widest.saturating_add(SLACK_MICROS),
+            rules: None,
             desk: Desk {
                 limits: Limits { points: options.max_points.max(largest * 4), merge_above: options.merge_points_above },
                 names: Names::new(options.max_names),
                 changes: Changes::default(),
-                floor: Some(i64::MAX),
+                progress: Progress { floor: Some(i64::MAX), lateness_micros: options.lateness_micros },
                 stats: EngineStats::default(),
                 options,
             },
@@ -134,17 +155,20 @@ impl Engine {
             EventType::LoginSuccess => self.observe_login(record, id, time, count),
             _ => {}
         }
-        if record.severity >= Severity::High && !self.cluster_lanes.is_empty() {
+        if record.severity >= Severity::High && !self.cluster_lanes.numbers.is_empty() {
             let place = record.event_type as usize;
             let group = (GroupRef::Type(record.event_type), place as u32);
             let point = Point::new(time, id, self.desk.names.hold(account(record)), count);
             self.desk.put(&mut self.clusters[place], &self.cluster_lanes, group, point, count);
         }
+        if let Some(rules) = &mut self.rules {
+            rules.observe(record, id, time, self.desk.progress);
+        }
         self.forget();
     }
 
     fn observe_login(&mut self, record: &LogRecord<'_>, id: i64, time: i64, count: u32) {
-        if !self.spike_lanes.is_empty() {
+        if !self.spike_lanes.numbers.is_empty() {
             let point = Point::new(time, id, self.desk.names.hold(account(record)), count);
             self.desk.put(&mut self.spike, &self.spike_lanes, (GroupRef::All, 0), point, count);
         }
@@ -163,7 +187,7 @@ impl Engine {
                 Worth { any: count, remote, named: if user.is_some() { remote } else { 0 }, inherited: None, user }
             }
         };
-        if worth.any > 0 && !self.spike_lanes.is_empty() {
+        if worth.any > 0 && !self.spike_lanes.numbers.is_empty() {
             let point = Point::new(time, id, self.desk.names.retain(worth.user), worth.any);
             self.desk.put(&mut self.spike, &self.spike_lanes, (GroupRef::All, 0), point, worth.any);
         }
@@ -171,7 +195,7 @@ impl Engine {
         let remote = remote.or_else(|| inherited.map(|remote| (remote, hash_of(&self.hasher, remote))));
         if let Some(remote) = remote
             && worth.remote.max(worth.named) > 0
-            && !self.failure_lanes.is_empty()
+            && !self.failure_lanes.numbers.is_empty()
         {
             self.put_failures(remote, id, time, &worth);
         }
@@ -214,7 +238,7 @@ impl Engine {
             return;
         }
         self.until_sweep = SWEEP_EVERY;
-        let Some(settled) = self.desk.settled(self.newest) else { return };
+        let Some(settled) = self.desk.progress.settled(self.newest) else { return };
         let steps = SWEEP_EVERY as usize * 2;
         self.attempts.sweep(steps, settled, &mut self.desk.names);
         let desk = &mut self.desk;
@@ -222,18 +246,25 @@ impl Engine {
             desk.forget(gone.window);
             desk.stats.evicted_idle_total += 1;
         });
+        if let Some(rules) = &mut self.rules {
+            rules.sweep(steps, settled, SLACK_MICROS);
+        }
     }
 
     /// Tells how far every input has been read: no event before `floor` is still to come, but for lateness. `None` while that is
     /// not known (an input is still being caught up with): nothing is then forgotten for its age, only for lack of room.
     /// A new engine goes by the events alone.
     pub fn set_floor(&mut self, floor: Option<Timestamp>) {
-        self.desk.floor = floor.map(Timestamp::as_micros);
+        self.desk.progress.floor = floor.map(Timestamp::as_micros);
     }
 
     /// What has been found since it was asked last. Every event that belongs to an attack is in exactly one change.
     pub fn take_changes(&mut self) -> Vec<IncidentChange> {
-        self.desk.changes.take(&mut self.desk.names, &self.desk.options)
+        let mut changes = self.desk.changes.take(&mut self.desk.names, &self.desk.options);
+        if let Some(rules) = &mut self.rules {
+            changes.append(&mut rules.take_changes());
+        }
+        changes
     }
 
     /// The options it works with.
@@ -244,7 +275,7 @@ impl Engine {
     /// What it holds and has done. Cheap: the points are not walked through.
     pub fn stats(&self) -> EngineStats {
         let stats = &self.desk.stats;
-        EngineStats {
+        let mut stats = EngineStats {
             keys: self.remotes.len() as u64,
             sessions: self.attempts.len() as u64,
             names: self.desk.names.len() as u64,
@@ -252,34 +283,33 @@ impl Engine {
             sessions_evicted_total: self.attempts.evicted_total,
             names_unheld_total: self.desk.names.unheld_total,
             ..*stats
+        };
+        if let Some(rules) = &self.rules {
+            rules.add_to(&mut stats);
         }
+        stats
     }
 }
 
 impl Desk {
     /// Adds a point to a window and notes what it makes count.
-    fn put(&mut self, watched: &mut Watched, lanes: &[Lane], group: (GroupRef<'_>, u32), point: Point, weight: u32) {
+    fn put(&mut self, watched: &mut Watched, lanes: &Lanes, group: (GroupRef<'_>, u32), point: Point, weight: u32) {
         let Watched { window, place } = watched;
         let newest = window.newest().map_or(point.time, |t| t.max(point.time));
-        if newest.saturating_sub(point.time) > self.options.lateness_micros {
+        if newest.saturating_sub(point.time) > self.progress.lateness_micros {
             self.stats.late_total += 1;
         }
         if window.is_full() {
             let before = window.heap_bytes() as u64;
-            let tidied = window.tidy(self.settled(newest), lanes, self.limits, &mut self.names);
+            let tidied = window.tidy(self.progress.settled(newest), &lanes.numbers, self.limits, &mut self.names);
             self.stats.bytes = self.stats.bytes + window.heap_bytes() as u64 - before;
             self.stats.points_merged_total += tidied.merged;
             self.stats.points_dropped_total += tidied.cut;
         }
         let (changes, names, most) = (&mut self.changes, &mut self.names, self.options.evidence_per_change);
-        window.insert(point, weight, lanes, |lane, point, events| {
-            changes.add(lane.detector, group, place, (point, events), names, most);
+        window.insert(point, weight, &lanes.numbers, |lane, point, events| {
+            changes.add(lanes.detectors[lane], group, place, (point, events), names, most);
         });
-    }
-
-    /// No event before that time is to be expected in a group whose newest event is at `newest`, save late ones.
-    fn settled(&self, newest: i64) -> Option<i64> {
-        Some(newest.min(self.floor?).saturating_sub(self.options.lateness_micros))
     }
 
     fn forget(&mut self, mut window: Window) {

@@ -1,5 +1,6 @@
 //! From counted events to [`IncidentChange`]s, and what an incident says of itself.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::index::Index;
 use super::names::{Name, Names};
 use super::options::Options;
 use super::window::Point;
-use crate::record::incident::{Detector, Group, IncidentChange};
+use crate::record::incident::{Counted, Detector, Group, IncidentChange, RaisedBy};
 use crate::record::text::visible;
 use crate::record::{EventType, Remote, Severity, Timestamp};
 
@@ -52,9 +53,9 @@ impl From<GroupRef<'_>> for Group {
     fn from(group: GroupRef<'_>) -> Group {
         match group {
             GroupRef::All => Group(Vec::new()),
-            GroupRef::Remote(Remote::Ip(ip)) => Group(vec![(SRC_IP, ip.to_string())]),
-            GroupRef::Remote(Remote::Name(name)) => Group(vec![(SRC_HOST, name.to_owned())]),
-            GroupRef::Type(t) => Group(vec![(EVENT_TYPE, t.as_str().to_owned())]),
+            GroupRef::Remote(Remote::Ip(ip)) => Group(vec![(SRC_IP.into(), ip.to_string())]),
+            GroupRef::Remote(Remote::Name(name)) => Group(vec![(SRC_HOST.into(), name.to_owned())]),
+            GroupRef::Type(t) => Group(vec![(EVENT_TYPE.into(), t.as_str().to_owned())]),
         }
     }
 }
@@ -63,6 +64,8 @@ impl From<GroupRef<'_>> for Group {
 pub const SRC_IP: &str = "src_ip";
 /// Group key of a remote end of which only a host name is known.
 pub const SRC_HOST: &str = "src_host";
+/// Group key of a rule's events without a remote end: the machine that wrote them.
+pub const HOST_NAME: &str = "host.name";
 /// Group key of `high_severity_cluster`.
 pub const EVENT_TYPE: &str = "event_type";
 
@@ -78,7 +81,7 @@ struct Change {
 }
 
 /// A group of which something was counted, and the positions of its changes, by detector.
-struct Counted {
+struct CountedGroup {
     group: OwnedGroup,
     changes: [Option<u32>; Detector::ALL.len()],
 }
@@ -92,7 +95,7 @@ pub(super) struct Place(u32);
 pub(super) struct Changes {
     /// From the hash of a group to its position in `groups`.
     index: Index,
-    groups: Vec<Counted>,
+    groups: Vec<CountedGroup>,
     list: Vec<Change>,
     /// Of all changes: position in `list`, event time, id.
     evidence: Vec<(u32, Timestamp, i64)>,
@@ -135,7 +138,7 @@ impl Changes {
         self.index.find(hash, |n| groups[n as usize].group.as_ref() == group).unwrap_or_else(|| {
             let place = self.groups.len() as u32;
             self.index.insert(hash, place);
-            self.groups.push(Counted { group: group.into(), changes: [None; Detector::ALL.len()] });
+            self.groups.push(CountedGroup { group: group.into(), changes: [None; Detector::ALL.len()] });
             place
         })
     }
@@ -186,12 +189,13 @@ impl Change {
         };
         let rule = options.rule(self.detector);
         IncidentChange {
-            detector: self.detector,
+            raised_by: RaisedBy::Detector(self.detector),
             group,
             events: self.events,
             first_seen: Timestamp::from_micros(self.first),
             last_seen: Timestamp::from_micros(self.last),
             usernames,
+            values: Vec::new(),
             evidence: Vec::with_capacity(self.evidence),
             severity,
             escalation,
@@ -202,26 +206,43 @@ impl Change {
 }
 
 /// An incident's title: what is happening, and where from.
-pub fn title(detector: Detector, group: &Group) -> String {
-    let what = match detector {
-        Detector::LoginFailures => "Repeated failed logins",
-        Detector::BruteForce => "Brute-force login attack",
-        Detector::AccountCompromise => "Failed logins to several accounts",
-        Detector::LoginSpike => "Unusually many logins",
-        Detector::HighSeverityCluster => "Cluster of severe events",
+pub fn title(raised_by: &RaisedBy, group: &Group) -> String {
+    let what = match raised_by {
+        RaisedBy::Detector(Detector::LoginFailures) => "Repeated failed logins",
+        RaisedBy::Detector(Detector::BruteForce) => "Brute-force login attack",
+        RaisedBy::Detector(Detector::AccountCompromise) => "Failed logins to several accounts",
+        RaisedBy::Detector(Detector::LoginSpike) => "Unusually many logins",
+        RaisedBy::Detector(Detector::HighSeverityCluster) => "Cluster of severe events",
+        RaisedBy::Rule(about) => &about.title,
     };
-    match group.0.first() {
-        None => what.to_owned(),
-        Some((EVENT_TYPE, value)) => format!("{what}: {}", visible(value)),
-        Some((_, value)) => format!("{what} from {}", visible(value)),
+    match &group.0[..] {
+        [] => what.to_owned(),
+        [(name, value)] if name == EVENT_TYPE => format!("{what}: {}", visible(value)),
+        [(name, value)] if is_remote(name) => format!("{what} from {}", visible(value)),
+        [(name, value)] if is_host(name) => format!("{what} on {}", visible(value)),
+        values => format!("{what}: {}", named_values(values)),
     }
+}
+
+/// A group key that says where from.
+fn is_remote(name: &str) -> bool {
+    matches!(name, SRC_IP | SRC_HOST | "source.ip")
+}
+
+/// A group key that says where.
+fn is_host(name: &str) -> bool {
+    matches!(name, HOST_NAME | "host")
+}
+
+fn named_values(values: &[(Cow<'static, str>, String)]) -> String {
+    values.iter().map(|(name, value)| format!("{name} {}", visible(value))).collect::<Vec<_>>().join(", ")
 }
 
 /// What an incident has come to, so far.
 #[derive(Debug, Clone, Copy)]
 pub struct Account<'a> {
-    /// Which detector.
-    pub detector: Detector,
+    /// Who found it.
+    pub raised_by: &'a RaisedBy,
     /// Which group.
     pub group: &'a Group,
     /// Events in all.
@@ -232,9 +253,9 @@ pub struct Account<'a> {
     pub last_seen: Timestamp,
     /// Accounts that are known, sorted; more than a few are not all named.
     pub usernames: &'a [String],
-    /// Length of the detector's window in microseconds.
+    /// Length of the detector's window in microseconds; unused for a rule, which knows its own.
     pub window_micros: i64,
-    /// The detector's threshold.
+    /// The detector's threshold, likewise.
     pub threshold: u32,
 }
 
@@ -242,22 +263,29 @@ pub struct Account<'a> {
 /// outside has its control characters escaped.
 pub fn description(account: &Account<'_>) -> String {
     const NAMED: usize = 10;
-    let what = match account.detector {
-        Detector::LoginFailures | Detector::BruteForce => "failed login",
-        Detector::AccountCompromise => "failed login to several accounts",
-        Detector::LoginSpike => "login, failed or not",
-        Detector::HighSeverityCluster => "event of high or critical severity",
+    let what = match account.raised_by {
+        RaisedBy::Detector(Detector::LoginFailures | Detector::BruteForce) => "failed login",
+        RaisedBy::Detector(Detector::AccountCompromise) => "failed login to several accounts",
+        RaisedBy::Detector(Detector::LoginSpike) => "login, failed or not",
+        RaisedBy::Detector(Detector::HighSeverityCluster) => "event of high or critical severity",
+        RaisedBy::Rule(_) => "event",
     };
     let what =
         if account.events == 1 { what.to_owned() } else { what.replacen("login", "logins", 1).replacen("event", "events", 1) };
     let mut text = format!("{} {what}", account.events);
-    match account.group.0.first() {
-        None => {}
-        Some((EVENT_TYPE, value)) => {
+    match &account.group.0[..] {
+        [] => {}
+        [(name, value)] if name == EVENT_TYPE => {
             let _ = write!(text, " of type {}", visible(value));
         }
-        Some((_, value)) => {
+        [(name, value)] if is_remote(name) => {
             let _ = write!(text, " from {}", visible(value));
+        }
+        [(name, value)] if is_host(name) => {
+            let _ = write!(text, " on {}", visible(value));
+        }
+        values => {
+            let _ = write!(text, " with {}", named_values(values));
         }
     }
     if account.first_seen == account.last_seen {
@@ -275,9 +303,36 @@ pub fn description(account: &Account<'_>) -> String {
             more => write!(text, " and {more} more."),
         };
     }
-    let unit = if account.detector == Detector::AccountCompromise { "different accounts" } else { "events" };
-    let _ = write!(text, " Raised at {} {unit} or more within {}.", account.threshold, duration(account.window_micros));
+    text.push_str(&why(account));
     text
+}
+
+/// The last sentence: at how much of what it fires; of a rule, also what its author says of it.
+fn why(account: &Account<'_>) -> String {
+    let window =
+        |threshold: u32, unit: &str, micros: i64| format!(" Raised at {threshold} {unit} or more within {}.", duration(micros));
+    match account.raised_by {
+        RaisedBy::Detector(detector) => {
+            let unit = if *detector == Detector::AccountCompromise { "different accounts" } else { "events" };
+            window(account.threshold, unit, account.window_micros)
+        }
+        RaisedBy::Rule(about) => {
+            let mut text = match &about.window {
+                None => " Raised at each.".to_owned(),
+                Some(rule) => match &rule.counted {
+                    Counted::Events => window(rule.threshold, "events", rule.micros),
+                    Counted::Accounts => window(rule.threshold, "different accounts", rule.micros),
+                    Counted::Values(field) => window(rule.threshold, &format!("different values of {field}"), rule.micros),
+                    Counted::Rules => window(rule.threshold, "different rules", rule.micros),
+                },
+            };
+            if !about.description.is_empty() {
+                text.push(' ');
+                text.push_str(&about.description);
+            }
+            text
+        }
+    }
 }
 
 /// A length of time in its largest whole unit.
@@ -298,10 +353,11 @@ mod tests {
 
     #[test]
     fn an_incident_says_what_happened() {
-        let group = Group(vec![(SRC_IP, "192.0.2.7".to_owned())]);
+        let by = RaisedBy::Detector;
+        let group = Group(vec![(SRC_IP.into(), "192.0.2.7".to_owned())]);
         let usernames = ["admin".to_owned(), "ro\u{1b}[2Jot\u{202e}".to_owned()];
         let account = Account {
-            detector: Detector::AccountCompromise,
+            raised_by: &by(Detector::AccountCompromise),
             group: &group,
             events: 4,
             first_seen: Timestamp::from_secs(1_767_323_045),
@@ -310,7 +366,7 @@ mod tests {
             window_micros: 30 * 60 * 1_000_000,
             threshold: 3,
         };
-        assert_eq!(title(account.detector, &group), "Failed logins to several accounts from 192.0.2.7");
+        assert_eq!(title(account.raised_by, &group), "Failed logins to several accounts from 192.0.2.7");
         assert_eq!(
             description(&account),
             "4 failed logins to several accounts from 192.0.2.7 between 2026-01-02T03:04:05Z and 2026-01-02T03:05:05Z. \
@@ -318,10 +374,11 @@ mod tests {
         );
         let many: Vec<String> = (0..100).map(|n| format!("user{n:03}")).collect();
         assert!(description(&Account { usernames: &many, ..account }).contains("user009 and many more."));
-        assert_eq!(title(Detector::LoginSpike, &Group::default()), "Unusually many logins");
-        let cluster = Group(vec![(EVENT_TYPE, "ids_alert".to_owned())]);
-        assert_eq!(title(Detector::HighSeverityCluster, &cluster), "Cluster of severe events: ids_alert");
-        let day = Account { detector: Detector::HighSeverityCluster, group: &cluster, window_micros: 86_400_000_000, ..account };
+        assert_eq!(title(&by(Detector::LoginSpike), &Group::default()), "Unusually many logins");
+        let cluster = Group(vec![(EVENT_TYPE.into(), "ids_alert".to_owned())]);
+        assert_eq!(title(&by(Detector::HighSeverityCluster), &cluster), "Cluster of severe events: ids_alert");
+        let day =
+            Account { raised_by: &by(Detector::HighSeverityCluster), group: &cluster, window_micros: 86_400_000_000, ..account };
         assert!(description(&day).starts_with("4 events of high or critical severity of type ids_alert between "));
         assert!(description(&day).ends_with("Raised at 3 events or more within 24 hours."));
     }

@@ -5,6 +5,8 @@
 //!                      attempts               window (per remote end, for all, per event type)    incidents
 //!   LogRecord ──▶ how many events is ──▶ which events belong to an attack, as of now:       ──▶ IncidentChange
 //!                 this line worth?       each is counted once                                    per detector and group
+//!   LogRecord ──▶ sigma: which rules ────────▶ window (per correlation rule and group) ───────────────▶ IncidentChange
+//!                 does it match?               or nothing, where one event is enough                    per rule and group
 //! ```
 //!
 //! What belongs to an attack is defined over the set of events, not over their order ([`window`] has the definition and the proof
@@ -14,6 +16,9 @@
 //! **Groups.** `login_failures`, `brute_force` and `account_compromise` go by the remote end: the address (group key `src_ip`), or
 //! the host name where the line gives no address (`src_host`). `login_spike` has one group for everybody, `high_severity_cluster`
 //! one per event type (`event_type`).
+//!
+//! **Rules** are what operators write, in [`sigma`]: they are held against every record, beside the detectors that are always there, and
+//! their windows are the same.
 //!
 //! **After a restart** the state is what it was once the stored records of the time before have been observed again in the order of
 //! their ids, and the changes thrown away. [`Options::warmup_micros`] says how far back to go.
@@ -30,11 +35,14 @@ pub mod incidents;
 mod index;
 mod names;
 mod options;
+mod rules;
+pub mod sigma;
 mod table;
 mod window;
 
 pub use engine::{Engine, EngineStats};
 pub use options::{OptionError, Options, Rule};
+pub use sigma::Rules;
 
 #[cfg(test)]
 mod tests;

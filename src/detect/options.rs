@@ -129,12 +129,16 @@ impl Options {
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
-    /// How far before the newest event the stored records of a detector must be observed again after a restart, in microseconds.
-    ///
-    /// An event that can still matter is at most a window and the lateness old, whether it was counted depends on another window
-    /// before it, and whether a line was an event at all on the session before that.
-    pub fn warmup_micros(&self, detector: Detector) -> i64 {
-        let window = self.rule(detector).window_micros;
+    /// How far before the newest event the stored records that detectors look at must be observed again after a restart, in
+    /// microseconds.
+    pub fn warmup_micros(&self) -> i64 {
+        let widest = Detector::ALL.iter().map(|d| self.rule(*d).window_micros).max().unwrap_or(0);
+        self.warmup_of_window_micros(widest)
+    }
+
+    /// The same for one window. An event that can still matter is at most a window and the lateness old, whether it was counted depends
+    /// on another window before it, and whether a line was an event at all on the session before that.
+    pub const fn warmup_of_window_micros(&self, window: i64) -> i64 {
         window
             .saturating_mul(2)
             .saturating_add(self.lateness_micros.saturating_mul(2))

@@ -61,7 +61,7 @@ fn add(sums: &mut Sums, changes: Vec<IncidentChange>) {
     for c in changes {
         assert!(c.events >= 1 && c.first_seen <= c.last_seen && c.evidence.is_sorted() && c.usernames.is_sorted());
         let users = names_of(&c);
-        let sum = sums.entry((c.detector, c.group)).or_default();
+        let sum = sums.entry((c.raised_by.detector().unwrap(), c.group)).or_default();
         sum.events += c.events;
         let (first, last) = sum.span.unwrap_or((c.first_seen, c.last_seen));
         sum.span = Some((first.min(c.first_seen), last.max(c.last_seen)));
@@ -93,7 +93,7 @@ fn naive(events: &[Event], options: &Options) -> Sums {
                 inside(event) && size >= u64::from(rule.threshold)
             });
             if belongs {
-                let key = if keyed { vec![("src_ip", address(event.key).to_string())] } else { Vec::new() };
+                let key = if keyed { vec![("src_ip".into(), address(event.key).to_string())] } else { Vec::new() };
                 let sum = sums.entry((detector, Group(key))).or_default();
                 let at = Timestamp::from_micros(event.time);
                 sum.events += u64::from(event.weight);
@@ -192,7 +192,7 @@ proptest! {
 
         let mut again = Engine::new(options.clone());
         let newest = events[..split].iter().map(|e| e.time).max().unwrap_or(0);
-        let reach = Detector::ALL.iter().map(|d| options.warmup_micros(*d)).max().unwrap();
+        let reach = options.warmup_micros();
         for (n, event) in events[..split].iter().enumerate().filter(|(_, e)| newest - e.time <= reach) {
             again.observe(&record_of(event), n as i64, Timestamp::from_micros(event.time));
         }
@@ -260,7 +260,11 @@ fn observe_lines(engine: &mut Engine, lines: &[Line]) {
 
 /// Detector, group, events, accounts.
 fn found(engine: &mut Engine) -> Vec<(&'static str, String, u64, Vec<String>)> {
-    engine.take_changes().into_iter().map(|c| (c.detector.as_str(), c.group.to_string(), c.events, names_of(&c))).collect()
+    engine
+        .take_changes()
+        .into_iter()
+        .map(|c| (c.raised_by.detector().unwrap().as_str(), c.group.to_string(), c.events, names_of(&c)))
+        .collect()
 }
 
 use ToldBy::{Announcement, Closing, Pam, Service};
@@ -394,7 +398,7 @@ fn severity_rises_and_every_rule_can_be_off() {
         engine.observe(&record, n, Timestamp::from_secs(START + n));
     }
     let changes = engine.take_changes();
-    let detectors: Vec<_> = changes.iter().map(|c| c.detector).collect();
+    let detectors: Vec<_> = changes.iter().map(|c| c.raised_by.detector().unwrap()).collect();
     use Detector::{BruteForce, HighSeverityCluster, LoginFailures, LoginSpike};
     assert_eq!(detectors, [LoginFailures, HighSeverityCluster, BruteForce, LoginSpike]);
     assert_eq!(changes.iter().map(|c| c.events).collect::<Vec<_>>(), [20; 4]);
@@ -428,14 +432,23 @@ fn an_endless_attack_takes_no_more_memory_than_a_short_one() {
     for n in 0..100_000i64 {
         engine.observe(&failed(1, Some("root")), n, Timestamp::from_secs(START + n * 2));
         if n % 1000 == 0 {
-            events +=
-                engine.take_changes().iter().filter(|c| c.detector == Detector::LoginFailures).map(|c| c.events).sum::<u64>();
+            events += engine
+                .take_changes()
+                .iter()
+                .filter(|c| c.raised_by.detector() == Some(Detector::LoginFailures))
+                .map(|c| c.events)
+                .sum::<u64>();
         }
         if n == 2000 {
             after_an_hour = engine.stats().bytes;
         }
     }
-    events += engine.take_changes().iter().filter(|c| c.detector == Detector::LoginFailures).map(|c| c.events).sum::<u64>();
+    events += engine
+        .take_changes()
+        .iter()
+        .filter(|c| c.raised_by.detector() == Some(Detector::LoginFailures))
+        .map(|c| c.events)
+        .sum::<u64>();
     assert_eq!(events, 100_000);
     assert_eq!((engine.stats().bytes, engine.stats().points_dropped_total), (after_an_hour, 0));
 }

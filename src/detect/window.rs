@@ -23,7 +23,6 @@
 use smallvec::SmallVec;
 
 use super::names::{Name, Names};
-use crate::record::incident::Detector;
 
 /// The most lanes of a group.
 pub(super) const MAX_LANES: usize = 3;
@@ -36,10 +35,9 @@ const LINKED: u32 = COUNTED + MAX_LANES as u32;
 const NAMED_ONLY: u32 = 1 << 31;
 const MAX_WEIGHT: u32 = (1 << COUNTED) - 1;
 
-/// One detector's numbers, as the windows of its groups need them.
+/// The numbers of one detector or rule, as the windows of its groups need them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lane {
-    pub detector: Detector,
     /// Counts distinct accounts, and only events that name one.
     pub distinct: bool,
     pub threshold: u32,
@@ -149,9 +147,9 @@ impl Window {
         self.points.len() == self.points.capacity()
     }
 
-    /// Adds a point (its reference to the name becomes the window's) of `weight` events. Calls `found` with each lane and point
-    /// that belongs to an attack as of now, and its weight; within a lane, earliest first.
-    pub(super) fn insert(&mut self, point: Point, weight: u32, lanes: &[Lane], mut found: impl FnMut(&Lane, &Point, u64)) {
+    /// Adds a point (its reference to the name becomes the window's) of `weight` events. Calls `found` with the number of each lane
+    /// and each point that belongs to an attack as of now, and its weight; within a lane, earliest first.
+    pub(super) fn insert(&mut self, point: Point, weight: u32, lanes: &[Lane], mut found: impl FnMut(usize, &Point, u64)) {
         let at = match self.points.last() {
             Some(last) if last.time > point.time => self.points.partition_point(|p| p.time <= point.time),
             _ => self.points.len(),
@@ -160,7 +158,7 @@ impl Window {
         for (number, lane) in lanes.iter().enumerate() {
             if self.points[at].is_in(lane) {
                 self.evaluate(at, number, lane, |here, p| {
-                    found(lane, p, u64::from(if here == at { weight } else { p.weight() }));
+                    found(number, p, u64::from(if here == at { weight } else { p.weight() }));
                 });
             }
         }

@@ -26,10 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::detect::Engine;
 use crate::frame::{Batch, PositionChange};
-use crate::record::incident::Detector;
-use crate::record::{LogRecord, Timestamp};
+use crate::record::Timestamp;
 use crate::stats::Stats;
-use crate::store::{Saved, Store, StoreError};
+use crate::store::{Observed, Saved, Store, StoreError};
 use crate::{detect, parse};
 
 /// How the pipeline works.
@@ -45,6 +44,8 @@ pub struct Options {
     pub max_future_micros: i64,
     /// The detectors.
     pub detect: detect::Options,
+    /// The operator's rules.
+    pub rules: Arc<detect::Rules>,
 }
 
 /// Why the pipeline cannot go on.
@@ -64,31 +65,26 @@ pub enum PipelineError {
 /// A statement failed.
 pub async fn take_over(store: &Store, options: &Options) -> Result<(Saved, Engine), StoreError> {
     let saved = store.take_over().await?;
-    let mut engine = Engine::new(options.detect.clone());
+    let mut engine = Engine::with_rules(options.detect.clone(), Arc::clone(&options.rules));
     // As it was when the last transaction was made: nothing of what is observed again may be forgotten meanwhile.
     engine.set_floor(saved.floor.map(Timestamp::from_micros));
     if saved.transaction > 0 {
-        let reach = Detector::ALL.iter().map(|d| options.detect.warmup_micros(*d)).max().unwrap_or(0);
-        let from = saved.floor.map_or(Timestamp::MIN, |floor| Timestamp::from_micros(floor).plus_micros(-reach));
-        let seen = store
-            .each_observed(from, &mut |o| {
-                let mut record = LogRecord::text(o.message.as_deref().unwrap_or_default());
-                record.host = o.host.as_deref().map(Into::into);
-                record.app = o.app.as_deref().map(Into::into);
-                record.pid = o.pid;
-                record.event_type = o.event_type.parse().unwrap_or(record.event_type);
-                record.severity = o.severity.parse().unwrap_or(record.severity);
-                record.username = o.username.as_deref().map(Into::into);
-                record.src_ip = o.src_ip;
-                if let Some(name) = &o.src_domain {
-                    record.set("source.domain", name.as_str());
-                }
-                if let Some(message) = &o.message {
-                    (record.told_by, record.count) = parse::message::told(o.app.as_deref(), message);
-                }
-                engine.observe(&record, o.id, o.event_time);
-            })
-            .await?;
+        let before_floor = |micros: i64| saved.floor.map_or(Timestamp::MIN, |f| Timestamp::from_micros(f).plus_micros(-micros));
+        let from = before_floor(options.detect.warmup_micros());
+        let observe = &mut |observed: &Observed| {
+            let mut record = observed.record.clone();
+            if !record.message.is_empty() {
+                (record.told_by, record.count) = parse::message::told(record.app.as_deref(), &record.message);
+            }
+            engine.observe(&record, observed.id, observed.event_time);
+        };
+        let seen = match options.rules.widest_window_micros() {
+            None => store.each_observed(from, observe).await?,
+            Some(window) => {
+                let all_from = before_floor(options.detect.warmup_of_window_micros(window));
+                store.each_stored(from, all_from, observe).await?
+            }
+        };
         engine.take_changes();
         tracing::info!(records = seen, epoch = saved.epoch, "detectors are where they were");
     }

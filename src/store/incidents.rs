@@ -6,7 +6,7 @@ use sqlx::{PgConnection, Row};
 
 use super::StoreError;
 use crate::detect::incidents::{Account, description, title};
-use crate::record::incident::{Detector, IncidentChange};
+use crate::record::incident::IncidentChange;
 use crate::record::{Severity, Timestamp};
 
 /// Who opens incidents when no person does.
@@ -46,10 +46,10 @@ pub(super) async fn apply(
 async fn merge_with_stored<'c>(
     connection: &mut PgConnection,
     changes: &'c [IncidentChange],
-) -> Result<BTreeMap<(Detector, String), Merged<'c>>, StoreError> {
-    let mut merged: BTreeMap<(Detector, String), Merged<'c>> = BTreeMap::new();
+) -> Result<BTreeMap<(String, String), Merged<'c>>, StoreError> {
+    let mut merged: BTreeMap<(String, String), Merged<'c>> = BTreeMap::new();
     for change in changes {
-        let at = merged.entry((change.detector, clean(&change.group.to_string()))).or_insert_with(|| Merged {
+        let at = merged.entry((change.raised_by.name().to_owned(), clean(&change.group.to_string()))).or_insert_with(|| Merged {
             id: None,
             change,
             events_before: 0,
@@ -90,10 +90,8 @@ async fn merge_with_stored<'c>(
     Ok(merged)
 }
 
-fn add_stored(merged: &mut BTreeMap<(Detector, String), Merged<'_>>, row: &sqlx::postgres::PgRow) -> Result<(), sqlx::Error> {
-    let (detector, group): (String, String) = (row.try_get(1)?, row.try_get(2)?);
-    let Some(detector) = Detector::from_name(&detector) else { return Ok(()) };
-    let Some(m) = merged.get_mut(&(detector, group)) else { return Ok(()) };
+fn add_stored(merged: &mut BTreeMap<(String, String), Merged<'_>>, row: &sqlx::postgres::PgRow) -> Result<(), sqlx::Error> {
+    let Some(m) = merged.get_mut(&(row.try_get(1)?, row.try_get(2)?)) else { return Ok(()) };
     m.id = Some(row.try_get(0)?);
     m.events_before = u64::try_from(row.try_get::<i64, _>(3)?).unwrap_or(0);
     m.events = m.events.saturating_add(m.events_before);
@@ -110,7 +108,7 @@ impl Merged<'_> {
         let usernames: Vec<String> = self.usernames.iter().cloned().collect();
         let change = self.change;
         clean(&description(&Account {
-            detector: change.detector,
+            raised_by: &change.raised_by,
             group: &change.group,
             events: self.events,
             first_seen: self.first_seen,
@@ -163,7 +161,6 @@ async fn insert(connection: &mut PgConnection, new: &mut [&mut Merged<'_>]) -> R
     if new.is_empty() {
         return Ok(());
     }
-    let category = |d: Detector| if d == Detector::HighSeverityCluster { "intrusion" } else { "intrusion-attempts" };
     let rows = sqlx::query(
         "WITH n AS (SELECT nextval(pg_get_serial_sequence('incidents', 'id')) AS id, u.* \
              FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], \
@@ -179,18 +176,18 @@ async fn insert(connection: &mut PgConnection, new: &mut [&mut Merged<'_>]) -> R
              events, ARRAY(SELECT jsonb_array_elements_text(usernames)), technique \
          FROM n RETURNING id, detector, group_key",
     )
-    .bind(new.iter().map(|m| m.change.detector.as_str()).collect::<Vec<_>>())
+    .bind(new.iter().map(|m| m.change.raised_by.name()).collect::<Vec<_>>())
     .bind(new.iter().map(|m| clean(&m.change.group.to_string())).collect::<Vec<_>>())
     .bind(
         new.iter()
-            .map(|m| m.change.group.0.iter().map(|(k, v)| ((*k).to_owned(), serde_json::Value::String(clean(v)))).collect())
+            .map(|m| m.change.group.0.iter().map(|(k, v)| ((**k).to_owned(), serde_json::Value::String(clean(v)))).collect())
             .collect::<Vec<serde_json::Value>>(),
     )
-    .bind(new.iter().map(|m| clean(&title(m.change.detector, &m.change.group))).collect::<Vec<_>>())
+    .bind(new.iter().map(|m| clean(&title(&m.change.raised_by, &m.change.group))).collect::<Vec<_>>())
     .bind(new.iter().map(|m| m.description()).collect::<Vec<_>>())
     .bind(new.iter().map(|m| m.severity.as_str()).collect::<Vec<_>>())
-    .bind(new.iter().map(|m| category(m.change.detector)).collect::<Vec<_>>())
-    .bind(new.iter().map(|m| m.change.detector.technique()).collect::<Vec<_>>())
+    .bind(new.iter().map(|m| m.change.raised_by.category()).collect::<Vec<_>>())
+    .bind(new.iter().map(|m| m.change.raised_by.technique()).collect::<Vec<_>>())
     .bind(new.iter().map(|m| i64::try_from(m.events).unwrap_or(i64::MAX)).collect::<Vec<_>>())
     .bind(new.iter().map(|m| m.first_seen.as_micros()).collect::<Vec<_>>())
     .bind(new.iter().map(|m| m.last_seen.as_micros()).collect::<Vec<_>>())
@@ -199,12 +196,12 @@ async fn insert(connection: &mut PgConnection, new: &mut [&mut Merged<'_>]) -> R
     .fetch_all(connection)
     .await
     .map_err(StoreError::at("open incidents"))?;
-    let mut by_key: HashMap<(Option<Detector>, String), &mut Option<i64>> =
-        new.iter_mut().map(|m| ((Some(m.change.detector), clean(&m.change.group.to_string())), &mut m.id)).collect();
+    let mut by_key: HashMap<(String, String), &mut Option<i64>> =
+        new.iter_mut().map(|m| ((m.change.raised_by.name().to_owned(), clean(&m.change.group.to_string())), &mut m.id)).collect();
     for row in &rows {
         let key = (|| Ok((row.try_get::<i64, _>(0)?, row.try_get::<String, _>(1)?, row.try_get::<String, _>(2)?)))();
         let (id, detector, group) = key.map_err(StoreError::at("read an incident"))?;
-        if let Some(slot) = by_key.get_mut(&(Detector::from_name(&detector), group)) {
+        if let Some(slot) = by_key.get_mut(&(detector, group)) {
             **slot = Some(id);
         }
     }

@@ -9,5 +9,6 @@ mod faults;
 mod oracle;
 mod outage;
 mod recovery;
+mod rules;
 mod store;
 mod support;

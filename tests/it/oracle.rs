@@ -63,8 +63,11 @@ async fn login_failures_raises_the_addresses_that_the_trigger_raises() {
             .await
             .unwrap();
         let changes = engine.take_changes();
-        let ours: BTreeSet<String> =
-            changes.iter().filter(|c| c.detector == Detector::LoginFailures).map(|c| c.group.0[0].1.clone()).collect();
+        let ours: BTreeSet<String> = changes
+            .iter()
+            .filter(|c| c.raised_by.detector() == Some(Detector::LoginFailures))
+            .map(|c| c.group.0[0].1.clone())
+            .collect();
         let theirs: BTreeSet<String> = database.column("SELECT DISTINCT host(src_ip) FROM raised").await.into_iter().collect();
         assert!(!theirs.is_empty());
         assert_eq!(ours, theirs, "stream {stream}");

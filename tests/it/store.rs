@@ -4,7 +4,7 @@ use std::future::ready;
 
 use sqlx::Executor;
 use tocsin::frame::PositionChange;
-use tocsin::record::incident::{Detector, Group, IncidentChange};
+use tocsin::record::incident::{Detector, Group, IncidentChange, RaisedBy};
 use tocsin::record::{EventType, LogRecord, Severity, Timestamp, Value};
 use tocsin::store::copy::{RowMeta, Rows};
 use tocsin::store::{Refused, Store, StoreError, Transaction};
@@ -137,11 +137,12 @@ async fn a_transaction_is_stored_once_and_only_by_the_newest_owner() {
 fn change(events: u64, ids: std::ops::RangeInclusive<i64>, user: &str) -> IncidentChange {
     let time = |id: i64| at("2026-11-20T10:00:00Z").plus_micros(id - 1);
     IncidentChange {
-        detector: Detector::BruteForce,
-        group: Group(vec![("src_ip", "192.0.2.1".into())]),
+        raised_by: RaisedBy::Detector(Detector::BruteForce),
+        group: Group(vec![("src_ip".into(), "192.0.2.1".into())]),
         events,
         first_seen: time(*ids.start()),
         last_seen: time(*ids.end()),
+        values: Vec::new(),
         usernames: vec![user.into()],
         evidence: ids.map(|id| (time(id), id)).collect(),
         severity: Severity::Medium,
