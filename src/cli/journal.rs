@@ -62,14 +62,41 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// What is behind a position: what the daemon has received and not committed yet.
+pub fn behind(dir: &Path, from: u64) -> anyhow::Result<Summary> {
+    let segments = format::segments(dir).with_context(|| format!("cannot read the journal in {}", dir.display()))?;
+    let last = segments.last().map(|(base, _)| *base);
+    let mut sum = Summary::default();
+    for (base, length) in segments.into_iter().filter(|(base, length)| base + length > from) {
+        let mut frame_bytes = 0;
+        let summary = summarize(dir, base, length, from, Some(base) == last, &mut |_, group| {
+            frame_bytes += group.bytes.len() as u64;
+            Ok(())
+        });
+        match summary {
+            Ok(summary) => {
+                sum.frames += summary.frames;
+                sum.damaged_bytes += summary.damaged_bytes;
+                sum.frame_bytes += frame_bytes;
+            }
+            // Released by the daemon meanwhile.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e).with_context(|| format!("cannot read the segment at {base}")),
+        }
+    }
+    Ok(sum)
+}
+
 /// What a segment holds.
 #[derive(Default)]
-struct Summary {
+pub struct Summary {
     records: u64,
-    frames: u64,
+    pub frames: u64,
+    /// Bytes of the frames, where they were added up.
+    pub frame_bytes: u64,
     /// Damaged places and the bytes that they cost.
     places: u64,
-    damaged_bytes: u64,
+    pub damaged_bytes: u64,
     /// Bytes at the end of the last segment that are no whole record: being written, or torn, to be cut at the next start.
     unfinished_bytes: u64,
     times: Option<(Timestamp, Timestamp)>,
@@ -201,8 +228,10 @@ fn summarize(
                 return Ok(summary);
             }
         };
-        summary.places += u64::from(damage > 0);
-        summary.damaged_bytes += damage;
+        if at >= from {
+            summary.places += u64::from(damage > 0);
+            summary.damaged_bytes += damage;
+        }
     }
 }
 

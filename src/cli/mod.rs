@@ -7,6 +7,7 @@ mod journal;
 mod parse;
 mod replay;
 mod run;
+mod verify;
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::ExitCode;
@@ -42,6 +43,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Look into the journal on disk
     Journal(journal::Arguments),
+    /// Prove that every frame was stored, once
+    Verify(verify::Arguments),
 }
 
 /// Runs the command that the process was called with.
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Parse(a) => parse::run(a),
         Command::Replay(a) => replay::run(a),
         Command::Journal(a) => journal::run(a),
+        Command::Verify(a) => verify::run(a),
     };
     match done {
         Ok(code) => code,

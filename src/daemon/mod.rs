@@ -415,8 +415,8 @@ impl Inner {
         let committed: pipeline::Committed = {
             let journal = Arc::clone(&self.journal);
             Arc::new(move |positions: &[PositionChange]| {
-                for position in positions.iter().filter(|p| &*p.input == "journal").filter_map(|p| p.position) {
-                    journal.release(position);
+                for change in positions.iter().filter(|p| &*p.input == "journal") {
+                    journal.release(change.to);
                 }
             })
         };
@@ -514,7 +514,11 @@ async fn read_journal(mut reader: journal::Reader, out: mpsc::Sender<Batch>) -> 
 }
 
 /// Makes the state directory and holds its lock as long as the file is open.
-fn lock_state_dir(path: &Path) -> Result<std::fs::File, DaemonError> {
+/// Keeps daemons away from a state directory for as long as the file is held.
+///
+/// # Errors
+/// Another daemon has it, or it cannot be made.
+pub fn lock_state_dir(path: &Path) -> Result<std::fs::File, DaemonError> {
     use std::os::unix::fs::DirBuilderExt;
     let failed = |source| DaemonError::StateDir { path: path.to_owned(), source };
     // Others may pass through: the private PostgreSQL runs as another user when we are root.

@@ -59,8 +59,10 @@ pub struct Batch {
     pub origins: Vec<Arc<Origin>>,
     /// Deliveries with an id of their own, of which a repetition must not be stored.
     pub deliveries: Vec<Delivery>,
-    /// What to write to `positions` in the transaction that stores these frames.
+    /// How far the input has been read with these frames: goes into the transaction that stores them.
     pub positions: Vec<PositionChange>,
+    /// What is known to be lost: likewise.
+    pub losses: Vec<Loss>,
 }
 
 impl Batch {
@@ -81,15 +83,76 @@ pub struct Delivery {
     pub frames: std::ops::Range<usize>,
 }
 
-/// One row of `positions`: how far an input has been read.
+/// A range of an input that has been read: a row of `positions`, and the proof that nothing was left out between.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PositionChange {
     /// The input: `journal`, or `files:<name of the set>`.
     pub input: Arc<str>,
     /// Which part of it: a file's identity, or the journal's.
     pub part: Arc<str>,
-    /// The new position in bytes; `None` forgets the part (its file is gone and was read to its end).
-    pub position: Option<u64>,
-    /// What else the input needs to go on from there.
-    pub detail: serde_json::Value,
+    /// Where the range begins, in bytes: the position that was told before.
+    pub from: u64,
+    /// Where it ends: the new position.
+    pub to: u64,
+    /// What else the input needs to go on from there; `None` forgets the part (its file is gone and was read to its end).
+    pub detail: Option<serde_json::Value>,
+}
+
+/// Something that was there and will not be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// The input, as in [`PositionChange`]; for what was lost before it reached the journal, `syslog:<name>` or `webhook:<name>`.
+    pub input: Arc<str>,
+    /// Which part of it; empty for what was lost before it reached the journal.
+    pub part: Arc<str>,
+    /// The bytes of the input that are concerned, from and to; `None` where nobody knows.
+    pub range: Option<(u64, u64)>,
+    /// How many frames, where somebody knows.
+    pub frames: Option<u64>,
+    /// Why.
+    pub reason: LossReason,
+    /// When it was noticed.
+    pub noticed_at: Timestamp,
+}
+
+/// Why something is lost. The words are those of the `losses` table and of the metric `lost_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LossReason {
+    /// The kernel's receive buffer was full.
+    KernelDrop,
+    /// The journal was at its limit, or its disk refused, and the sender could not be made to wait.
+    JournalFull,
+    /// A record of the journal can no longer be read.
+    DamagedRecord,
+    /// A file was truncated, deleted or replaced before it was read to its end.
+    TruncatedUnread,
+    /// A file was written to between its copy and its truncation (`copytruncate`): lines at that place may be lost.
+    CopyTruncate,
+}
+
+impl LossReason {
+    /// Every reason.
+    pub const ALL: [LossReason; 5] = [
+        LossReason::KernelDrop,
+        LossReason::JournalFull,
+        LossReason::DamagedRecord,
+        LossReason::TruncatedUnread,
+        LossReason::CopyTruncate,
+    ];
+
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            LossReason::KernelDrop => "kernel_drop",
+            LossReason::JournalFull => "journal_full",
+            LossReason::DamagedRecord => "damaged_record",
+            LossReason::TruncatedUnread => "truncated_unread",
+            LossReason::CopyTruncate => "copytruncate",
+        }
+    }
+
+    /// The reason of that word.
+    pub fn from_word(word: &str) -> Option<LossReason> {
+        LossReason::ALL.into_iter().find(|r| r.as_str() == word)
+    }
 }

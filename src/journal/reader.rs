@@ -11,8 +11,11 @@ use tracing::warn;
 
 use super::recovery::{self, Found, Scanner};
 use super::{GroupView, Health, Journal, JournalError, Shared, format};
-use crate::frame::{Batch, Delivery, FrameSpan, Origin, PositionChange, Source};
-use crate::record::Zone;
+use crate::frame::{Batch, Delivery, FrameSpan, Loss, LossReason, Origin, PositionChange, Source};
+use crate::record::{Timestamp, Zone};
+
+/// The input that positions in the journal belong to.
+const INPUT: &str = "journal";
 
 /// A batch is closed when it has this many frames …
 const BATCH_FRAMES: usize = 5_000;
@@ -53,6 +56,8 @@ impl Reader {
             shared: Arc::clone(&shared),
             identity: Arc::clone(journal.identity()),
             position: from,
+            told: from,
+            losses: Vec::new(),
             scanner: None,
             origins: Origins { sources, entries: HashMap::new(), batch: 0 },
         };
@@ -123,6 +128,10 @@ struct Cursor {
     shared: Arc<Shared>,
     identity: Arc<str>,
     position: u64,
+    /// The position that the last batch told.
+    told: u64,
+    /// Damaged places since then.
+    losses: Vec<Loss>,
     scanner: Option<Scanner>,
     origins: Origins,
 }
@@ -149,14 +158,16 @@ impl Cursor {
                 }
             }
         }
-        if batch.frames.is_empty() {
+        if batch.frames.is_empty() && self.losses.is_empty() {
             return Ok(None);
         }
+        batch.losses = std::mem::take(&mut self.losses);
         batch.positions = vec![PositionChange {
-            input: "journal".into(),
+            input: INPUT.into(),
             part: Arc::clone(&self.identity),
-            position: Some(self.position),
-            detail: serde_json::Value::Object(serde_json::Map::new()),
+            from: std::mem::replace(&mut self.told, self.position),
+            to: self.position,
+            detail: Some(serde_json::Value::Object(serde_json::Map::new())),
         }];
         Ok(Some(batch))
     }
@@ -219,6 +230,14 @@ impl Cursor {
     fn count_damage(&mut self, segment: u64, from: u64, to: u64) {
         warn!(segment, from, bytes = to - from, "a damaged place in the journal was skipped");
         self.shared.counters.damaged_bytes.add(to - from);
+        self.losses.push(Loss {
+            input: INPUT.into(),
+            part: Arc::clone(&self.identity),
+            range: Some((from, to)),
+            frames: None,
+            reason: LossReason::DamagedRecord,
+            noticed_at: Timestamp::now(),
+        });
         self.position = to;
     }
 }

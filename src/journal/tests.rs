@@ -34,7 +34,7 @@ fn texts(batch: &Batch) -> Vec<String> {
 }
 
 fn position(batch: &Batch) -> u64 {
-    batch.positions[0].position.unwrap()
+    batch.positions[0].to
 }
 
 /// Everything readable from `from` on, and the position behind it. The journal must be closed.

@@ -465,7 +465,7 @@ mod tests {
                 assert!(batch.bytes_of(frame).starts_with(format!("<13>{seen:06} ").as_bytes()));
                 seen += 1;
             }
-            running.journal.release(batch.positions[0].position.unwrap());
+            running.journal.release(batch.positions[0].to);
         }
         tokio::time::timeout(DEADLINE, sender).await.unwrap().unwrap();
         running.stop().await;

@@ -10,10 +10,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::pauses::Pauses;
-use super::work::{Prepared, day_name};
+use super::work::Prepared;
 use super::{Committed, PipelineError};
 use crate::record::Timestamp;
 use crate::stats::{Counter, Stats};
+use crate::store::ledger::day_name;
 use crate::store::{Saved, Store, StoreError, Transaction, Writer};
 
 /// A transaction that takes longer is taken to be lost with its connection. Five thousand rows take a tenth of a second.
@@ -72,7 +73,6 @@ pub async fn run(
         turns.push(out);
         tasks.spawn(connection(Arc::clone(&shared), work));
     }
-    let mut number = saved.transaction;
     let mut turn = 0;
     loop {
         let next = tokio::select! {
@@ -84,8 +84,7 @@ pub async fn run(
             }
         };
         let Some(next) = next else { break };
-        number += 1;
-        if turns[turn].send((number, next)).await.is_err() {
+        if turns[turn].send(next).await.is_err() {
             break;
         }
         turn = 1 - turn;
@@ -98,13 +97,13 @@ pub async fn run(
 }
 
 /// One of the two connections.
-async fn connection(shared: Arc<Shared>, mut work: mpsc::Receiver<(i64, Prepared)>) -> Result<(), PipelineError> {
+async fn connection(shared: Arc<Shared>, mut work: mpsc::Receiver<Prepared>) -> Result<(), PipelineError> {
     let mut writer = None;
     loop {
         let next = tokio::select! { next = work.recv() => next, () = shared.hard_stop.cancelled() => return Ok(()) };
-        let Some((number, prepared)) = next else { break };
+        let Some(prepared) = next else { break };
         tokio::select! {
-            done = shared.store_until_done(&mut writer, number, &prepared) => done?,
+            done = shared.store_until_done(&mut writer, &prepared) => done?,
             () = shared.hard_stop.cancelled() => return Ok(()),
         }
     }
@@ -116,12 +115,12 @@ async fn connection(shared: Arc<Shared>, mut work: mpsc::Receiver<(i64, Prepared
 
 impl Shared {
     /// Tries until it is stored, however long the database is away.
-    async fn store_until_done(&self, writer: &mut Option<Writer>, number: i64, prepared: &Prepared) -> Result<(), PipelineError> {
+    async fn store_until_done(&self, writer: &mut Option<Writer>, prepared: &Prepared) -> Result<(), PipelineError> {
         let mut pauses = Pauses::default();
         let mut quarantined = 0;
         let mut first_try = true;
         loop {
-            let attempt = tokio::time::timeout(PATIENCE, self.attempt(writer, number, prepared, first_try)).await;
+            let attempt = tokio::time::timeout(PATIENCE, self.attempt(writer, prepared, first_try)).await;
             match attempt.unwrap_or_else(|_| Err(StoreError::Late)) {
                 Ok(refused) => {
                     quarantined = quarantined.max(refused);
@@ -157,17 +156,12 @@ impl Shared {
             self.lag_seconds.set(u64::try_from(Timestamp::now().micros_since(newest) / 1_000_000).unwrap_or(0));
         }
         (self.committed)(&prepared.positions);
-        self.last.send_replace(number);
+        self.last.send_replace(prepared.number);
         Ok(())
     }
 
-    async fn attempt(
-        &self,
-        writer: &mut Option<Writer>,
-        number: i64,
-        prepared: &Prepared,
-        first_try: bool,
-    ) -> Result<usize, StoreError> {
+    async fn attempt(&self, writer: &mut Option<Writer>, prepared: &Prepared, first_try: bool) -> Result<usize, StoreError> {
+        let number = prepared.number;
         let fresh = writer.is_none();
         let writer = match writer {
             Some(writer) => writer,
@@ -191,6 +185,8 @@ impl Shared {
             floor: prepared.floor,
             rows: &prepared.rows,
             positions: &prepared.positions,
+            ledger: &prepared.ledger,
+            losses: &prepared.losses,
             deliveries: &prepared.deliveries,
             changes: &prepared.changes,
             max_evidence: self.max_evidence,

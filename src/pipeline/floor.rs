@@ -88,7 +88,7 @@ mod tests {
         floor.note(at(1062), at(1062));
         assert_eq!(floor.get(), Some(at(1050)));
         let position =
-            PositionChange { input: "files:a".into(), part: "1".into(), position: Some(0), detail: serde_json::Value::Null };
+            PositionChange { input: "files:a".into(), part: "1".into(), from: 0, to: 0, detail: Some(serde_json::Value::Null) };
         let mut batch = Batch { unread_files: 2, positions: vec![position], ..Batch::default() };
         floor.note_unread(&batch);
         assert_eq!(floor.get(), None);

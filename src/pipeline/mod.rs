@@ -12,6 +12,7 @@
 mod commit;
 mod deliveries;
 mod floor;
+mod ledger;
 mod pauses;
 mod work;
 
@@ -20,7 +21,6 @@ pub use pauses::Pauses;
 use std::sync::Arc;
 
 use deliveries::Deliveries;
-use floor::Floor;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -139,8 +139,7 @@ impl Pipeline {
         drop(stored);
         // Two transactions are under way; one more may be ready.
         let (prepared_out, prepared_in) = mpsc::channel(1);
-        let floor = Floor::resumed(&saved, Timestamp::now());
-        let worker = work::Worker::new(options.clone(), engine, floor, deliveries, store.clone(), &stats, hard_stop.clone());
+        let worker = work::Worker::new(options.clone(), engine, deliveries, store.clone(), &saved, &stats, hard_stop.clone());
         let handle = tokio::runtime::Handle::current();
         let thread = std::thread::Builder::new()
             .name("pipeline".into())

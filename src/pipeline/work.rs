@@ -12,23 +12,29 @@ use tokio_util::sync::CancellationToken;
 use super::Options;
 use super::deliveries::Deliveries;
 use super::floor::Floor;
+use super::ledger::{Keeper, LossLog};
 use super::pauses::Pauses;
 use crate::detect::Engine;
-use crate::frame::{Batch, PositionChange};
+use crate::frame::{Batch, Loss, PositionChange};
 use crate::parse::{self, Context};
 use crate::record::incident::IncidentChange;
-use crate::record::{EventType, LogRecord, Timestamp, civil_from_days};
+use crate::record::{EventType, LogRecord, Timestamp};
 use crate::stats::{Counter, Stats};
 use crate::store::copy::{self, RowMeta, Rows};
-use crate::store::{Refused, Store, StoreError};
+use crate::store::ledger::Entry;
+use crate::store::{Refused, Saved, Store, StoreError};
 
 /// Everything that one transaction will store.
 #[derive(Debug)]
 pub struct Prepared {
+    /// Its number in the order of transactions.
+    pub number: i64,
     pub rows: Rows,
     /// UTC days that the rows fall on.
     pub days: BTreeSet<i64>,
     pub positions: Vec<PositionChange>,
+    pub ledger: Vec<Entry>,
+    pub losses: Vec<Loss>,
     pub deliveries: Vec<(String, String)>,
     pub changes: Vec<IncidentChange>,
     pub floor: Option<Timestamp>,
@@ -41,11 +47,14 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    fn new() -> Prepared {
+    fn new(number: i64) -> Prepared {
         Prepared {
+            number,
             rows: Rows::default(),
             days: BTreeSet::new(),
             positions: Vec::new(),
+            ledger: Vec::new(),
+            losses: Vec::new(),
             deliveries: Vec::new(),
             changes: Vec::new(),
             floor: None,
@@ -82,6 +91,10 @@ pub struct Worker {
     engine: Engine,
     floor: Floor,
     deliveries: Deliveries,
+    ledger: Keeper,
+    loss_log: LossLog,
+    /// Number of the last transaction.
+    number: i64,
     ids: Ids,
     parsed_total: Arc<Counter>,
     unparsed_total: Arc<Counter>,
@@ -95,17 +108,20 @@ impl Worker {
     pub fn new(
         options: Options,
         engine: Engine,
-        floor: Floor,
         deliveries: Deliveries,
         store: Store,
-        stats: &Stats,
+        saved: &Saved,
+        stats: &Arc<Stats>,
         hard_stop: CancellationToken,
     ) -> Worker {
         Worker {
             options,
             engine,
-            floor,
+            floor: Floor::resumed(saved, Timestamp::now()),
             deliveries,
+            ledger: Keeper::starting_at(saved.transaction + 1),
+            loss_log: LossLog::new(Arc::clone(stats)),
+            number: saved.transaction,
             ids: Ids { next: 0, end: 0, store },
             parsed_total: stats.counter("parsed_total", "Frames that the pipeline parsed.", &[]),
             unparsed_total: stats.counter("unparsed_total", "Frames of which only the text was kept.", &[]),
@@ -120,7 +136,8 @@ impl Worker {
     pub fn run(mut self, mut batches: mpsc::Receiver<Batch>, out: &mpsc::Sender<Prepared>, handle: &Handle) {
         let mut held = None;
         while let Some(first) = held.take().or_else(|| batches.blocking_recv()) {
-            let mut prepared = Prepared::new();
+            self.number += 1;
+            let mut prepared = Prepared::new(self.number);
             self.add(&mut prepared, first, handle);
             // What waits is stored in the same transaction; a batch that would make it too large waits for the next.
             while let Ok(next) = batches.try_recv() {
@@ -137,6 +154,8 @@ impl Worker {
             }
             prepared.changes = self.engine.take_changes();
             prepared.floor = self.floor.get();
+            prepared.ledger = self.ledger.take(self.number);
+            self.loss_log.tell(Timestamp::now());
             self.detector_keys.set(self.engine.stats().keys);
             if out.blocking_send(prepared).is_err() {
                 return;
@@ -148,8 +167,11 @@ impl Worker {
         let repeated = self.repeated(&mut batch, prepared);
         let batch_index = prepared.batches.len() as u32;
         self.floor.note_unread(&batch);
+        self.ledger.begin(self.number, &batch);
+        let mut repeated_frames = 0;
         for (i, frame) in batch.frames.iter().enumerate() {
             if repeated.iter().any(|range| range.contains(&i)) {
+                repeated_frames += 1;
                 continue;
             }
             let Some(id) = self.ids.take(handle, &self.hard_stop) else { return };
@@ -182,6 +204,7 @@ impl Worker {
             }
             self.engine.observe(&record, id, event_time);
             prepared.days.insert(event_time.day());
+            self.ledger.frame(id, event_time.day(), frame.received_at);
             let meta = RowMeta { id, event_time, received_at: frame.received_at, source: &origin.source.name, frame: bytes };
             prepared.rows.push(&record, &meta);
             prepared.frames.push((id, batch_index, i as u32));
@@ -189,6 +212,9 @@ impl Worker {
         }
         self.parsed_total.add(batch.frames.len() as u64);
         self.engine.set_floor(self.floor.get());
+        self.ledger.batch(self.number, &batch, repeated_frames);
+        self.loss_log.note(&batch.losses);
+        prepared.losses.append(&mut batch.losses);
         prepared.positions.append(&mut batch.positions);
         prepared.batches.push(batch);
     }
@@ -252,10 +278,4 @@ impl Ids {
         self.next += 1;
         Some(id)
     }
-}
-
-/// A UTC day as people write it.
-pub fn day_name(day: i64) -> String {
-    let (year, month, day) = civil_from_days(day);
-    format!("{year:04}-{month:02}-{day:02}")
 }

@@ -10,7 +10,9 @@ pub mod copy;
 pub mod embedded;
 mod error;
 mod incidents;
+pub mod ledger;
 mod positions;
+pub mod verify;
 mod warmup;
 mod writer;
 

@@ -101,14 +101,14 @@ pub(super) async fn write(connection: &mut PgConnection, changes: &[PositionChan
     for change in changes {
         last.insert((&change.input, &change.part), change);
     }
-    let (kept, gone): (Vec<&PositionChange>, Vec<&PositionChange>) = last.into_values().partition(|c| c.position.is_some());
+    let (kept, gone): (Vec<&PositionChange>, Vec<&PositionChange>) = last.into_values().partition(|c| c.detail.is_some());
     let columns = |changes: &[&PositionChange]| -> (Vec<String>, Vec<String>) {
         changes.iter().map(|c| (c.input.to_string(), c.part.to_string())).unzip()
     };
     if !kept.is_empty() {
         let (inputs, parts) = columns(&kept);
-        let positions: Vec<i64> = kept.iter().map(|c| i64::try_from(c.position.unwrap_or(0)).unwrap_or(i64::MAX)).collect();
-        let details: Vec<serde_json::Value> = kept.iter().map(|c| c.detail.clone()).collect();
+        let positions: Vec<i64> = kept.iter().map(|c| i64::try_from(c.to).unwrap_or(i64::MAX)).collect();
+        let details: Vec<serde_json::Value> = kept.iter().filter_map(|c| c.detail.clone()).collect();
         sqlx::query(
             "INSERT INTO positions AS p (input, part, position, detail) \
              SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[]) \

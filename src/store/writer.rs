@@ -6,8 +6,9 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Executor};
 
 use super::copy::{COPY_LOGS, HEADER, Rows, TRAILER};
+use super::ledger::{self, Entry};
 use super::{StoreError, incidents, positions};
-use crate::frame::PositionChange;
+use crate::frame::{Loss, PositionChange};
 use crate::record::Timestamp;
 use crate::record::incident::IncidentChange;
 
@@ -24,6 +25,10 @@ pub struct Transaction<'t> {
     pub rows: &'t Rows,
     /// Where the inputs got to.
     pub positions: &'t [PositionChange],
+    /// The entries of the ledger that it changes.
+    pub ledger: &'t [Entry],
+    /// What it tells to be lost.
+    pub losses: &'t [Loss],
     /// Source and id of the deliveries in it.
     pub deliveries: &'t [(String, String)],
     /// What it does to incidents.
@@ -104,6 +109,8 @@ impl Writer {
             return if last >= work.number { Ok(0) } else { Err(StoreError::Behind { ours: work.number - 1, theirs: last }) };
         }
         positions::write(connection, work.positions).await?;
+        ledger::write(connection, work.epoch, work.ledger).await?;
+        ledger::losses(connection, work.number, work.losses).await?;
         deliveries(connection, work.deliveries).await?;
         incidents::apply(connection, work.changes, work.max_evidence).await?;
         connection.execute("COMMIT").await.map_err(StoreError::at("commit"))?;

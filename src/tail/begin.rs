@@ -33,7 +33,7 @@ impl Follower {
         if self.skip_existing {
             match content::end(&file.real, &file.ident, file.gzip, self.limits) {
                 Ok((position, print)) => {
-                    (file.position, file.print, file.saved) = (position, print, true);
+                    (file.position, file.told, file.print, file.saved) = (position, position, print, true);
                 }
                 Err(error) => {
                     tracing::warn!(path = %file.real.display(), ?error, "cannot find the end of file, reading all of it")
@@ -56,6 +56,7 @@ impl Follower {
             ident,
             gzip: false,
             position: 0,
+            told: 0,
             print: Print::default(),
             prefixes: Prefixes::default(),
             stat: Stat::default(),
@@ -80,15 +81,16 @@ impl Follower {
 
     /// A batch without frames that says where each file is begun, so that a set that is read from the end is not begun at another
     /// end after a restart.
-    pub(super) fn start_positions(&self) -> Batch {
+    pub(super) fn start_positions(&mut self) -> Batch {
         let mut batch = Batch::default();
         batch.positions.push(PositionChange {
             input: Arc::clone(&self.input),
             part: SET_PART.into(),
-            position: Some(0),
-            detail: serde_json::Value::Object(serde_json::Map::new()),
+            from: 0,
+            to: 0,
+            detail: Some(serde_json::Value::Object(serde_json::Map::new())),
         });
-        batch.positions.extend(self.files.iter().filter(|f| f.saved).map(|f| f.change(&self.input)));
+        batch.positions.extend(self.files.iter_mut().filter(|f| f.saved).map(|f| f.change(&self.input)));
         batch
     }
 }

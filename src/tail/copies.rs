@@ -12,6 +12,7 @@ use super::fingerprint::{Ident, MARK_BYTES, Prefixes, Print, Stat};
 use super::follow::Follower;
 use super::kin::{self, Kin};
 use super::listing::{Entry, Listing, Skipped};
+use crate::frame::LossReason;
 
 /// Copies opened at most in search of one lost file.
 const MAX_CANDIDATES: usize = 256;
@@ -108,8 +109,11 @@ impl Follower {
         let file = &mut self.files[i];
         let lost = file.unread_bytes();
         if lost > 0 {
-            tracing::warn!(path = %file.path.display(), from = file.position, bytes = lost, "file truncated or deleted before it was read to its end");
+            let from = file.position + file.pending_bytes();
+            tracing::warn!(path = %file.path.display(), from, bytes = lost, "file truncated or deleted before it was read to its end");
             self.counts.truncated.add(lost);
+            let loss = file.loss(&self.input, (from, from + lost), LossReason::TruncatedUnread);
+            self.losses.push(loss);
         }
         if file.replaced {
             file.forget = true;
@@ -224,7 +228,10 @@ impl Follower {
                 path = %file.path.display(), copy = %entry.real.display(), read = file.position, copied = position,
                 "file was written to between its copy and its truncation: lines at that place may be lost"
             );
-            (file.position, file.print) = (position, print);
+            let (from, to) = (file.position.min(position), file.position.max(position));
+            let loss = file.loss(&self.input, (from, to), LossReason::CopyTruncate);
+            self.losses.push(loss);
+            (file.position, file.told, file.print) = (position, position, print);
         }
         self.files[i].adopt(entry);
         Ok(())

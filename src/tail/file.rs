@@ -8,7 +8,7 @@ use super::content::{Content, Limits, OpenError, Progress};
 use super::fingerprint::{Ident, Prefixes, Print, Stat};
 use super::listing::Entry;
 use super::positions::Detail;
-use crate::frame::{Batch, Origin, PositionChange};
+use crate::frame::{Batch, Loss, LossReason, Origin, PositionChange};
 use crate::record::Timestamp;
 
 /// Where a file's content is.
@@ -46,6 +46,8 @@ pub struct Followed {
     pub gzip: bool,
     /// Bytes handed out.
     pub position: u64,
+    /// The position that the last change told.
+    pub told: u64,
     /// Fingerprint of what was handed out.
     pub print: Print,
     /// Of the first lines that were handed out.
@@ -248,15 +250,17 @@ impl Followed {
         self.row_is_stale = self.saved;
     }
 
+    /// A loss of bytes of this file.
+    pub fn loss(&self, input: &Arc<str>, range: (u64, u64), reason: LossReason) -> Loss {
+        let (input, part) = (Arc::clone(input), Arc::clone(&self.part));
+        Loss { input, part, range: Some(range), frames: None, reason, noticed_at: Timestamp::now() }
+    }
+
     /// The row of `positions` for what was handed out so far.
-    pub fn change(&self, input: &Arc<str>) -> PositionChange {
-        let detail = Detail::new(self);
-        PositionChange {
-            input: Arc::clone(input),
-            part: Arc::clone(&self.part),
-            position: (!self.forget).then_some(self.position),
-            // A struct of numbers and strings always has a JSON form.
-            detail: serde_json::to_value(detail).unwrap_or_default(),
-        }
+    pub fn change(&mut self, input: &Arc<str>) -> PositionChange {
+        // A struct of numbers and strings always has a JSON form.
+        let detail = (!self.forget).then(|| serde_json::to_value(Detail::new(self)).unwrap_or_default());
+        let from = std::mem::replace(&mut self.told, self.position);
+        PositionChange { input: Arc::clone(input), part: Arc::clone(&self.part), from, to: self.position, detail }
     }
 }

@@ -18,7 +18,7 @@ use super::kin::family;
 use super::names::Pattern;
 use super::watch::{Bell, Watch};
 use super::{Options, ReadFrom, Saved, TailError};
-use crate::frame::Batch;
+use crate::frame::{Batch, Loss};
 use crate::stats::Stats;
 
 /// How long lines may gather after the first sign of them, so that a busy file does not wake us for each.
@@ -53,6 +53,8 @@ pub(super) struct Follower {
     pub(super) skip_existing: bool,
     /// Something is not what it was: look around soon.
     pub(super) look_again: bool,
+    /// What was found to be lost since the last batch.
+    pub(super) losses: Vec<Loss>,
 }
 
 impl Follower {
@@ -74,6 +76,7 @@ impl Follower {
             next_order: 0,
             random: RandomState::new(),
             look_again: false,
+            losses: Vec::new(),
         };
         let mut saved: Vec<Saved> = saved.into_iter().filter(|s| s.detail.is_some()).collect();
         saved.sort_by_key(|s| s.detail.as_ref().map(|d| d.mtime));
@@ -83,7 +86,7 @@ impl Follower {
             let mut file = follower.followed(lane, PathBuf::from(&detail.path), PathBuf::from(&detail.real), detail.ident());
             file.part = part.into();
             file.gzip = detail.gzip;
-            file.position = position;
+            (file.position, file.told) = (position, position);
             file.print = print;
             file.prefixes = detail.prefixes();
             file.stat = stat;
@@ -120,6 +123,10 @@ impl Follower {
                     let Some(permit) = reserve()? else { return Ok(()) };
                     permit.send(self.start_positions());
                 }
+            }
+            if !self.losses.is_empty() {
+                let Some(permit) = reserve()? else { return Ok(()) };
+                permit.send(Batch { losses: std::mem::take(&mut self.losses), ..Batch::default() });
             }
             let mut worked = false;
             for i in self.turns() {
@@ -226,6 +233,7 @@ impl Follower {
         }
         batch.origins.push(Arc::clone(&file.origin));
         batch.positions.push(file.change(&self.input));
+        batch.losses.extend(self.losses.extract_if(.., |loss| loss.part == file.part));
         file.delivered = true;
         file.saved = true;
         file.row_is_stale = false;

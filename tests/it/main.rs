@@ -12,3 +12,4 @@ mod recovery;
 mod rules;
 mod store;
 mod support;
+mod verify;

@@ -11,6 +11,7 @@ use tocsin::record::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Daemon, Database, Server, bsd_time, request, send_tcp, state_dir, wait_until};
+use crate::verify::{findings, verify};
 
 const FILE_LINES: usize = 30_000;
 const TCP_LINES: usize = 6_000;
@@ -185,6 +186,8 @@ async fn run(
     let (code, _) = daemon.stop().await;
     assert_eq!(code, Some(0));
     each_once(database, &acknowledged).await;
+    let (code, verdict) = verify(state.path(), &[]);
+    assert_eq!((code, findings(&verdict)), (0, vec![]), "{verdict}");
     incidents(database).await
 }
 

@@ -26,11 +26,23 @@ fn rows(messages: &[&str]) -> Rows {
 }
 
 fn transaction<'t>(number: i64, epoch: i64, rows: &'t Rows, positions: &'t [PositionChange]) -> Transaction<'t> {
-    Transaction { number, epoch, floor: None, rows, positions, deliveries: &[], changes: &[], max_evidence: 1000 }
+    Transaction {
+        number,
+        epoch,
+        floor: None,
+        rows,
+        positions,
+        ledger: &[],
+        losses: &[],
+        deliveries: &[],
+        changes: &[],
+        max_evidence: 1000,
+    }
 }
 
 fn position(position: Option<u64>) -> Vec<PositionChange> {
-    vec![PositionChange { input: "files:auth".into(), part: "1-2".into(), position, detail: serde_json::json!({"path": "/x"}) }]
+    let detail = position.map(|_| serde_json::json!({"path": "/x"}));
+    vec![PositionChange { input: "files:auth".into(), part: "1-2".into(), from: 0, to: position.unwrap_or(0), detail }]
 }
 
 fn never_refused(_: usize) -> Refused {

@@ -1,6 +1,6 @@
 //! A directory, and a stand-in for the pipeline: it commits batches (lines and positions together), and can be killed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
@@ -23,6 +23,8 @@ pub struct World {
     pub stats: Arc<Stats>,
     /// What was committed.
     pub positions: BTreeMap<String, SavedPosition>,
+    /// Ranges that were told to be lost.
+    pub told_losses: HashSet<(u64, u64)>,
     pub lines: Vec<Vec<u8>>,
     pub cut: Vec<u32>,
     pub paths: Vec<Arc<str>>,
@@ -51,6 +53,7 @@ impl World {
             options,
             stats: Arc::new(Stats::default()),
             positions: BTreeMap::new(),
+            told_losses: HashSet::new(),
             lines: Vec::new(),
             cut: Vec::new(),
             paths: Vec::new(),
@@ -142,12 +145,17 @@ impl World {
             self.cut.push(frame.cut);
             self.paths.push(Arc::clone(batch.origins[frame.origin as usize].path.as_ref().unwrap()));
         }
+        self.told_losses.extend(batch.losses.iter().filter_map(|l| l.range));
         for change in &batch.positions {
             assert_eq!(&*change.input, "files:test");
-            match change.position {
-                Some(position) => drop(self.positions.insert(
+            // Ranges follow on each other: what `tocsin verify` relies on.
+            if let Some(known) = self.positions.get(&*change.part) {
+                assert!(change.from == known.position || self.told_losses.contains(&(change.from, known.position)), "{change:?}");
+            }
+            match change.detail.clone() {
+                Some(detail) => drop(self.positions.insert(
                     change.part.to_string(),
-                    SavedPosition { part: change.part.to_string(), position, detail: change.detail.clone() },
+                    SavedPosition { part: change.part.to_string(), position: change.to, detail },
                 )),
                 None => drop(self.positions.remove(&*change.part)),
             }

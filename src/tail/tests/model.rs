@@ -3,7 +3,7 @@
 //! Everything happens on one thread: the follower is driven step by step, and the writer's steps come between its accesses to the
 //! disk (see [`super::meanwhile`]). A sequence that fails therefore fails again, and quickly, so that it can be made short.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -75,6 +75,8 @@ struct Model {
     follower: Option<Follower>,
     handed_out: VecDeque<Batch>,
     positions: BTreeMap<String, SavedPosition>,
+    /// Ranges that were told to be lost.
+    told_losses: HashSet<(u64, u64)>,
     committed: Vec<String>,
     written: Vec<String>,
     /// Written between the copy and the truncation of `copytruncate`: lost, unless they happened to be read.
@@ -102,6 +104,7 @@ impl Model {
             follower: None,
             handed_out: VecDeque::new(),
             positions: BTreeMap::new(),
+            told_losses: HashSet::new(),
             committed: Vec::new(),
             written: Vec::new(),
             in_the_gap: Vec::new(),
@@ -222,12 +225,15 @@ impl Model {
     fn commit(&mut self) {
         let Some(batch) = self.handed_out.pop_front() else { return };
         self.committed.extend(batch.frames.iter().map(|f| String::from_utf8(batch.bytes_of(f).to_vec()).unwrap()));
+        self.told_losses.extend(batch.losses.iter().filter_map(|l| l.range));
         for change in batch.positions {
             let part = change.part.to_string();
-            match change.position {
-                Some(position) => {
-                    drop(self.positions.insert(part.clone(), SavedPosition { part, position, detail: change.detail }))
-                }
+            let follows = |known: &SavedPosition| {
+                known.position == change.from || self.told_losses.contains(&(change.from, known.position))
+            };
+            assert!(self.positions.get(&part).is_none_or(follows), "{change:?}");
+            match change.detail {
+                Some(detail) => drop(self.positions.insert(part.clone(), SavedPosition { part, position: change.to, detail })),
                 None => drop(self.positions.remove(&part)),
             }
         }
