@@ -35,11 +35,13 @@ use crate::store::{self, Store, StoreError};
 use crate::{http, pipeline, tail};
 
 /// From the signal to the end: what is not stored by then stays in journal and files.
-const DRAIN_DEADLINE: Duration = Duration::from_millis(3500);
+const DRAIN_DEADLINE: Duration = Duration::from_millis(3000);
 /// From the signal to the end of requests and connections that are under way.
 const DOORS_DEADLINE: Duration = Duration::from_millis(1500);
 /// What ends in order after the hard stop does so within this time.
 const LAST_MOMENT: Duration = Duration::from_millis(200);
+/// How long the private PostgreSQL may take to write down what it holds, when time is short. Its log has it all, for the next start.
+const SERVER_DEADLINE: Duration = Duration::from_millis(1000);
 /// Connecting and migrating takes no longer, unless nobody answers.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
 /// A journal that has no room for this many bytes is called full.
@@ -313,7 +315,16 @@ impl Inner {
             let _ = tokio::time::timeout(LAST_MOMENT, store.close()).await;
         }
         if let Some(server) = embedded.get().cloned() {
-            let stopped = tokio::task::spawn_blocking(move || server.stop()).await;
+            let stopping = Arc::clone(&server);
+            let mut stopped = tokio::task::spawn_blocking(move || stopping.stop());
+            let late = async {
+                hard_stop.cancelled().await;
+                tokio::time::sleep(SERVER_DEADLINE).await;
+            };
+            let stopped = tokio::select! {
+                stopped = &mut stopped => stopped,
+                () = late => tokio::task::spawn_blocking(move || server.crash()).await,
+            };
             if let Ok(Err(error)) = stopped {
                 warn!(%error, "the private PostgreSQL did not stop");
             }
