@@ -26,8 +26,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, HttpBody};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -48,6 +49,9 @@ use crate::stats::{Counter, Stats};
 const DELIVERY_HEADERS: [&str; 4] = ["x-delivery-id", "idempotency-key", "webhook-id", "x-github-delivery"];
 /// Bodies longer than this are read on a blocking thread, in bytes.
 const INLINE_BYTES: usize = 64 << 10;
+
+/// How long the rest of a refused body is taken, so that its sender reads why.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// A source that may be posted to.
 #[derive(Debug, Clone)]
@@ -169,20 +173,24 @@ enum Place {
 
 async fn ingest(State(shared): State<Arc<Shared>>, Path(source): Path<String>, request: Request) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_canonical());
-    match take(&shared, &source, peer, request).await {
+    let (parts, mut body) = request.into_parts();
+    match take(&shared, &source, peer, &parts, &mut body).await {
         Ok(count) => axum::Json(serde_json::json!({ "accepted": count })).into_response(),
         Err(refusal) => {
             let refused = shared.sources.get(&source).map_or(&shared.nowhere, |door| &door.refused);
             refused[refusal.reason()].add(peer, 1);
+            // Who waits to be told to go on has sent nothing yet.
+            if !matches!(refusal, Refusal::Slow | Refusal::Broken) && !parts.headers.contains_key(header::EXPECT) {
+                let _ = tokio::time::timeout(LINGER, discard(&mut body, shared.options.max_body_bytes)).await;
+            }
             refusal.into_response(&shared.options)
         }
     }
 }
 
 /// Takes a request's events; returns how many, once they are synced.
-async fn take(shared: &Shared, source: &str, peer: Peer, request: Request) -> Result<usize, Refusal> {
+async fn take(shared: &Shared, source: &str, peer: Peer, parts: &Parts, body: &mut Body) -> Result<usize, Refusal> {
     let _place = shared.requests.try_acquire().map_err(|_| Refusal::Busy)?;
-    let (parts, body) = request.into_parts();
     let door = shared.sources.get(source);
     // What can be told without the body is told before it is read. An unknown source is compared too.
     let auth = match door {
@@ -226,16 +234,39 @@ async fn take(shared: &Shared, source: &str, peer: Peer, request: Request) -> Re
     Ok(group.frames().len())
 }
 
+/// The next piece of a body.
+async fn next(body: &mut Body) -> Option<Result<Bytes, axum::Error>> {
+    loop {
+        match std::future::poll_fn(|cx| std::pin::Pin::new(&mut *body).poll_frame(cx)).await? {
+            Ok(frame) => match frame.into_data() {
+                Ok(data) => return Some(Ok(data)),
+                Err(_trailers) => {}
+            },
+            Err(error) => return Some(Err(error)),
+        }
+    }
+}
+
+/// Takes the rest of a refused body, about `limit` bytes of it: where a connection is closed with something unread, the answer is lost
+/// with it.
+async fn discard(body: &mut Body, limit: usize) {
+    let mut left = limit;
+    while left > 0
+        && let Some(Ok(data)) = next(body).await
+    {
+        left = left.saturating_sub(data.len());
+    }
+}
+
 /// Reads a body of at most `limit` bytes.
-async fn read(mut body: Body, limit: usize, memory: &mut Share) -> Result<Vec<u8>, Refusal> {
+async fn read(body: &mut Body, limit: usize, memory: &mut Share) -> Result<Vec<u8>, Refusal> {
     let too_large = || Refusal::TooLarge(format!("the body is longer than {limit} bytes"));
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large());
     }
     let mut out = Vec::new();
-    while let Some(frame) = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await {
-        let frame = frame.map_err(|_| Refusal::Broken)?;
-        let Ok(data) = frame.into_data() else { continue };
+    while let Some(data) = next(body).await {
+        let data = data.map_err(|_| Refusal::Broken)?;
         if out.len() + data.len() > limit {
             return Err(too_large());
         }
