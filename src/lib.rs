@@ -20,6 +20,8 @@
 //! - *Backpressure.* The pipeline pulls. While PostgreSQL is away the journal grows up to its limit; then TCP stops reading, HTTP
 //!   answers 503, UDP drops and counts. Files wait.
 //! - *An honest answer.* A webhook's 200, and the end of a TCP connection that its sender has half closed, mean: on disk.
+//! - *A limit on memory.* Whatever input can make grow (queues, buffers, tables) has a limit of its own, and all of them fit into
+//!   `limits.memory` in the worst case (`config`); what is on its way from the inputs to the commit is counted at a gate (`daemon`).
 //! - *One writer.* Each daemon takes a higher epoch at its start; the commits of older ones fail, and they stop.
 //!
 //! # Where each thing lives
@@ -37,7 +39,7 @@
 //! | [`tail`] | log files, through every kind of rotation |
 //! | [`store`] | every SQL statement; COPY, positions, incidents; a PostgreSQL of our own |
 //! | [`pipeline`] | batches → committed transactions |
-//! | [`http`] | health and metrics |
+//! | [`http`] | the server; health and metrics |
 //! | [`config`] | settings, checked all at once |
 //! | [`daemon`] | settings become values, values become tasks; start and stop |
 //! | [`cli`] | the subcommands |

@@ -4,6 +4,7 @@
 
 mod file;
 mod keys;
+mod memory;
 pub mod rules;
 mod units;
 
@@ -15,9 +16,11 @@ use serde::Deserialize;
 
 pub use file::Problem;
 pub use keys::{KEYS, Key, Kind, address};
+pub use memory::{Memory, Part, under_way_bytes};
 pub use units::{Bytes, Span};
 
 use crate::detect;
+use crate::listen::accept;
 use crate::record::incident::Detector;
 use crate::tail::ReadFrom;
 
@@ -28,6 +31,7 @@ use crate::tail::ReadFrom;
 pub struct Config {
     pub state_dir: PathBuf,
     pub log: Log,
+    pub limits: Limits,
     pub database: Database,
     pub http: Http,
     pub journal: Journal,
@@ -46,6 +50,13 @@ pub struct Log {
     pub format: String,
 }
 
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/tocsin.toml explains each")]
+pub struct Limits {
+    pub memory: Bytes,
+}
+
 /// Where the database is. [`Database::secret_url`] is the only way to its password.
 #[derive(Clone, Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
@@ -60,6 +71,11 @@ pub struct Database {
 pub struct Http {
     pub listen: String,
     pub max_body_bytes: Bytes,
+    pub max_head_bytes: Bytes,
+    pub max_connections: usize,
+    pub max_connections_per_peer: Option<usize>,
+    pub head_timeout: Span,
+    pub body_timeout: Span,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -89,7 +105,9 @@ pub struct Syslog {
     pub timezone: String,
     pub max_frame_bytes: Bytes,
     pub max_connections: usize,
+    pub max_connections_per_peer: Option<usize>,
     pub idle_timeout: Span,
+    pub frame_timeout: Span,
     pub receive_buffer: Bytes,
 }
 
@@ -126,7 +144,7 @@ pub struct Webhook {
 pub struct Detect {
     pub rules: Option<PathBuf>,
     pub lateness: Span,
-    pub max_keys: usize,
+    pub max_keys: Option<usize>,
     pub max_evidence: usize,
     pub login_failures: Rule,
     pub brute_force: Rule,
@@ -154,6 +172,7 @@ impl Default for Config {
         Config {
             state_dir: default_state_dir(),
             log: Log::default(),
+            limits: Limits::default(),
             database: Database::default(),
             http: Http::default(),
             journal: Journal::default(),
@@ -172,10 +191,43 @@ impl Default for Log {
     }
 }
 
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { memory: Bytes(512 << 20) }
+    }
+}
+
 impl Default for Http {
     fn default() -> Http {
-        Http { listen: "127.0.0.1:8080".into(), max_body_bytes: Bytes(16 << 20) }
+        Http {
+            listen: "127.0.0.1:8080".into(),
+            max_body_bytes: Bytes(16 << 20),
+            max_head_bytes: Bytes(16 << 10),
+            max_connections: 256,
+            max_connections_per_peer: None,
+            head_timeout: secs(30),
+            body_timeout: secs(30),
+        }
     }
+}
+
+impl Http {
+    /// How many connections there may be.
+    pub fn connections(&self) -> accept::Limits {
+        connections(self.max_connections, self.max_connections_per_peer)
+    }
+}
+
+impl Syslog {
+    /// How many connections there may be.
+    pub fn connections(&self) -> accept::Limits {
+        connections(self.max_connections, self.max_connections_per_peer)
+    }
+}
+
+fn connections(all: usize, per_peer: Option<usize>) -> accept::Limits {
+    let limits = accept::Limits::new(all);
+    accept::Limits { per_peer: per_peer.unwrap_or(limits.per_peer), ..limits }
 }
 
 impl Default for Journal {
@@ -199,7 +251,9 @@ impl Default for Syslog {
             timezone: "local".into(),
             max_frame_bytes: Bytes(1 << 20),
             max_connections: 1024,
+            max_connections_per_peer: None,
             idle_timeout: secs(600),
+            frame_timeout: secs(60),
             receive_buffer: Bytes(8 << 20),
         }
     }
@@ -238,7 +292,7 @@ impl Default for Detect {
         Detect {
             rules: None,
             lateness: secs(300),
-            max_keys: 1_000_000,
+            max_keys: None,
             max_evidence: 1_000,
             login_failures: Rule::default(),
             brute_force: Rule::default(),
@@ -250,11 +304,10 @@ impl Default for Detect {
 }
 
 impl Detect {
-    /// The detectors with what is changed about them.
-    pub fn options(&self) -> detect::Options {
+    /// The detectors with what is changed about them; how much they may remember, [`Memory`] tells.
+    fn options(&self) -> detect::Options {
         let mut options = detect::Options {
             lateness_micros: self.lateness.as_micros(),
-            max_keys: self.max_keys,
             evidence_per_change: self.max_evidence,
             ..detect::Options::default()
         };
@@ -468,6 +521,7 @@ fn whole(config: &Config, lines: &file::Lines<'_>) -> Vec<Problem> {
     if let Err(errors) = config.detect.options().validate() {
         problems.extend(errors.iter().map(|e| lines.problem(&format!("detect.{}", e.key), e.to_string())));
     }
+    problems.extend(memory::problems(config).into_iter().map(|(key, what)| lines.problem(&key, what)));
     let every = (config.syslog.iter().map(|s| &s.name).enumerate().map(|(i, n)| (format!("syslog[{i}]"), n)))
         .chain(config.files.iter().map(|f| &f.name).enumerate().map(|(i, n)| (format!("files[{i}]"), n)))
         .chain(config.webhook.iter().map(|w| &w.name).enumerate().map(|(i, n)| (format!("webhook[{i}]"), n)));

@@ -13,7 +13,9 @@ use super::{DaemonError, network_sources, zone};
 use crate::config::{Config, Syslog, Webhook, address};
 use crate::detect::Rules;
 use crate::frame::Source;
+use crate::http::server::{self, Server};
 use crate::journal::{self, Journal};
+use crate::listen::refused::Refusals;
 use crate::listen::{tcp, udp, webhook};
 use crate::record::{Timestamp, Zone};
 use crate::stats::Stats;
@@ -49,17 +51,11 @@ fn ensure_token(path: &Path) -> std::io::Result<()> {
 /// nanoseconds, which is beyond every offset of an older one that took in less than a gigabyte a second.
 pub fn open_journal(config: &Config, stats: &Stats) -> Result<Journal, DaemonError> {
     let dir = config.state_dir.join("journal");
-    let options = journal::Options {
-        segment_bytes: config.journal.segment_bytes.0,
-        limit_bytes: config.journal.max_bytes.0,
-        sync_interval: config.journal.sync_interval.0,
-        ..journal::Options::default()
-    };
     let is_segment =
         |entry: std::io::Result<std::fs::DirEntry>| entry.is_ok_and(|e| e.path().extension().is_some_and(|x| x == "journal"));
     let has_segments = std::fs::read_dir(&dir).is_ok_and(|mut entries| entries.any(is_segment));
     let at_least = if !has_segments { u64::try_from(Timestamp::now().as_micros()).unwrap_or(0).saturating_mul(1_000) } else { 0 };
-    let journal = Journal::open(&dir, options, at_least, stats).map_err(DaemonError::Journal)?;
+    let journal = Journal::open(&dir, config.journal_options(), at_least, stats).map_err(DaemonError::Journal)?;
     let opened = journal.opened();
     if opened.torn_bytes > 0 {
         tracing::warn!(
@@ -93,37 +89,53 @@ fn setting(key: String, what: impl ToString) -> DaemonError {
 }
 
 /// The UDP listeners, bound.
-pub fn udp(config: &Config, journal: &Journal, stats: &Stats) -> Result<Vec<(String, udp::Listener)>, DaemonError> {
+pub fn udp(
+    config: &Config,
+    journal: &Journal,
+    stats: &Stats,
+    refusals: &Arc<Refusals>,
+) -> Result<Vec<(String, udp::Listener)>, DaemonError> {
     let mut listeners = Vec::new();
     for (i, syslog) in config.syslog.iter().enumerate() {
         let Some(listen) = &syslog.udp else { continue };
         let listen = address(listen).map_err(|e| setting(format!("syslog[{i}].udp"), e))?;
         let mut options = udp::Options::new(&syslog.name, listen);
         options.receive_buffer_bytes = syslog.receive_buffer.as_usize();
-        let bound = udp::bind(options, journal.handle(), stats);
+        let bound = udp::bind(options, journal.handle(), stats, refusals);
         listeners.push((syslog.name.clone(), bound.map_err(|source| DaemonError::Listen { name: syslog.name.clone(), source })?));
     }
     Ok(listeners)
 }
 
 /// The TCP listeners, bound.
-pub async fn tcp(config: &Config, journal: &Journal, stats: &Stats) -> Result<Vec<(String, tcp::Listener)>, DaemonError> {
+pub async fn tcp(
+    config: &Config,
+    journal: &Journal,
+    stats: &Stats,
+    refusals: &Arc<Refusals>,
+) -> Result<Vec<(String, tcp::Listener)>, DaemonError> {
     let mut listeners = Vec::new();
     for (i, syslog) in config.syslog.iter().enumerate() {
         let Some(listen) = &syslog.tcp else { continue };
         let listen = address(listen).map_err(|e| setting(format!("syslog[{i}].tcp"), e))?;
-        let mut options = tcp::Options::new(&syslog.name, listen);
-        options.max_connections = syslog.max_connections;
-        options.max_frame_bytes = syslog.max_frame_bytes.as_usize();
-        options.idle_timeout = syslog.idle_timeout.0;
-        let bound = tcp::bind(options, journal.handle(), stats).await;
+        let bound = tcp::bind(config.tcp_options(syslog, listen), journal.handle(), stats, refusals).await;
         listeners.push((syslog.name.clone(), bound.map_err(|source| DaemonError::Listen { name: syslog.name.clone(), source })?));
     }
     Ok(listeners)
 }
 
+/// The HTTP server, bound.
+pub async fn http(config: &Config, stats: &Stats, refusals: &Arc<Refusals>) -> Result<Option<Server>, DaemonError> {
+    if config.http.listen == "off" {
+        return Ok(None);
+    }
+    let listen = address(&config.http.listen).map_err(|e| setting("http.listen".into(), e))?;
+    let bound = server::bind(config.http_options(listen), stats, refusals).await;
+    bound.map(Some).map_err(|source| DaemonError::Listen { name: "http".into(), source })
+}
+
 /// The webhooks' routes.
-pub fn webhooks(config: &Config, journal: &Journal, stats: &Stats) -> Result<Router, DaemonError> {
+pub fn webhooks(config: &Config, journal: &Journal, stats: &Stats, refusals: &Arc<Refusals>) -> Result<Router, DaemonError> {
     let mut sources = Vec::new();
     for (i, hook) in config.webhook.iter().enumerate() {
         let at = |key: &str| format!("webhook[{i}].{key}");
@@ -145,10 +157,8 @@ pub fn webhooks(config: &Config, journal: &Journal, stats: &Stats) -> Result<Rou
         };
         sources.push(webhook::Source { name: hook.name.clone(), auth });
     }
-    let limit = config.http.max_body_bytes.as_usize();
-    let options =
-        webhook::Options { sources, max_body_bytes: limit, max_decompressed_bytes: limit, ..webhook::Options::default() };
-    Ok(webhook::router(options, journal.handle(), stats))
+    let options = webhook::Options { sources, ..config.webhook_options() };
+    Ok(webhook::router(options, journal.handle(), stats, refusals))
 }
 
 /// The file sets, each from where the database says.
@@ -160,6 +170,7 @@ pub fn tails(config: &Config, saved: &Saved, stats: &Arc<Stats>) -> Result<Vec<(
         options.read_from = files.read_from;
         options.max_line_bytes = files.max_line_bytes.as_usize();
         options.poll_interval = files.poll_interval.0;
+        config.limit_tail(&mut options);
         let input = format!("files:{}", files.name);
         let positions = saved.positions.iter().filter(|p| p.input == input);
         let positions = positions
@@ -190,7 +201,7 @@ pub fn pipeline_options(config: &Config, rules: Arc<Rules>) -> pipeline::Options
         max_evidence: config.detect.max_evidence,
         max_past_micros: config.clock.max_past.as_micros(),
         max_future_micros: config.clock.max_future.as_micros(),
-        detect: config.detect.options(),
+        detect: config.detect_options(),
         rules,
     }
 }

@@ -6,6 +6,9 @@
 //! Stopping flows with the data: the doors close, the journal is synced and read to its end, the pipeline commits what it has, the
 //! database connections close, the private PostgreSQL stops. What is not done by the deadline is left in journal and files.
 
+mod assemble;
+mod descriptors;
+mod gate;
 pub mod telemetry;
 
 use std::collections::HashMap;
@@ -14,34 +17,37 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::gate::Gate;
 use crate::config::Config;
 use crate::frame::{Batch, PositionChange, Source};
 use crate::http::{Health, Readiness};
 use crate::journal::{self, Journal};
+use crate::listen::refused::Refusals;
 use crate::record::Zone;
 use crate::stats::Stats;
 use crate::store::embedded::Embedded;
 use crate::store::{self, Store, StoreError};
 use crate::{http, pipeline, tail};
 
-mod assemble;
-
 /// From the signal to the end: what is not stored by then stays in journal and files.
-const DRAIN_DEADLINE: Duration = Duration::from_millis(3500);
+const DRAIN_DEADLINE: Duration = Duration::from_millis(3000);
 /// From the signal to the end of requests and connections that are under way.
 const DOORS_DEADLINE: Duration = Duration::from_millis(1500);
 /// What ends in order after the hard stop does so within this time.
 const LAST_MOMENT: Duration = Duration::from_millis(200);
+/// How long the private PostgreSQL may take to write down what it holds, when time is short. Its log has it all, for the next start.
+const SERVER_DEADLINE: Duration = Duration::from_millis(1000);
 /// Connecting and migrating takes no longer, unless nobody answers.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
 /// A journal that has no room for this many bytes is called full.
 const NEARLY_FULL: u64 = 1 << 20;
+/// How often our own log tells who was refused most.
+const REFUSALS_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the database is asked whether it is there, and how long it has to answer.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -67,15 +73,6 @@ pub enum DaemonError {
         key: String,
         /// What is wrong.
         what: String,
-    },
-    /// The HTTP port cannot be opened.
-    #[error("cannot listen for HTTP on {address}")]
-    Http {
-        /// The address.
-        address: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
     },
     /// The journal.
     #[error("journal")]
@@ -186,6 +183,7 @@ pub async fn start(config: Config) -> Result<Running, DaemonError> {
     let lock = lock_state_dir(&config.state_dir)?;
     let config = assemble::with_default_inputs(config)?;
     let rules = assemble::rules(&config)?;
+    descriptors::ensure(&config)?;
     let journal = Arc::new(assemble::open_journal(&config, &stats)?);
     let mut tasks: JoinSet<Result<(), DaemonError>> = JoinSet::new();
     let mut addresses = Addresses::default();
@@ -194,31 +192,31 @@ pub async fn start(config: Config) -> Result<Running, DaemonError> {
     let (database_out, database) = watch::channel(None);
 
     let doors = CancellationToken::new();
-    for (name, listener) in assemble::udp(&config, &journal, &stats)? {
+    let refusals = Arc::new(Refusals::default());
+    tasks.spawn({
+        let (refusals, doors) = (Arc::clone(&refusals), doors.clone());
+        async move {
+            refusals.report(REFUSALS_INTERVAL, doors).await;
+            Ok(())
+        }
+    });
+    for (name, listener) in assemble::udp(&config, &journal, &stats, &refusals)? {
         addresses.udp.push((name.clone(), listener.local_addr()));
-        tasks.spawn({
-            let doors = doors.clone();
-            async move { listener.run(doors).await.map_err(|source| DaemonError::Listen { name, source }) }
-        });
+        let doors = doors.clone();
+        tasks.spawn(async move { listener.run(doors).await.map_err(|source| DaemonError::Listen { name, source }) });
     }
-    for (name, listener) in assemble::tcp(&config, &journal, &stats).await? {
+    for (name, listener) in assemble::tcp(&config, &journal, &stats, &refusals).await? {
         addresses.tcp.push((name.clone(), listener.local_addr()));
-        tasks.spawn({
-            let doors = doors.clone();
-            async move { listener.run(doors).await.map_err(|source| DaemonError::Listen { name, source }) }
-        });
+        let doors = doors.clone();
+        tasks.spawn(async move { listener.run(doors).await.map_err(|source| DaemonError::Listen { name, source }) });
     }
-    if config.http.listen != "off" {
-        let router = assemble::webhooks(&config, &journal, &stats)?;
+    if let Some(server) = assemble::http(&config, &stats, &refusals).await? {
+        let router = assemble::webhooks(&config, &journal, &stats, &refusals)?;
         let router = router.merge(http::router(Health { stats: Arc::clone(&stats), readiness: readiness.clone() }));
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        let failed = |source| DaemonError::Http { address: config.http.listen.clone(), source };
-        let listener = TcpListener::bind(&config.http.listen).await.map_err(failed)?;
-        addresses.http = Some(listener.local_addr().map_err(failed)?);
+        addresses.http = Some(server.local_addr());
         let doors = doors.clone();
         tasks.spawn(async move {
-            let served = axum::serve(listener, service).with_graceful_shutdown(doors.cancelled_owned());
-            served.await.map_err(|source| DaemonError::Http { address: "its port".into(), source })
+            server.run(router, doors).await.map_err(|source| DaemonError::Listen { name: "http".into(), source })
         });
     }
     for (kind, list) in [("udp", &addresses.udp), ("tcp", &addresses.tcp)] {
@@ -326,7 +324,16 @@ impl Inner {
             let _ = tokio::time::timeout(LAST_MOMENT, store.close()).await;
         }
         if let Some(server) = embedded.get().cloned() {
-            let stopped = tokio::task::spawn_blocking(move || server.stop()).await;
+            let stopping = Arc::clone(&server);
+            let mut stopped = tokio::task::spawn_blocking(move || stopping.stop());
+            let late = async {
+                hard_stop.cancelled().await;
+                tokio::time::sleep(SERVER_DEADLINE).await;
+            };
+            let stopped = tokio::select! {
+                stopped = &mut stopped => stopped,
+                () = late => tokio::task::spawn_blocking(move || server.crash()).await,
+            };
             if let Ok(Err(error)) = stopped {
                 warn!(%error, "the private PostgreSQL did not stop");
             }
@@ -398,14 +405,23 @@ impl Inner {
             }
         };
         let mut inputs: JoinSet<Result<(), DaemonError>> = JoinSet::new();
-        // Few, since each holds thousands of frames: one being stored, one ready.
-        let (batches_out, batches_in) = mpsc::channel::<Batch>(2);
+        // Few, since each holds thousands of frames: one being stored, one ready; and one before the gate.
+        let (batches_out, batches_in) = mpsc::channel::<Batch>(1);
+        let (passed_out, passed_in) = mpsc::channel::<Batch>(2);
+        let gate = Gate::new(self.config.memory().under_way);
         for (name, tail) in assemble::tails(&self.config, &saved, &self.stats)? {
             let (out, stop) = (batches_out.clone(), files.clone());
             inputs.spawn(async move { tail.run(out, stop).await.map_err(|source| DaemonError::Tail { name, source }) });
         }
         let reader = assemble::journal_reader(&self.config, &self.journal, &saved)?;
         inputs.spawn(read_journal(reader, batches_out));
+        inputs.spawn({
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.run(batches_in, passed_out).await;
+                Ok(())
+            }
+        });
         let conninfo = self.config.database.secret_url().ok().flatten().is_none().then(|| self.config.state_dir.join("postgres"));
         let _ = self
             .database
@@ -415,6 +431,7 @@ impl Inner {
         let committed: pipeline::Committed = {
             let journal = Arc::clone(&self.journal);
             Arc::new(move |positions: &[PositionChange]| {
+                gate.committed(positions.len());
                 for change in positions.iter().filter(|p| &*p.input == "journal") {
                     journal.release(change.to);
                 }
@@ -425,7 +442,7 @@ impl Inner {
             saved,
             engine,
             options,
-            batches: batches_in,
+            batches: passed_in,
             committed,
             stats: Arc::clone(&self.stats),
             hard_stop: hard_stop.clone(),

@@ -20,6 +20,9 @@ use crate::record::{EventType, LogRecord, Remote, Severity, Timestamp};
 /// How long after it has become irrelevant a remote end is forgotten at the earliest, in microseconds.
 const SLACK_MICROS: i64 = 60 * 1_000_000;
 
+/// Remote ends that are forgotten for one event at most where memory is short: more than an event takes.
+const EVICTIONS: usize = 8;
+
 /// Records from one look at what can be forgotten to the next, each at twice as many entries.
 const SWEEP_EVERY: u32 = 32;
 
@@ -67,6 +70,8 @@ struct Lanes {
 struct Watched {
     window: Window,
     place: Place,
+    /// Bytes of its key on the heap.
+    key_bytes: u16,
 }
 
 /// What the engine holds, and what it has had to do beyond the exact. Totals count from the engine's start.
@@ -204,16 +209,24 @@ impl Engine {
 
     fn put_failures(&mut self, (remote, hash): (Remote<'_>, u32), id: i64, time: i64, worth: &Worth) {
         let secs = secs(time);
+        for _ in 0..EVICTIONS {
+            if self.desk.stats.bytes <= self.desk.options.max_heap_bytes as u64 {
+                break;
+            }
+            self.evict();
+        }
         let slot = match self.remotes.find(hash, secs, |key| key.as_remote() == remote) {
             Some(slot) => slot,
             None => {
-                if self.remotes.is_full()
-                    && let Some(gone) = self.remotes.evict()
-                {
-                    self.desk.forget(gone.window);
-                    self.desk.stats.evicted_full_total += 1;
+                if self.remotes.is_full() {
+                    self.evict();
                 }
-                self.remotes.insert(hash, secs, remote.into(), Watched::default())
+                let key_bytes = match remote {
+                    Remote::Ip(_) => 0,
+                    Remote::Name(name) => name.len() as u16, // at most 255, see `attempts::remote`
+                };
+                self.desk.stats.bytes += u64::from(key_bytes);
+                self.remotes.insert(hash, secs, remote.into(), Watched { key_bytes, ..Watched::default() })
             }
         };
         let watched = self.remotes.at(slot);
@@ -231,6 +244,14 @@ impl Engine {
         put(worth.named - both, worth.user, true);
     }
 
+    /// Forgets a remote end that was not seen for long.
+    fn evict(&mut self) {
+        if let Some(gone) = self.remotes.evict() {
+            self.desk.forget(gone);
+            self.desk.stats.evicted_full_total += 1;
+        }
+    }
+
     /// Now and then forgets those remote ends and sessions, of a few, that no event can concern any more.
     fn forget(&mut self) {
         self.until_sweep -= 1;
@@ -243,7 +264,7 @@ impl Engine {
         self.attempts.sweep(steps, settled, &mut self.desk.names);
         let desk = &mut self.desk;
         self.remotes.sweep(steps, secs(settled.saturating_sub(self.horizon_micros)), |gone| {
-            desk.forget(gone.window);
+            desk.forget(gone);
             desk.stats.evicted_idle_total += 1;
         });
         if let Some(rules) = &mut self.rules {
@@ -294,7 +315,7 @@ impl Engine {
 impl Desk {
     /// Adds a point to a window and notes what it makes count.
     fn put(&mut self, watched: &mut Watched, lanes: &Lanes, group: (GroupRef<'_>, u32), point: Point, weight: u32) {
-        let Watched { window, place } = watched;
+        let Watched { window, place, .. } = watched;
         let newest = window.newest().map_or(point.time, |t| t.max(point.time));
         if newest.saturating_sub(point.time) > self.progress.lateness_micros {
             self.stats.late_total += 1;
@@ -312,8 +333,8 @@ impl Desk {
         });
     }
 
-    fn forget(&mut self, mut window: Window) {
-        self.stats.bytes -= window.heap_bytes() as u64;
+    fn forget(&mut self, Watched { mut window, key_bytes, .. }: Watched) {
+        self.stats.bytes -= window.heap_bytes() as u64 + u64::from(key_bytes);
         window.release(&mut self.names);
     }
 }

@@ -42,6 +42,12 @@ pub struct Options {
     pub lateness_micros: i64,
     /// Remote ends that are watched at a time; beyond, those not seen for longest are forgotten.
     pub max_keys: usize,
+    /// Memory for what of remote ends is not in the table itself, host names and more than three points in time, in bytes; beyond, those
+    /// not seen for longest are forgotten.
+    pub max_heap_bytes: usize,
+    /// Memory for the groups of rules, their windows and the values that they tell apart, in bytes; beyond, the groups not seen for longest
+    /// are forgotten. The compiled rules themselves come on top.
+    pub max_rule_bytes: usize,
     /// Points in time kept for one group (four times the largest threshold, if that is more); beyond, the oldest go.
     pub max_points: usize,
     /// Pending points of `account_compromise` in one group above which those of one account are merged (see [`super::window`]).
@@ -65,6 +71,8 @@ impl Default for Options {
             high_severity_cluster: Rule::new(3, 24 * HOUR),
             lateness_micros: 5 * MINUTE,
             max_keys: 1_000_000,
+            max_heap_bytes: 64 << 20,
+            max_rule_bytes: 32 << 20,
             max_points: 512,
             merge_points_above: 32,
             max_sessions: 65_536,
@@ -87,6 +95,28 @@ pub struct OptionError {
 }
 
 impl Options {
+    /// What a remote end takes in the tables at most, in bytes: 112 for itself, 12 beside it, and up to 22 in the index, which is at
+    /// least three eighths full.
+    pub const KEY_BYTES: usize = 146;
+    /// What a session takes at most, in bytes, with a host name of 255 bytes.
+    const SESSION_BYTES: usize = 160 + 272;
+    /// What an account's name takes at most, in bytes.
+    const NAME_BYTES: usize = 224;
+
+    /// What a group of a rule takes in the tables at most, in bytes, beside its values.
+    const RULE_GROUP_BYTES: usize = 192;
+
+    /// Groups of rules, bytes for their windows and values, and names: a quarter, a half and a quarter of the memory for rules.
+    pub(super) fn rule_limits(&self) -> (usize, usize, usize) {
+        let quarter = self.max_rule_bytes / 4;
+        (quarter / Self::RULE_GROUP_BYTES, quarter * 2, quarter / Self::NAME_BYTES)
+    }
+
+    /// Memory of the engine without its remote ends in the worst case, and without rules, in bytes.
+    pub fn fixed_bytes(&self) -> usize {
+        self.max_heap_bytes + self.max_sessions * Self::SESSION_BYTES + self.max_names * Self::NAME_BYTES
+    }
+
     /// The numbers of one detector.
     pub const fn rule(&self, detector: Detector) -> &Rule {
         match detector {
@@ -121,6 +151,8 @@ impl Options {
         check("brute_force.high_from".to_owned(), high_from, 2, i64::MAX - 1, "");
         check("lateness".to_owned(), self.lateness_micros, 0, 24 * HOUR, " microseconds");
         check("max_keys".to_owned(), whole(self.max_keys), 1, 100_000_000, "");
+        check("max_heap_bytes".to_owned(), whole(self.max_heap_bytes), 1 << 16, i64::MAX, "");
+        check("max_rule_bytes".to_owned(), whole(self.max_rule_bytes), 1 << 16, i64::MAX, "");
         check("max_points".to_owned(), whole(self.max_points), 16, 65_536, "");
         check("merge_points_above".to_owned(), whole(self.merge_points_above), 1, 65_536, "");
         check("max_sessions".to_owned(), whole(self.max_sessions), 1, 100_000_000, "");

@@ -37,14 +37,16 @@ pub(super) struct RuleState {
     /// By detection, the correlations that count it, and its number among their members.
     counted_by: Vec<Vec<(usize, usize)>>,
     hasher: RandomState,
-    groups: Table<Key, Window>,
+    groups: Table<Key, Watched>,
     names: Names,
     limits: Limits,
     horizon_micros: i64,
     max_evidence: usize,
     found: Found,
     matched: Vec<usize>,
-    window_bytes: u64,
+    /// Bytes of all windows, and of the values of their keys.
+    heap_bytes: u64,
+    max_heap_bytes: u64,
     /// What it has had to do.
     totals: EngineStats,
 }
@@ -74,19 +76,21 @@ impl RuleState {
             let distinct = !matches!(correlation.distinct, Distinct::No);
             lanes.push([Lane { distinct, threshold: correlation.threshold, window_micros: correlation.window_micros }]);
         }
+        let (max_groups, max_heap_bytes, max_names) = options.rule_limits();
         let largest = rules.correlations.iter().map(|c| c.threshold as usize).max().unwrap_or(0);
         RuleState {
             lanes,
             counted_by,
             hasher: RandomState::default(),
-            groups: Table::new(options.max_keys),
-            names: Names::new(options.max_names),
+            groups: Table::new(max_groups),
+            names: Names::new(max_names),
             limits: Limits { points: options.max_points.max(largest * 4), merge_above: options.merge_points_above },
             horizon_micros: rules.widest_window_micros().unwrap_or(0),
             max_evidence: options.evidence_per_change,
             found: Found::default(),
             matched: Vec::new(),
-            window_bytes: 0,
+            heap_bytes: 0,
+            max_heap_bytes: max_heap_bytes as u64,
             totals: EngineStats::default(),
             rules,
         }
@@ -96,7 +100,7 @@ impl RuleState {
     pub(super) fn add_to(&self, stats: &mut EngineStats) {
         stats.keys += self.groups.len() as u64;
         stats.names += self.names.len() as u64;
-        stats.bytes += self.window_bytes + (self.groups.bytes() + self.names.bytes()) as u64;
+        stats.bytes += self.heap_bytes + (self.groups.bytes() + self.names.bytes()) as u64;
         stats.evicted_idle_total += self.totals.evicted_idle_total;
         stats.evicted_full_total += self.totals.evicted_full_total;
         stats.late_total += self.totals.late_total;
@@ -158,7 +162,7 @@ impl RuleState {
         let weight = record.count.max(1);
         let rule = self.rules.detections.len() + number;
         let slot = self.slot(rule, &values, time);
-        let (window, lanes) = (self.groups.at(slot), &self.lanes[number]);
+        let (Watched { window, .. }, lanes) = (self.groups.at(slot), &self.lanes[number]);
         let newest = window.newest().map_or(time, |t| t.max(time));
         if newest.saturating_sub(time) > progress.lateness_micros {
             self.totals.late_total += 1;
@@ -166,7 +170,7 @@ impl RuleState {
         if window.is_full() {
             let before = window.heap_bytes() as u64;
             let tidied = window.tidy(progress.settled(newest), lanes, self.limits, &mut self.names);
-            self.window_bytes = self.window_bytes + window.heap_bytes() as u64 - before;
+            self.heap_bytes = self.heap_bytes + window.heap_bytes() as u64 - before;
             self.totals.points_merged_total += tidied.merged;
             self.totals.points_dropped_total += tidied.cut;
         }
@@ -186,19 +190,29 @@ impl RuleState {
         if let Some(slot) = self.groups.find(hash, secs(time), same) {
             return slot;
         }
-        if self.groups.is_full()
-            && let Some(gone) = self.groups.evict()
-        {
-            forget(gone, &mut self.window_bytes, &mut self.names);
-            self.totals.evicted_full_total += 1;
+        // More goes than a group takes, so that the heap stays within its limit.
+        for _ in 0..EVICTIONS {
+            if !self.groups.is_full() && self.heap_bytes <= self.max_heap_bytes {
+                break;
+            }
+            if let Some(gone) = self.groups.evict() {
+                forget(gone, &mut self.heap_bytes, &mut self.names);
+                self.totals.evicted_full_total += 1;
+            }
         }
-        self.groups.insert(hash, secs(time), (rule, values.to_vec().into()), Window::default())
+        self.heap_bytes += values_bytes(values);
+        self.groups.insert(
+            hash,
+            secs(time),
+            (rule, values.to_vec().into()),
+            Watched { window: Window::default(), key_bytes: values_bytes(values) },
+        )
     }
 
     /// Forgets those groups, of `steps` that it looks at, that no event can concern any more.
     pub(super) fn sweep(&mut self, steps: usize, settled: i64, slack_micros: i64) {
         let over = settled.saturating_sub(self.horizon_micros).saturating_sub(slack_micros);
-        let (totals, bytes, names) = (&mut self.totals, &mut self.window_bytes, &mut self.names);
+        let (totals, bytes, names) = (&mut self.totals, &mut self.heap_bytes, &mut self.names);
         self.groups.sweep(steps, secs(over), |gone| {
             forget(gone, bytes, names);
             totals.evicted_idle_total += 1;
@@ -225,8 +239,22 @@ impl RuleState {
     }
 }
 
-fn forget(mut window: Window, bytes: &mut u64, names: &mut Names) {
-    *bytes -= window.heap_bytes() as u64;
+/// A group of a correlation.
+struct Watched {
+    window: Window,
+    /// Bytes of its key on the heap.
+    key_bytes: u64,
+}
+
+/// Groups that are forgotten for one event at most where memory is short.
+const EVICTIONS: usize = 8;
+
+fn values_bytes(values: &Values) -> u64 {
+    values.iter().map(|value| (value.len() + size_of::<Box<str>>()) as u64).sum()
+}
+
+fn forget(Watched { mut window, key_bytes }: Watched, bytes: &mut u64, names: &mut Names) {
+    *bytes -= window.heap_bytes() as u64 + key_bytes;
     window.release(names);
 }
 

@@ -481,6 +481,39 @@ fn what_is_over_is_forgotten_and_too_much_is_counted() {
     assert!(engine.stats().names <= 30, "names of what is forgotten go too: {:?}", engine.stats());
 }
 
+#[test]
+fn what_does_not_fit_into_the_table_is_bounded_too() {
+    let limit = 1 << 20;
+    let mut engine = Engine::new(Options { max_heap_bytes: limit, ..Options::default() });
+    let empty = engine.stats().bytes;
+    // Names as long as they may be, and windows that grow, of remote ends that all come back once more.
+    for round in 0..8 {
+        for n in 0..5_000i64 {
+            let mut record = failed(0, None);
+            record.src_ip = None;
+            record.fields.push(("source.domain".into(), Value::from(format!("{n:0>255}"))));
+            engine.observe(&record, n, Timestamp::from_secs(START + round));
+        }
+        engine.take_changes();
+    }
+    let stats = engine.stats();
+    assert!(stats.evicted_full_total > 0 && stats.keys > 1_000, "{stats:?}");
+    // A table entry takes less than 256 bytes.
+    assert!(stats.bytes - empty <= limit as u64 + 5_000 * 256 + (64 << 10), "{stats:?}");
+}
+
+#[test]
+fn a_remote_end_takes_what_the_budget_says() {
+    let mut engine = Engine::new(Options::default());
+    let mut record = failed(0, None);
+    for n in 0..300_000u32 {
+        record.src_ip = Some(Ipv4Addr::from(0x0A00_0000 + n).into());
+        engine.observe(&record, i64::from(n), Timestamp::from_secs(START));
+    }
+    let stats = engine.stats();
+    assert!(stats.keys == 300_000 && stats.bytes <= 300_000 * Options::KEY_BYTES as u64, "{stats:?}");
+}
+
 proptest! {
     #[test]
     fn nothing_that_comes_from_outside_makes_it_fall(

@@ -3,6 +3,8 @@
 //! `/health/live`: the process works. `/health/ready`: what arrives is taken and stored; 503 with the reasons where not.
 //! `/metrics`: every counter in Prometheus' text format.
 
+pub mod server;
+
 use std::sync::Arc;
 
 use axum::Router;

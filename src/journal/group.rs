@@ -70,6 +70,11 @@ impl Group {
         &self.frames
     }
 
+    /// The peer of a frame of this group.
+    pub fn peer_of(&self, frame: GroupFrame) -> Option<IpAddr> {
+        usize::from(frame.peer).checked_sub(1).map(|index| self.peers[index])
+    }
+
     /// Without a frame.
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty()

@@ -1,11 +1,15 @@
 //! The doors: syslog over UDP (RFC 5426) and TCP (RFC 6587), and JSON over HTTP. What arrives goes to the journal, unread and in order.
 //!
-//! A listener is bound, asked for its address and run until it is stopped. It limits what strangers can take: peers, sizes, time, memory;
-//! and it counts what it does not keep, as `dropped_total{source,reason}` and `rejected_total{source,reason}`.
+//! A listener is bound, asked for its address and run until it is stopped. It limits what strangers can take, all together and each of
+//! them: connections, sizes, time, memory. What it does not keep it counts, as `dropped_total{source,reason}` and
+//! `rejected_total{source,reason}`, and who is refused most stands in our own log.
 //!
 //! When the journal is full, each door does the honest thing of its protocol: UDP drops the newest and counts it, TCP stops reading, HTTP
 //! answers 503 with Retry-After.
 
+pub mod accept;
+pub mod refused;
+pub mod shares;
 pub mod tcp;
 pub mod udp;
 pub mod webhook;
@@ -45,16 +49,6 @@ pub enum ListenError {
     /// The journal takes nothing any more.
     #[error("cannot append to the journal")]
     Journal(#[source] JournalError),
-}
-
-/// Frames that were received by a source and not kept.
-fn dropped(stats: &Stats, source: &str, reason: &str) -> Arc<Counter> {
-    stats.counter("dropped_total", "Frames that were received and not kept.", &[("source", source), ("reason", reason)])
-}
-
-/// Connections and requests that a source turned away.
-fn rejected(stats: &Stats, source: &str, reason: &str) -> Arc<Counter> {
-    stats.counter("rejected_total", "Connections and requests turned away.", &[("source", source), ("reason", reason)])
 }
 
 /// Frames that a source has received.

@@ -9,17 +9,20 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
+use tracing::debug;
 
-use super::{ListenError, dropped, received, rejected, without_trailer};
+use super::accept::{Accepted, Acceptor, Limits, Place};
+use super::refused::{Refusals, Refused};
+use super::shares::{Share, Shares};
+use super::{ListenError, received, without_trailer};
 use crate::frame::line::Piece;
 use crate::frame::octet::Splitter;
 use crate::journal::{Group, JournalError, JournalHandle};
@@ -28,10 +31,16 @@ use crate::stats::{Counter, Stats};
 
 /// What is read from a connection at a time, in bytes.
 const READ_BYTES: usize = 64 << 10;
-/// The pause after an accept that failed for want of descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// What is still read from a connection after the stop, in bytes: what has arrived, not what goes on arriving.
 const LAST_BYTES: usize = 4 << 20;
+/// An unfinished frame up to this length, in bytes, needs nothing of the memory for unfinished frames: whoever floods that does not
+/// stop ordinary senders.
+const SMALL_FRAME: usize = 4 << 10;
+/// Connections that hold what they have read, until the journal takes it. The others wait, so that a full journal and many
+/// connections do not add up. It is not waited for anything while one holds its turn, but for the journal.
+const TURNS: usize = 2;
+/// A frame of this many times the limit is not cut any more: its connection is closed.
+const ENDLESS: usize = 16;
 
 /// A TCP listener.
 #[derive(Debug, Clone)]
@@ -40,36 +49,48 @@ pub struct Options {
     pub source: String,
     /// Where to listen; port 0 chooses one. `[::]` takes IPv4 too, where the system allows.
     pub listen: SocketAddr,
-    /// Connections at a time; further ones are closed at once.
-    pub max_connections: usize,
+    /// Connections at a time; further ones are reset at once.
+    pub connections: Limits,
     /// A frame is cut at this length, in bytes.
     pub max_frame_bytes: usize,
-    /// Memory for unfinished frames of all connections together, in bytes. A connection that would exceed it is closed.
+    /// Memory for long unfinished frames of all connections together, in bytes; a quarter of it, and at least one frame, for each peer.
+    /// A connection that would exceed it is closed.
     pub max_pending_bytes: usize,
     /// A connection that sends nothing for this long is closed.
     pub idle_timeout: Duration,
+    /// A connection is closed when this long was spent waiting for the rest of one frame.
+    pub frame_timeout: Duration,
 }
 
 impl Options {
-    /// 1,024 connections, frames of 1 MiB, 64 MiB of unfinished frames, 10 minutes of silence.
+    /// 1,024 connections, 256 of each peer, frames of 1 MiB, 16 MiB of unfinished frames, 10 minutes of silence, a minute for a frame.
     pub fn new(source: &str, listen: SocketAddr) -> Options {
         Options {
             source: source.to_owned(),
             listen,
-            max_connections: 1024,
+            connections: Limits::new(1024),
             max_frame_bytes: 1 << 20,
-            max_pending_bytes: 64 << 20,
+            max_pending_bytes: 16 << 20,
             idle_timeout: Duration::from_secs(600),
+            frame_timeout: Duration::from_secs(60),
         }
+    }
+
+    /// Memory of a listener in the worst case, in bytes: connections and their small frames; long unfinished frames; and what is held
+    /// by those whose turn it is: what was read, in the worst case as lines of one byte, and a frame that it completed, as group and
+    /// as record.
+    pub fn worst_bytes(&self) -> usize {
+        const CONNECTION: usize = 4 << 10;
+        // Of each two bytes, a frame's entry: 12 in a vector that may have twice the room, 10 in the record.
+        let turn = READ_BYTES + READ_BYTES / 2 * (2 * 12 + 10) + 3 * (READ_BYTES + self.max_frame_bytes);
+        self.connections.connections * (CONNECTION + 2 * SMALL_FRAME) + self.max_pending_bytes + TURNS * turn
     }
 }
 
 /// A bound TCP socket.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
-    address: SocketAddr,
-    places: Arc<Semaphore>,
+    door: Acceptor,
     shared: Arc<Shared>,
 }
 
@@ -78,49 +99,54 @@ pub struct Listener {
 struct Shared {
     options: Options,
     journal: JournalHandle,
-    pending_bytes: AtomicUsize,
+    pending: Arc<Shares>,
+    turns: Semaphore,
     received: Arc<Counter>,
     cut: Arc<Counter>,
-    open: Arc<Counter>,
-    too_many: Arc<Counter>,
     idle: Arc<Counter>,
-    memory: Arc<Counter>,
+    slow: Refused,
+    endless: Refused,
+    memory: Refused,
     unfinished: Arc<Counter>,
-    lost: Arc<Counter>,
+    lost: Refused,
 }
 
 /// Binds the socket.
 ///
 /// # Errors
 /// [`ListenError::Bind`].
-pub async fn bind(options: Options, journal: JournalHandle, stats: &Stats) -> Result<Listener, ListenError> {
-    let failed = |source| ListenError::Bind { protocol: "tcp", address: options.listen, source };
-    let socket = TcpListener::bind(options.listen).await.map_err(failed)?;
-    let address = socket.local_addr().map_err(failed)?;
+pub async fn bind(
+    options: Options,
+    journal: JournalHandle,
+    stats: &Stats,
+    refusals: &Arc<Refusals>,
+) -> Result<Listener, ListenError> {
     let source = options.source.as_str();
-    debug!(source.id = source, %address, "listening on tcp");
+    let door = Acceptor::bind(options.listen, options.connections, source, stats, refusals).await?;
+    debug!(source.id = source, address = %door.address(), "listening on tcp");
     let label = [("source", source)];
+    let visits = |reason| Refused::visits(stats, refusals, source, reason);
     let shared = Shared {
         journal,
-        pending_bytes: AtomicUsize::new(0),
+        pending: Shares::new(options.max_pending_bytes, (options.max_pending_bytes / 4).max(2 * options.max_frame_bytes)),
+        turns: Semaphore::new(TURNS),
         received: received(stats, source),
         cut: stats.counter("cut_total", "Frames over their limit that were cut.", &label),
-        open: stats.gauge("connections", "Open connections.", &label),
-        too_many: rejected(stats, source, "too many connections"),
-        idle: rejected(stats, source, "idle"),
-        memory: rejected(stats, source, "memory for unfinished frames"),
+        idle: stats.counter("idle_total", "Connections closed because their peer said nothing for long.", &label),
+        slow: visits("slow frame"),
+        endless: visits("endless frame"),
+        memory: visits("memory for unfinished frames"),
         unfinished: stats.counter("unfinished_total", "Frames that a connection's end left unfinished; they are kept.", &label),
-        lost: dropped(stats, source, "journal closed"),
+        lost: Refused::frames(stats, refusals, source, "journal closed"),
         options,
     };
-    let places = Arc::new(Semaphore::new(shared.options.max_connections));
-    Ok(Listener { socket, address, places, shared: Arc::new(shared) })
+    Ok(Listener { door, shared: Arc::new(shared) })
 }
 
 impl Listener {
     /// The bound address.
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.door.address()
     }
 
     /// Accepts until `stop` is cancelled. Then connections take what has arrived, sync it and are closed; returns when all are. While
@@ -134,31 +160,13 @@ impl Listener {
         let stop = stop.child_token();
         let _ended = stop.clone().drop_guard();
         let result = loop {
-            let accepted = tokio::select! {
-                biased;
-                () = stop.cancelled() => break Ok(()),
-                accepted = self.socket.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, peer)) => match Arc::clone(&self.places).try_acquire_owned() {
-                    Ok(place) => {
-                        let connection = Connection::new(&self.shared, stream, peer.ip().to_canonical(), place);
-                        connections.spawn(connection.run(stop.clone()));
-                    }
-                    Err(_) => self.shared.too_many.add(1),
-                },
-                // The peer has given up already.
-                Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
-                Err(e) if e.kind() == io::ErrorKind::InvalidInput => {
-                    break Err(ListenError::Receive { protocol: "tcp", address: self.address, source: e });
+            match self.door.next(&stop).await {
+                Ok(Some(accepted)) => {
+                    let connection = Connection::new(&self.shared, accepted);
+                    connections.spawn(connection.run(stop.clone()));
                 }
-                Err(e) => {
-                    warn!(address = %self.address, error = %e, "cannot accept a connection");
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = tokio::time::sleep(ACCEPT_PAUSE) => {}
-                    }
-                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
             }
         };
         stop.cancel();
@@ -175,8 +183,18 @@ struct Connection {
     peer: IpAddr,
     splitter: Splitter,
     /// What this connection's unfinished frame takes of the memory for all.
-    pending_bytes: usize,
-    _place: OwnedSemaphorePermit,
+    pending: Share,
+    unfinished: Unfinished,
+    _place: Place,
+}
+
+/// What is known of the frame that is not finished yet.
+#[derive(Default)]
+struct Unfinished {
+    /// Its bytes so far, those that were cut included, as far as whole reads tell.
+    bytes: usize,
+    /// How long its peer was waited for.
+    waited: Duration,
 }
 
 /// Why a connection is over.
@@ -187,23 +205,35 @@ enum End {
     /// The connection broke.
     Broken,
     Idle,
+    Slow,
+    Endless,
     Memory,
     Stopped,
 }
 
 impl Connection {
-    fn new(shared: &Arc<Shared>, stream: TcpStream, peer: IpAddr, place: OwnedSemaphorePermit) -> Connection {
+    fn new(shared: &Arc<Shared>, Accepted { stream, peer, place }: Accepted) -> Connection {
         // Whoever closes this socket, the kernel after a crash of ours included, resets the connection; see `acknowledge`.
         let _ = stream.set_zero_linger();
-        shared.open.add(1);
-        let splitter = Splitter::new(shared.options.max_frame_bytes);
-        Connection { shared: Arc::clone(shared), stream, peer, splitter, pending_bytes: 0, _place: place }
+        let peer = peer.ip().to_canonical();
+        Connection {
+            stream,
+            peer,
+            splitter: Splitter::new(shared.options.max_frame_bytes),
+            pending: shared.pending.of(peer),
+            unfinished: Unfinished::default(),
+            _place: place,
+            shared: Arc::clone(shared),
+        }
     }
 
     async fn run(mut self, stop: CancellationToken) {
+        let peer = Some(self.peer);
         match self.receive(&stop).await {
             Ok(End::Idle) => self.shared.idle.add(1),
-            Ok(End::Memory) => self.shared.memory.add(1),
+            Ok(End::Slow) => self.shared.slow.add(peer, 1),
+            Ok(End::Endless) => self.shared.endless.add(peer, 1),
+            Ok(End::Memory) => self.shared.memory.add(peer, 1),
             Ok(End::Finished) => self.acknowledge(),
             Ok(End::Broken | End::Stopped) => {}
             Err(error) => debug!(peer = %self.peer, %error, "a connection's frames were not taken"),
@@ -220,6 +250,7 @@ impl Connection {
 
     /// Takes frames until the connection is over; on return they are synced.
     async fn receive(&mut self, stop: &CancellationToken) -> Result<End, JournalError> {
+        let shared = Arc::clone(&self.shared);
         let mut last_bytes = LAST_BYTES;
         let end = loop {
             let stopping = stop.is_cancelled();
@@ -227,13 +258,10 @@ impl Connection {
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => continue,
-                    ready = tokio::time::timeout(self.shared.options.idle_timeout, self.stream.readable()) => match ready {
-                        Ok(Ok(())) => {}
-                        Ok(Err(_)) => break End::Broken,
-                        Err(_elapsed) => break End::Idle,
-                    },
+                    ready = self.readable() => if let Err(end) = ready { break end },
                 }
             }
+            let turn = turn(&shared).await?;
             // The buffer lives only while there is something to read, so that a silent connection takes no memory.
             let mut buffer = Vec::with_capacity(READ_BYTES);
             let read = if stopping { self.read_arrived(&mut buffer) } else { self.stream.try_read_buf(&mut buffer) };
@@ -243,8 +271,9 @@ impl Connection {
                     let group = self.split(&buffer);
                     drop(buffer);
                     self.append(&group).await?;
-                    if !self.account() {
-                        break End::Memory;
+                    drop(turn);
+                    if let Err(end) = self.account(n, !group.is_empty()) {
+                        break end;
                     }
                     last_bytes = if stopping { last_bytes.saturating_sub(n) } else { LAST_BYTES };
                     if last_bytes == 0 {
@@ -257,14 +286,35 @@ impl Connection {
                 Err(_) => break End::Broken,
             }
         };
-        let mut group = Group::new(&self.shared.options.source, Timestamp::now());
-        if let Some(piece) = self.splitter.finish() {
-            self.shared.unfinished.add(1);
-            push(&self.shared, &mut group, self.peer, piece);
+        if self.splitter.held_bytes() > 0 {
+            let _turn = turn(&shared).await?;
+            let mut group = Group::new(&shared.options.source, Timestamp::now());
+            if let Some(piece) = self.splitter.finish() {
+                shared.unfinished.add(1);
+                push(&shared, &mut group, self.peer, piece);
+            }
+            self.append(&group).await?;
         }
-        self.append(&group).await?;
-        self.shared.journal.flush().await?;
+        shared.journal.flush().await?;
         Ok(end)
+    }
+
+    /// Waits until there is something to read; an error is why it was not waited for any longer.
+    async fn readable(&mut self) -> Result<(), End> {
+        let options = &self.shared.options;
+        let began = Instant::now();
+        let (patience, end) = match options.frame_timeout.saturating_sub(self.unfinished.waited) {
+            left if self.unfinished.bytes > 0 && left < options.idle_timeout => (left, End::Slow),
+            _ => (options.idle_timeout, End::Idle),
+        };
+        match tokio::time::timeout(patience, self.stream.readable()).await {
+            Ok(Ok(())) => {
+                self.unfinished.waited += began.elapsed();
+                Ok(())
+            }
+            Ok(Err(_)) => Err(End::Broken),
+            Err(_elapsed) => Err(end),
+        }
     }
 
     /// Reads what the kernel holds. The runtime's own reads look at the readiness that it last heard of, which may be older than the
@@ -289,25 +339,36 @@ impl Connection {
         if group.is_empty() {
             return Ok(());
         }
-        self.shared.journal.append(group).await.inspect_err(|_| self.shared.lost.add(group.frames().len() as u64))
+        self.shared.journal.append(group).await.inspect_err(|error| {
+            self.shared.lost.add(Some(self.peer), group.frames().len() as u64);
+            if matches!(error, JournalError::Closed) {
+                // Nobody need read what nobody takes.
+                self.shared.turns.close();
+            }
+        })
     }
 
-    /// Books what the unfinished frame takes now. False: it is too much for all connections together.
-    fn account(&mut self) -> bool {
-        let now = self.splitter.held_bytes();
-        let others = self.shared.pending_bytes.fetch_sub(self.pending_bytes, Ordering::Relaxed) - self.pending_bytes;
-        self.shared.pending_bytes.fetch_add(now, Ordering::Relaxed);
-        let grown = now > self.pending_bytes;
-        self.pending_bytes = now;
-        !grown || others + now <= self.shared.options.max_pending_bytes
+    /// Books what the unfinished frame takes now, after a read of that many bytes. An error is why it cannot go on.
+    fn account(&mut self, read: usize, finished_one: bool) -> Result<(), End> {
+        let options = &self.shared.options;
+        let held = self.splitter.held_bytes();
+        self.unfinished = match std::mem::take(&mut self.unfinished) {
+            _ if held == 0 => Unfinished::default(),
+            _ if finished_one => Unfinished { bytes: held, waited: Duration::ZERO },
+            before => Unfinished { bytes: before.bytes.saturating_add(read), ..before },
+        };
+        if self.unfinished.bytes > options.max_frame_bytes.saturating_mul(ENDLESS).saturating_add(READ_BYTES) {
+            return Err(End::Endless);
+        }
+        // A vector that grew to this may have twice the room.
+        let long = if held <= SMALL_FRAME { 0 } else { 2 * held };
+        self.pending.resize(long).map_err(|_| End::Memory)
     }
 }
 
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.shared.pending_bytes.fetch_sub(self.pending_bytes, Ordering::Relaxed);
-        self.shared.open.sub(1);
-    }
+/// The turn to hold what was read.
+async fn turn(shared: &Shared) -> Result<SemaphorePermit<'_>, JournalError> {
+    shared.turns.acquire().await.map_err(|_| JournalError::Closed)
 }
 
 /// Adds a frame. Empty lines between frames are not frames.
@@ -346,7 +407,7 @@ mod tests {
         let journal = Journal::open(dir.path(), journal_options, 0, &stats).unwrap();
         let mut options = Options::new("lan", "127.0.0.1:0".parse().unwrap());
         change(&mut options);
-        let listener = bind(options, journal.handle(), &stats).await.unwrap();
+        let listener = bind(options, journal.handle(), &stats, &Default::default()).await.unwrap();
         let (address, stop) = (listener.local_addr(), CancellationToken::new());
         let task = tokio::spawn(listener.run(stop.clone()));
         Running { _dir: dir, stats, journal, address, stop, task }
@@ -395,7 +456,7 @@ mod tests {
 
     #[tokio::test]
     async fn too_many_connections_are_turned_away() {
-        let running = start(|o| o.max_connections = 1, JournalOptions::default()).await;
+        let running = start(|o| o.connections = Limits::new(1), JournalOptions::default()).await;
         let mut first = TcpStream::connect(running.address).await.unwrap();
         first.write_all(b"<13>first\n").await.unwrap();
         assert_eq!(running.frames(1).await.len(), 1);
@@ -419,9 +480,9 @@ mod tests {
 
         let running = start(|o| o.max_pending_bytes = 100, JournalOptions::default()).await;
         let mut stream = TcpStream::connect(running.address).await.unwrap();
-        stream.write_all(&[b'x'; 200]).await.unwrap();
+        stream.write_all(&[b'x'; 5000]).await.unwrap();
         let _ = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut rest)).await.expect("closed in time");
-        assert_eq!(running.frames(1).await[0].0.len(), 200);
+        assert_eq!(running.frames(1).await[0].0.len(), 5000);
         assert_eq!(running.stats.total("rejected_total"), 1);
         running.stop().await;
     }

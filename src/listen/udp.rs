@@ -1,7 +1,8 @@
 //! Syslog over UDP, RFC 5426: a datagram is a message.
 //!
 //! Datagrams are received many at a time (recvmmsg). Where the journal's queue is busy for a moment, they wait in the socket's buffer;
-//! what overflows there the kernel counts (SO_RXQ_OVFL), and so do we.
+//! what overflows there the kernel counts, and so do we: each datagram carries the count at its arrival (SO_RXQ_OVFL), and what came
+//! after the last one is in `/proc/net/udp`.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
@@ -16,17 +17,20 @@ use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{ListenError, dropped, received, without_trailer};
+use super::refused::{Refusals, Refused};
+use super::{ListenError, received, without_trailer};
 use crate::journal::{Group, JournalError, JournalHandle};
 use crate::record::Timestamp;
 use crate::stats::{Counter, Stats};
 
 /// Datagrams received by one system call at most.
-const BATCH: usize = 64;
+const BATCH: usize = 32;
 /// No datagram is longer: the length in the UDP header has 16 bits.
 const MAX_DATAGRAM: usize = 64 << 10;
 /// How long a group waits for the journal's queue before it is dropped.
 const QUEUE_PATIENCE: Duration = Duration::from_millis(500);
+/// After this long without a datagram the kernel is asked what it dropped at last.
+const QUIET: Duration = Duration::from_millis(500);
 /// How many receive calls are made after the stop, to take what has arrived.
 const LAST_RECEIVES: usize = 1024;
 
@@ -46,6 +50,12 @@ impl Options {
     pub fn new(source: &str, listen: SocketAddr) -> Options {
         Options { source: source.to_owned(), listen, receive_buffer_bytes: 8 << 20 }
     }
+
+    /// Memory of a listener in the worst case, in bytes: the buffers, and all of it once more as a group, in a vector that may have twice
+    /// the room, and as a record. The socket's buffer is the kernel's.
+    pub const fn worst_bytes() -> usize {
+        4 * BATCH * MAX_DATAGRAM
+    }
 }
 
 /// A bound UDP socket.
@@ -61,17 +71,17 @@ pub struct Listener {
 #[derive(Debug)]
 struct Counters {
     received: Arc<Counter>,
-    empty: Arc<Counter>,
-    kernel: Arc<Counter>,
-    full: Arc<Counter>,
-    busy: Arc<Counter>,
+    empty: Refused,
+    kernel: Refused,
+    full: Refused,
+    busy: Refused,
 }
 
 /// Binds the socket. Must be called within a tokio runtime.
 ///
 /// # Errors
 /// [`ListenError::Bind`].
-pub fn bind(options: Options, journal: JournalHandle, stats: &Stats) -> Result<Listener, ListenError> {
+pub fn bind(options: Options, journal: JournalHandle, stats: &Stats, refusals: &Arc<Refusals>) -> Result<Listener, ListenError> {
     let failed = |source| ListenError::Bind { protocol: "udp", address: options.listen, source };
     let socket = std::net::UdpSocket::bind(options.listen).map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
@@ -83,18 +93,18 @@ pub fn bind(options: Options, journal: JournalHandle, stats: &Stats) -> Result<L
     }
     setsockopt(&socket, sockopt::RxqOvfl, &1).map_err(|e| failed(e.into()))?;
     let granted = nix::sys::socket::getsockopt(&socket, sockopt::RcvBuf).map_err(|e| failed(e.into()))?;
-    // The kernel reports twice what it was asked for: the other half is for its own bookkeeping (socket(7)).
     // The kernel doubles what it gives, for its own bookkeeping (socket(7)).
     if granted / 2 < wanted {
         warn!(source.id = %options.source, wanted_bytes = wanted, granted_bytes = granted / 2, "the receive buffer is smaller than configured: raise net.core.rmem_max");
     }
     debug!(source.id = %options.source, %address, "listening on udp");
+    let frames = |reason| Refused::frames(stats, refusals, &options.source, reason);
     let counters = Counters {
         received: received(stats, &options.source),
-        empty: dropped(stats, &options.source, "empty"),
-        kernel: dropped(stats, &options.source, "kernel"),
-        full: dropped(stats, &options.source, "journal full"),
-        busy: dropped(stats, &options.source, "journal busy"),
+        empty: frames("empty"),
+        kernel: frames("kernel"),
+        full: frames("journal full"),
+        busy: frames("journal busy"),
     };
     let socket = UdpSocket::from_std(socket).map_err(failed)?;
     Ok(Listener { socket, address, source: options.source, journal, counters })
@@ -127,12 +137,22 @@ impl Listener {
 
     async fn receive(self, stop: CancellationToken) -> Result<(), ListenError> {
         let failed = |source| ListenError::Receive { protocol: "udp", address: self.address, source };
-        let mut buffers = Buffers::new();
+        let mut buffers = Buffers::new(&self.socket);
+        // Nothing has overflowed since the kernel was asked.
+        let mut told = true;
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                ready = self.socket.readable() => ready.map_err(failed)?,
+                ready = self.socket.readable() => {
+                    ready.map_err(failed)?;
+                    told = false;
+                }
+                () = tokio::time::sleep(QUIET), if !told => {
+                    buffers.overflows.ask(&self.counters.kernel);
+                    told = true;
+                    continue;
+                }
             }
             match self.socket.try_io(Interest::READABLE, || buffers.receive(&self.socket, &self.source, &self.counters)) {
                 Ok(group) => self.append(group).await?,
@@ -148,6 +168,7 @@ impl Listener {
                 Err(_) => break,
             }
         }
+        buffers.overflows.ask(&self.counters.kernel);
         Ok(())
     }
 
@@ -155,21 +176,27 @@ impl Listener {
         if group.is_empty() {
             return Ok(());
         }
-        let frames = group.frames().len() as u64;
         let Err(rejected) = self.journal.try_append(group) else { return Ok(()) };
         match rejected.reason {
-            JournalError::Full => self.counters.full.add(frames),
+            JournalError::Full => refuse(&self.counters.full, &rejected.group),
             // For the length of a slow sync, the socket's buffer holds what arrives.
             JournalError::Unavailable(_) => {
                 match tokio::time::timeout(QUEUE_PATIENCE, self.journal.append(&rejected.group)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => return Err(ListenError::Journal(error)),
-                    Err(_elapsed) => self.counters.busy.add(frames),
+                    Err(_elapsed) => refuse(&self.counters.busy, &rejected.group),
                 }
             }
             error => return Err(ListenError::Journal(error)),
         }
         Ok(())
+    }
+}
+
+/// Counts the frames of a group by who sent them.
+fn refuse(reason: &Refused, group: &Group) {
+    for same in group.frames().chunk_by(|a, b| a.peer == b.peer) {
+        reason.add(group.peer_of(same[0]), same.len() as u64);
     }
 }
 
@@ -185,13 +212,52 @@ fn is_passing(error: &io::Error) -> bool {
 /// Room for one receive call. The memory is touched, and so resident, only as far as datagrams fill it.
 struct Buffers {
     bytes: Vec<u8>,
-    /// The kernel's count of overflows so far; it wraps.
-    overflows: u32,
+    overflows: Overflows,
+}
+
+/// The kernel's count of the datagrams that it had no room for.
+struct Overflows {
+    /// As it was heard last; it wraps.
+    seen: u32,
+    /// By which the socket is found in `/proc/net/udp` and `/proc/net/udp6`.
+    inode: Option<u64>,
+}
+
+impl Overflows {
+    fn advance(&mut self, total: u32, kernel: &Refused) {
+        let more = total.wrapping_sub(self.seen);
+        // Not an older figure that was on its way longer.
+        if more <= u32::MAX / 2 {
+            kernel.add(None, u64::from(more));
+            self.seen = total;
+        }
+    }
+
+    /// What came last overflowed behind the last datagram that told of it: asks the kernel itself.
+    fn ask(&mut self, kernel: &Refused) {
+        let Some(inode) = self.inode else { return };
+        let lists = ["/proc/net/udp", "/proc/net/udp6"];
+        let found = lists.iter().find_map(|list| drops_of(inode, &std::fs::read_to_string(list).ok()?));
+        if let Some(total) = found {
+            self.advance(total, kernel);
+        }
+    }
+}
+
+/// The count of drops in the list of sockets, proc(5): the tenth field of a line is the inode, the last one the drops.
+fn drops_of(inode: u64, list: &str) -> Option<u32> {
+    list.lines().find_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        let here = fields.nth(9)?.parse::<u64>().ok()?;
+        // The kernel prints it signed and SO_RXQ_OVFL has it unsigned: the same 32 bits.
+        (here == inode).then(|| fields.last()?.parse::<i64>().ok().map(|drops| drops as u32)).flatten()
+    })
 }
 
 impl Buffers {
-    fn new() -> Buffers {
-        Buffers { bytes: vec![0; BATCH * MAX_DATAGRAM], overflows: 0 }
+    fn new(socket: &UdpSocket) -> Buffers {
+        let inode = nix::sys::stat::fstat(socket).ok().map(|stat| stat.st_ino);
+        Buffers { bytes: vec![0; BATCH * MAX_DATAGRAM], overflows: Overflows { seen: 0, inode } }
     }
 
     /// What is there, as one group; may be empty.
@@ -205,16 +271,13 @@ impl Buffers {
         for message in results {
             datagrams += 1;
             for control in message.cmsgs().into_iter().flatten() {
-                if let ControlMessageOwned::RxqOvfl(total) = control
-                    && total.wrapping_sub(self.overflows) <= u32::MAX / 2
-                {
-                    counters.kernel.add(u64::from(total.wrapping_sub(self.overflows)));
-                    self.overflows = total;
+                if let ControlMessageOwned::RxqOvfl(total) = control {
+                    self.overflows.advance(total, &counters.kernel);
                 }
             }
             let whole = message.iovs().next().unwrap_or_default();
             match without_trailer(whole) {
-                [] => counters.empty.add(1),
+                [] => counters.empty.add(message.address.as_ref().and_then(peer), 1),
                 frame => group.push(message.address.as_ref().and_then(peer), frame, 0),
             }
         }
@@ -253,7 +316,8 @@ mod tests {
     async fn a_burst_arrives_whole_and_in_order() {
         let (dir, stats) = (tempfile::tempdir().unwrap(), Stats::default());
         let journal = Journal::open(dir.path(), JournalOptions::default(), 0, &stats).unwrap();
-        let listener = bind(Options::new("lan", "127.0.0.1:0".parse().unwrap()), journal.handle(), &stats).unwrap();
+        let listener =
+            bind(Options::new("lan", "127.0.0.1:0".parse().unwrap()), journal.handle(), &stats, &Default::default()).unwrap();
         let (address, stop) = (listener.local_addr(), CancellationToken::new());
         let running = tokio::spawn(listener.run(stop.clone()));
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -278,7 +342,7 @@ mod tests {
         let (dir, stats) = (tempfile::tempdir().unwrap(), Stats::default());
         let journal = Journal::open(dir.path(), JournalOptions::default(), 0, &stats).unwrap();
         let options = Options { receive_buffer_bytes: 4096, ..Options::new("lan", "127.0.0.1:0".parse().unwrap()) };
-        let listener = bind(options, journal.handle(), &stats).unwrap();
+        let listener = bind(options, journal.handle(), &stats, &Default::default()).unwrap();
         let (address, stop) = (listener.local_addr(), CancellationToken::new());
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         // Nobody receives yet.
@@ -289,22 +353,25 @@ mod tests {
         // The count comes with a datagram that is queued after the loss.
         let first = read(&journal, 1).await.len() as u64;
         assert!(first < 500);
-        sender.send_to(b"after", address).unwrap();
+        // Nothing comes after them that could tell.
         let deadline = tokio::time::Instant::now() + DEADLINE;
-        while stats.total("frames_total") + stats.total("dropped_total") < 501 {
+        while stats.total("frames_total") + stats.total("dropped_total") < 500 {
             assert!(tokio::time::Instant::now() < deadline, "{}", stats.render());
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         stop.cancel();
         tokio::time::timeout(DEADLINE, running).await.unwrap().unwrap().unwrap();
-        assert_eq!(stats.total("frames_total") + stats.total("dropped_total"), 501);
+        assert_eq!(stats.total("frames_total") + stats.total("dropped_total"), 500);
     }
 
     #[tokio::test]
     async fn one_socket_serves_both_address_families() {
         let (dir, stats) = (tempfile::tempdir().unwrap(), Stats::default());
         let journal = Journal::open(dir.path(), JournalOptions::default(), 0, &stats).unwrap();
-        let Ok(listener) = bind(Options::new("lan", "[::]:0".parse().unwrap()), journal.handle(), &stats) else { return };
+        let Ok(listener) = bind(Options::new("lan", "[::]:0".parse().unwrap()), journal.handle(), &stats, &Default::default())
+        else {
+            return;
+        };
         let (port, stop) = (listener.local_addr().port(), CancellationToken::new());
         let running = tokio::spawn(listener.run(stop.clone()));
         UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"four", ("127.0.0.1", port)).unwrap();

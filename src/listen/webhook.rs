@@ -21,22 +21,25 @@ mod body;
 mod tests;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, HttpBody};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 pub use auth::Credentials;
 
-use self::body::Encoding;
-use super::{received, rejected};
+use self::body::{Encoding, Limits};
+use super::received;
+use super::refused::{Refusals, Refused};
+use super::shares::{Exhausted, Share, Shares};
 use crate::journal::{Group, JournalError, JournalHandle};
 use crate::record::Timestamp;
 use crate::stats::{Counter, Stats};
@@ -46,6 +49,9 @@ use crate::stats::{Counter, Stats};
 const DELIVERY_HEADERS: [&str; 4] = ["x-delivery-id", "idempotency-key", "webhook-id", "x-github-delivery"];
 /// Bodies longer than this are read on a blocking thread, in bytes.
 const INLINE_BYTES: usize = 64 << 10;
+
+/// How long the rest of a refused body is taken, so that its sender reads why.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// A source that may be posted to.
 #[derive(Debug, Clone)]
@@ -69,7 +75,8 @@ pub struct Options {
     pub max_events: usize,
     /// Requests at a time.
     pub max_requests: usize,
-    /// Memory for the bodies of all requests together, in bytes.
+    /// Memory for the bodies of all requests together and what is made of them, in bytes; half of it for each peer, and at least what
+    /// one request needs at most.
     pub max_memory_bytes: usize,
     /// A body must have arrived after this time.
     pub read_timeout: Duration,
@@ -78,7 +85,7 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// 16 MiB as sent and decompressed, 100,000 events, 256 requests, 128 MiB for all, 30 s to arrive, 10 s to retry.
+    /// 16 MiB as sent and decompressed, 100,000 events, 256 requests, 64 MiB for all, 30 s to arrive, 10 s to retry.
     fn default() -> Options {
         Options {
             sources: Vec::new(),
@@ -86,31 +93,35 @@ impl Default for Options {
             max_decompressed_bytes: 16 << 20,
             max_events: 100_000,
             max_requests: 256,
-            max_memory_bytes: 128 << 20,
+            max_memory_bytes: 64 << 20,
             read_timeout: Duration::from_secs(30),
             retry_after: Duration::from_secs(10),
         }
     }
 }
 
+impl Options {
+    /// What one request needs of the memory for all at most, in bytes: its body as sent and decompressed, or that and the events in it,
+    /// or the events and the record of them.
+    pub fn worst_request_bytes(&self) -> usize {
+        let events = body::worst_events_bytes(self.max_decompressed_bytes, self.max_events);
+        events + self.max_decompressed_bytes.max(self.max_body_bytes)
+    }
+}
+
 /// The routes, to be mounted at the root of the HTTP server. Serve with `ConnectInfo<SocketAddr>` for the peer's address to be stored.
-pub fn router(options: Options, journal: JournalHandle, stats: &Stats) -> Router {
+pub fn router(options: Options, journal: JournalHandle, stats: &Stats, refusals: &Arc<Refusals>) -> Router {
+    let refused = |source: &str| Refusal::REASONS.map(|reason| Refused::visits(stats, refusals, source, reason));
     let sources = options.sources.iter().map(|s| {
-        let door = Door {
-            auth: s.auth.clone(),
-            received: received(stats, &s.name),
-            unauthorized: rejected(stats, &s.name, "unauthorized"),
-            malformed: rejected(stats, &s.name, "malformed"),
-            unavailable: rejected(stats, &s.name, "unavailable"),
-        };
+        let door = Door { auth: s.auth.clone(), received: received(stats, &s.name), refused: refused(&s.name) };
         (s.name.clone(), door)
     });
+    let per_peer = (options.max_memory_bytes / 2).max(options.worst_request_bytes());
     let shared = Shared {
         sources: sources.collect(),
-        requests: Arc::new(Semaphore::new(options.max_requests)),
-        memory: Arc::new(Semaphore::new(options.max_memory_bytes.min(Semaphore::MAX_PERMITS))),
-        unknown: rejected(stats, "", "unknown source"),
-        busy: rejected(stats, "", "too many requests"),
+        requests: Semaphore::new(options.max_requests),
+        memory: Shares::new(options.max_memory_bytes, per_peer),
+        nowhere: refused(""),
         journal,
         options,
     };
@@ -122,18 +133,17 @@ struct Shared {
     options: Options,
     sources: HashMap<String, Door>,
     journal: JournalHandle,
-    requests: Arc<Semaphore>,
-    memory: Arc<Semaphore>,
-    unknown: Arc<Counter>,
-    busy: Arc<Counter>,
+    requests: Semaphore,
+    memory: Arc<Shares>,
+    /// What was refused before it had a source.
+    nowhere: [Refused; Refusal::REASONS.len()],
 }
 
 struct Door {
     auth: Option<Credentials>,
     received: Arc<Counter>,
-    unauthorized: Arc<Counter>,
-    malformed: Arc<Counter>,
-    unavailable: Arc<Counter>,
+    /// By position in [`Refusal::REASONS`].
+    refused: [Refused; Refusal::REASONS.len()],
 }
 
 /// Why a request was not taken.
@@ -147,6 +157,8 @@ enum Refusal {
     TooLarge(String),
     Unsupported(String),
     Malformed { detail: String, place: Place },
+    Busy,
+    Memory,
     Unavailable(String),
 }
 
@@ -160,15 +172,16 @@ enum Place {
 }
 
 async fn ingest(State(shared): State<Arc<Shared>>, Path(source): Path<String>, request: Request) -> Response {
-    match take(&shared, &source, request).await {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_canonical());
+    let (parts, mut body) = request.into_parts();
+    match take(&shared, &source, peer, &parts, &mut body).await {
         Ok(count) => axum::Json(serde_json::json!({ "accepted": count })).into_response(),
         Err(refusal) => {
-            let door = shared.sources.get(&source);
-            match (&refusal, door) {
-                (Refusal::UnknownSource, _) | (_, None) => shared.unknown.add(1),
-                (Refusal::Unauthorized, Some(door)) => door.unauthorized.add(1),
-                (Refusal::Unavailable(_), Some(door)) => door.unavailable.add(1),
-                (_, Some(door)) => door.malformed.add(1),
+            let refused = shared.sources.get(&source).map_or(&shared.nowhere, |door| &door.refused);
+            refused[refusal.reason()].add(peer, 1);
+            // Who waits to be told to go on has sent nothing yet.
+            if !matches!(refusal, Refusal::Slow | Refusal::Broken) && !parts.headers.contains_key(header::EXPECT) {
+                let _ = tokio::time::timeout(LINGER, discard(&mut body, shared.options.max_body_bytes)).await;
             }
             refusal.into_response(&shared.options)
         }
@@ -176,12 +189,8 @@ async fn ingest(State(shared): State<Arc<Shared>>, Path(source): Path<String>, r
 }
 
 /// Takes a request's events; returns how many, once they are synced.
-async fn take(shared: &Shared, source: &str, request: Request) -> Result<usize, Refusal> {
-    let Ok(_place) = shared.requests.try_acquire() else {
-        shared.busy.add(1);
-        return Err(Refusal::Unavailable("too many requests at a time".into()));
-    };
-    let (parts, body) = request.into_parts();
+async fn take(shared: &Shared, source: &str, peer: Peer, parts: &Parts, body: &mut Body) -> Result<usize, Refusal> {
+    let _place = shared.requests.try_acquire().map_err(|_| Refusal::Busy)?;
     let door = shared.sources.get(source);
     // What can be told without the body is told before it is read. An unknown source is compared too.
     let auth = match door {
@@ -199,21 +208,20 @@ async fn take(shared: &Shared, source: &str, request: Request) -> Result<usize, 
     let encoding = content_encoding(&parts.headers)?;
     let delivery = delivery(&parts.headers)?;
 
-    let mut memory = Memory { all: &shared.memory, taken: None };
+    // Without a known peer, all are one.
+    let mut memory = shared.memory.of(peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
     let read = read(body, shared.options.max_body_bytes, &mut memory);
     let bytes = tokio::time::timeout(shared.options.read_timeout, read).await.map_err(|_| Refusal::Slow)??;
     if sign && !auth.is_some_and(|auth| auth.check_signature(&parts.headers, &bytes)) {
         return Err(Refusal::Unauthorized);
     }
 
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_canonical());
     let group = Group::new(source, Timestamp::now()).with_delivery(delivery.as_deref());
-    let limits = (shared.options.max_decompressed_bytes, shared.options.max_events);
-    let group = if encoding == Encoding::Identity && bytes.len() <= INLINE_BYTES {
-        body::events(bytes, encoding, limits, group, peer)?
+    let limits = Limits { bytes: shared.options.max_decompressed_bytes, events: shared.options.max_events };
+    let (group, _memory) = if encoding == Encoding::Identity && bytes.len() <= INLINE_BYTES {
+        body::events(bytes, encoding, limits, group, peer, memory)?
     } else {
-        memory.take(shared.options.max_decompressed_bytes)?;
-        let task = tokio::task::spawn_blocking(move || body::events(bytes, encoding, limits, group, peer));
+        let task = tokio::task::spawn_blocking(move || body::events(bytes, encoding, limits, group, peer, memory));
         task.await.map_err(|_| Refusal::Unavailable("shutting down".into()))??
     };
     if !group.is_empty() {
@@ -226,39 +234,43 @@ async fn take(shared: &Shared, source: &str, request: Request) -> Result<usize, 
     Ok(group.frames().len())
 }
 
-/// What a request holds of the memory for all bodies.
-struct Memory<'s> {
-    all: &'s Arc<Semaphore>,
-    taken: Option<OwnedSemaphorePermit>,
+/// The next piece of a body.
+async fn next(body: &mut Body) -> Option<Result<Bytes, axum::Error>> {
+    loop {
+        match std::future::poll_fn(|cx| std::pin::Pin::new(&mut *body).poll_frame(cx)).await? {
+            Ok(frame) => match frame.into_data() {
+                Ok(data) => return Some(Ok(data)),
+                Err(_trailers) => {}
+            },
+            Err(error) => return Some(Err(error)),
+        }
+    }
 }
 
-impl Memory<'_> {
-    fn take(&mut self, bytes: usize) -> Result<(), Refusal> {
-        let busy = || Refusal::Unavailable("too much is being received".into());
-        let permits = u32::try_from(bytes).map_err(|_| busy())?;
-        let more = Arc::clone(self.all).try_acquire_many_owned(permits).map_err(|_| busy())?;
-        match self.taken.as_mut() {
-            Some(taken) => taken.merge(more),
-            None => self.taken = Some(more),
-        }
-        Ok(())
+/// Takes the rest of a refused body, about `limit` bytes of it: where a connection is closed with something unread, the answer is lost
+/// with it.
+async fn discard(body: &mut Body, limit: usize) {
+    let mut left = limit;
+    while left > 0
+        && let Some(Ok(data)) = next(body).await
+    {
+        left = left.saturating_sub(data.len());
     }
 }
 
 /// Reads a body of at most `limit` bytes.
-async fn read(mut body: Body, limit: usize, memory: &mut Memory<'_>) -> Result<Vec<u8>, Refusal> {
+async fn read(body: &mut Body, limit: usize, memory: &mut Share) -> Result<Vec<u8>, Refusal> {
     let too_large = || Refusal::TooLarge(format!("the body is longer than {limit} bytes"));
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large());
     }
     let mut out = Vec::new();
-    while let Some(frame) = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await {
-        let frame = frame.map_err(|_| Refusal::Broken)?;
-        let Ok(data) = frame.into_data() else { continue };
+    while let Some(data) = next(body).await {
+        let data = data.map_err(|_| Refusal::Broken)?;
         if out.len() + data.len() > limit {
             return Err(too_large());
         }
-        memory.take(data.len())?;
+        body::make_room(&mut out, data.len(), limit, memory)?;
         out.extend_from_slice(&data);
     }
     Ok(out)
@@ -292,7 +304,45 @@ fn delivery(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     if fits { Ok(Some(String::from_utf8_lossy(id).into_owned())) } else { Err(Refusal::Delivery) }
 }
 
+impl From<Exhausted> for Refusal {
+    fn from(_: Exhausted) -> Refusal {
+        Refusal::Memory
+    }
+}
+
 impl Refusal {
+    /// As they are counted.
+    const REASONS: [&str; 11] = [
+        "unknown source",
+        "unauthorized",
+        "delivery id",
+        "broken body",
+        "slow body",
+        "too large",
+        "unsupported",
+        "malformed",
+        "too many requests",
+        "memory for bodies",
+        "journal unavailable",
+    ];
+
+    /// Its position among them.
+    fn reason(&self) -> usize {
+        match self {
+            Refusal::UnknownSource => 0,
+            Refusal::Unauthorized => 1,
+            Refusal::Delivery => 2,
+            Refusal::Broken => 3,
+            Refusal::Slow => 4,
+            Refusal::TooLarge(_) => 5,
+            Refusal::Unsupported(_) => 6,
+            Refusal::Malformed { .. } => 7,
+            Refusal::Busy => 8,
+            Refusal::Memory => 9,
+            Refusal::Unavailable(_) => 10,
+        }
+    }
+
     fn into_response(self, options: &Options) -> Response {
         let (status, detail, place) = match self {
             Refusal::UnknownSource => (StatusCode::NOT_FOUND, "there is no source of this name".to_owned(), None),
@@ -305,6 +355,8 @@ impl Refusal {
             Refusal::TooLarge(detail) => (StatusCode::PAYLOAD_TOO_LARGE, detail, None),
             Refusal::Unsupported(detail) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, detail, None),
             Refusal::Malformed { detail, place } => (StatusCode::UNPROCESSABLE_ENTITY, detail, Some(place)),
+            Refusal::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time".to_owned(), None),
+            Refusal::Memory => (StatusCode::SERVICE_UNAVAILABLE, "too much is being received".to_owned(), None),
             Refusal::Unavailable(detail) => (StatusCode::SERVICE_UNAVAILABLE, detail, None),
         };
         let title = status.canonical_reason().unwrap_or("error");

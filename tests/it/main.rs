@@ -8,6 +8,7 @@ mod doors;
 mod faults;
 mod oracle;
 mod outage;
+mod overload;
 mod recovery;
 mod rules;
 mod store;

@@ -136,7 +136,12 @@ impl Daemon {
     /// Starts it with a configuration and waits until its doors are open. `state_dir`, HTTP on a free port and a machine-readable log are
     /// added to the configuration.
     pub async fn start(state_dir: &Path, configuration: &str) -> Daemon {
-        let daemon = Daemon::spawn(state_dir, configuration);
+        Daemon::start_with_http(state_dir, configuration, "").await
+    }
+
+    /// The same with more settings of `[http]`.
+    pub async fn start_with_http(state_dir: &Path, configuration: &str, http: &str) -> Daemon {
+        let daemon = Daemon::spawn_with_http(state_dir, configuration, http);
         wait_until("the doors open", async || {
             assert!(!daemon.has_ended(), "the daemon ended: {:#?}", daemon.log());
             daemon.log().iter().any(|line| line.contains("listening for HTTP"))
@@ -146,9 +151,13 @@ impl Daemon {
     }
 
     pub fn spawn(state_dir: &Path, configuration: &str) -> Daemon {
+        Daemon::spawn_with_http(state_dir, configuration, "")
+    }
+
+    fn spawn_with_http(state_dir: &Path, configuration: &str, http: &str) -> Daemon {
         let path = state_dir.join("tocsin.toml");
         let common = format!(
-            "state_dir = {:?}\n{configuration}\n[http]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"info\"\nformat = \"json\"\n",
+            "state_dir = {:?}\n{configuration}\n[http]\nlisten = \"127.0.0.1:0\"\n{http}[log]\nlevel = \"info\"\nformat = \"json\"\n",
             state_dir.join("state")
         );
         std::fs::write(&path, common).unwrap();

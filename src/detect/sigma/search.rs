@@ -393,6 +393,7 @@ fn regex(expression: &str, flags: RegexFlags) -> Result<Regex, String> {
         .multi_line(flags.multi_line)
         .dot_matches_new_line(flags.dot_matches_newline)
         .size_limit(MAX_REGEX_BYTES)
+        .dfa_size_limit(MAX_REGEX_BYTES / 4)
         .build()
         .map_err(|e| match e {
             regex::Error::CompiledTooBig(_) => "the expressions of this item are too large".to_owned(),

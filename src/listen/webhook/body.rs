@@ -1,7 +1,7 @@
 //! A body → the events in it, as their sender wrote them.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 
 use flate2::read::MultiGzDecoder;
 use serde::de::{Deserializer as _, SeqAccess, Visitor};
@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{Peer, Place, Refusal};
 use crate::journal::Group;
+use crate::listen::shares::{Exhausted, Share};
 
 /// How deep arrays and objects of an event may be nested.
 const MAX_DEPTH: usize = 128;
@@ -20,19 +21,54 @@ pub(super) enum Encoding {
     Gzip,
 }
 
-/// Adds the events of a body to a group. `limits`: bytes after decompression, events.
+/// What a body may come to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Bytes after decompression.
+    pub(super) bytes: usize,
+    /// Events.
+    pub(super) events: usize,
+}
+
+/// A vector that is filled piece by piece begins with this much room, in bytes.
+const FIRST_ROOM: usize = 8 << 10;
+
+/// Makes room in `out` for `more` bytes, and books all the room it has; twice as much each time, but for no more than `limit` bytes.
+pub(super) fn make_room(out: &mut Vec<u8>, more: usize, limit: usize, memory: &mut Share) -> Result<(), Exhausted> {
+    let wanted = out.len() + more;
+    if wanted > out.capacity() {
+        let room = (2 * out.capacity()).clamp(FIRST_ROOM, limit.max(FIRST_ROOM)).max(wanted);
+        memory.grow(room - out.capacity())?;
+        out.reserve_exact(room - out.len());
+    }
+    Ok(())
+}
+
+/// Memory for the events in a body of that many bytes in the worst case: their bytes and their entries (12 bytes each) in vectors that
+/// may have twice the room, and then the record of them (entries of 10 bytes), for which the body itself has made room.
+pub(super) fn worst_events_bytes(body: usize, max_events: usize) -> usize {
+    // The shortest event is {}.
+    let events = (body / 2).min(max_events);
+    2 * body + events * (2 * 12 + 10)
+}
+
+/// Adds the events of a body to a group. The share covers what it takes, before and after.
 pub(super) fn events(
-    bytes: Vec<u8>,
+    mut bytes: Vec<u8>,
     encoding: Encoding,
-    limits: (usize, usize),
+    limits: Limits,
     group: Group,
     peer: Peer,
-) -> Result<Group, Refusal> {
-    let bytes = match encoding {
-        Encoding::Identity => bytes,
-        Encoding::Gzip => decompress(&bytes, limits.0)?,
-    };
-    let mut events = Events { group, peer, limit: limits.1, refusal: None };
+    mut memory: Share,
+) -> Result<(Group, Share), Refusal> {
+    if encoding == Encoding::Gzip {
+        let packed = bytes.capacity();
+        bytes = decompress(&bytes, limits.bytes, &mut memory)?;
+        // The body as sent is gone.
+        memory.shrink(packed);
+    }
+    memory.grow(worst_events_bytes(bytes.len(), limits.events))?;
+    let mut events = Events { group, peer, limit: limits.events, refusal: None };
     let done = match bytes.iter().find(|b| !b.is_ascii_whitespace()) {
         None => return Err(malformed("the body is empty", Place::Text { line: 1, column: 1 })),
         Some(b'[') => {
@@ -44,7 +80,7 @@ pub(super) fn events(
     match (events.refusal, done) {
         (Some(refusal), _) => Err(refusal),
         (None, Err(e)) => Err(not_json(&e)),
-        (None, Ok(())) => Ok(events.group),
+        (None, Ok(())) => Ok((events.group, memory)),
     }
 }
 
@@ -58,14 +94,21 @@ fn objects(bytes: &[u8], events: &mut Events) -> serde_json::Result<()> {
     Ok(())
 }
 
-fn decompress(bytes: &[u8], limit: usize) -> Result<Vec<u8>, Refusal> {
-    let mut out = Vec::new();
-    // One byte more than allowed tells that there is more.
-    MultiGzDecoder::new(bytes).take(limit as u64 + 1).read_to_end(&mut out).map_err(|_| Refusal::Broken)?;
-    if out.len() > limit {
-        return Err(Refusal::TooLarge(format!("the body decompresses to more than {limit} bytes")));
+fn decompress(packed: &[u8], limit: usize, memory: &mut Share) -> Result<Vec<u8>, Refusal> {
+    let (mut decoder, mut out, mut piece) = (MultiGzDecoder::new(packed), Vec::new(), [0; 16 << 10]);
+    loop {
+        let read = match decoder.read(&mut piece) {
+            Ok(0) => return Ok(out),
+            Ok(read) => &piece[..read],
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => return Err(Refusal::Broken),
+        };
+        if out.len() + read.len() > limit {
+            return Err(Refusal::TooLarge(format!("the body decompresses to more than {limit} bytes")));
+        }
+        make_room(&mut out, read.len(), limit, memory)?;
+        out.extend_from_slice(read);
     }
-    Ok(out)
 }
 
 /// Collects events; stops at the first that is refused.

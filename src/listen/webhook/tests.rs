@@ -46,7 +46,7 @@ async fn start(change: impl FnOnce(&mut Options), journal_options: JournalOption
         ..Options::default()
     };
     change(&mut options);
-    let router = router(options, journal.handle(), &stats);
+    let router = router(options, journal.handle(), &stats, &Default::default());
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
@@ -266,7 +266,12 @@ async fn patience_and_places_are_limited() {
     let (status, head, _) = running.post("open", &[], b"{}").await;
     assert_eq!((status, head.contains("retry-after:")), (503, true));
 
-    let running = start(|o| o.max_memory_bytes = 4, JournalOptions::default()).await;
+    let running = start(|o| o.max_memory_bytes = 20_000, JournalOptions::default()).await;
     assert_eq!(running.post("open", &[], b"{}").await.0, 200);
-    assert_eq!(running.post("open", &[], b"{\"a\":1}").await.0, 503);
+    let long = format!("{{\"a\":\"{}\"}}", "x".repeat(10_000));
+    assert_eq!(running.post("open", &[], long.as_bytes()).await.0, 503);
+    let packed = gzip(long.as_bytes());
+    assert_eq!(running.post("open", &[("Content-Encoding", "gzip")], &packed).await.0, 503);
+    assert!(running.stats.render().contains("reason=\"memory for bodies\"} 2\n"), "{}", running.stats.render());
+    assert_eq!(running.post("open", &[], b"{}").await.0, 200, "what was taken came back");
 }

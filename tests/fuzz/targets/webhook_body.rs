@@ -32,7 +32,7 @@ static DOOR: LazyLock<Mutex<Door>> = LazyLock::new(|| {
     let reader = Reader::new(&journal, 0, Sources { known: Default::default(), default_zone: Zone::UTC });
     let sources = vec![Source { name: "any".into(), auth: None }];
     let limits = Options { sources, max_decompressed_bytes: 1 << 20, max_events: 1000, ..Options::default() };
-    let router = webhook::router(limits, journal.handle(), &stats);
+    let router = webhook::router(limits, journal.handle(), &stats, &Default::default());
     Mutex::new(Door { runtime, router, reader, journal, _dir: dir })
 });
 
