@@ -332,10 +332,8 @@ fn identity(disk: &dyn Disk) -> io::Result<Arc<str>> {
             let mut text = Vec::new();
             file.read_up_to(&mut text, 0, 64)?;
             let id = std::str::from_utf8(&text).map(str::trim).ok().filter(|id| id.len() == 32);
-            if let Some(id) = id {
-                return Ok(id.into());
-            }
-            disk.remove("id")?;
+            // With another identity, everything would be stored a second time.
+            return id.map(Into::into).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its file `id` is damaged"));
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => return Err(e),

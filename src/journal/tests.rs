@@ -259,6 +259,19 @@ async fn only_one_process_writes() {
 }
 
 #[tokio::test]
+async fn a_damaged_identity_is_refused_and_not_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, stats) = (Journal::open(dir.path(), small(), 0, &Stats::default()).unwrap(), Stats::default());
+    let identity = Arc::clone(journal.identity());
+    journal.close().await;
+    drop(journal);
+    std::fs::write(dir.path().join("id"), "short").unwrap();
+    assert!(matches!(Journal::open(dir.path(), small(), 0, &stats), Err(JournalError::Open { .. })));
+    std::fs::write(dir.path().join("id"), format!("{identity}\n")).unwrap();
+    assert_eq!(*Journal::open(dir.path(), small(), 0, &stats).unwrap().identity(), identity);
+}
+
+#[tokio::test]
 async fn a_full_journal_refuses_waits_and_goes_on_when_space_is_released() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { limit_bytes: 64 << 10, segment_bytes: 8 << 10, ..small() };
