@@ -116,9 +116,15 @@ impl Directory {
 
 impl Disk for Directory {
     fn make(&self) -> io::Result<()> {
+        let missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+        let made: Vec<&Path> = self.path.ancestors().take_while(missing).collect();
         // Log lines are nobody else's business.
         DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
         std::fs::set_permissions(&self.path, Permissions::from_mode(0o700))?;
+        for parent in made.into_iter().filter_map(Path::parent) {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            File::open(parent)?.sync_all()?;
+        }
         Ok(())
     }
 
