@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::config::default_state_dir;
 use crate::journal::GroupView;
+use crate::journal::disk::{Directory, Disk};
 use crate::journal::format::{self, KIND_GROUP, SEGMENT_HEADER};
 use crate::journal::recovery::{self, Found};
 use crate::record::Timestamp;
@@ -64,12 +65,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 /// What is behind a position: what the daemon has received and not committed yet.
 pub fn behind(dir: &Path, from: u64) -> anyhow::Result<Summary> {
-    let segments = format::segments(dir).with_context(|| format!("cannot read the journal in {}", dir.display()))?;
+    let disk = Directory::new(dir);
+    let segments = format::segments(&disk).with_context(|| format!("cannot read the journal in {}", dir.display()))?;
     let last = segments.last().map(|(base, _)| *base);
     let mut sum = Summary::default();
     for (base, length) in segments.into_iter().filter(|(base, length)| base + length > from) {
         let mut frame_bytes = 0;
-        let summary = summarize(dir, base, length, from, Some(base) == last, &mut |_, group| {
+        let summary = summarize(&disk, base, length, from, Some(base) == last, &mut |_, group| {
             frame_bytes += group.bytes.len() as u64;
             Ok(())
         });
@@ -104,7 +106,8 @@ pub struct Summary {
 
 /// Writes what was asked for; true when damage was found.
 fn show(dir: &Path, inspect: &Inspect, out: &mut impl Write) -> anyhow::Result<bool> {
-    let segments = format::segments(dir).with_context(|| format!("cannot read the journal in {}", dir.display()))?;
+    let disk = Directory::new(dir);
+    let segments = format::segments(&disk).with_context(|| format!("cannot read the journal in {}", dir.display()))?;
     let mut left = inspect.limit.unwrap_or(usize::MAX);
     let mut damaged = false;
     let mut table = Table::new();
@@ -147,7 +150,7 @@ fn show(dir: &Path, inspect: &Inspect, out: &mut impl Write) -> anyhow::Result<b
             }
             Ok(())
         };
-        let summary = match summarize(dir, base, length, inspect.from, Some(base) == last, &mut frames) {
+        let summary = match summarize(&disk, base, length, inspect.from, Some(base) == last, &mut frames) {
             Ok(summary) => summary,
             // Released by the daemon meanwhile.
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
@@ -183,7 +186,7 @@ fn show(dir: &Path, inspect: &Inspect, out: &mut impl Write) -> anyhow::Result<b
 
 /// Reads through a segment from the offset `from` on; every group goes to `each` with its record's offset.
 fn summarize(
-    dir: &Path,
+    disk: &dyn Disk,
     base: u64,
     length: u64,
     from: u64,
@@ -191,7 +194,7 @@ fn summarize(
     each: &mut impl FnMut(u64, &GroupView<'_>) -> io::Result<()>,
 ) -> io::Result<Summary> {
     let mut summary = Summary::default();
-    let Some(mut scanner) = recovery::open(dir, base, base)? else {
+    let Some(mut scanner) = recovery::open(disk, base, base)? else {
         if is_last && length < SEGMENT_HEADER {
             summary.unfinished_bytes = length;
         } else {
@@ -288,7 +291,7 @@ mod tests {
             (Some(0), Some(2), Some(0))
         );
 
-        let path = format::segment_path(dir.path(), 0);
+        let path = dir.path().join(format::segment_name(0));
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[SEGMENT_HEADER as usize + 30] ^= 1;
         std::fs::write(&path, bytes).unwrap();

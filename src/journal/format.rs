@@ -1,6 +1,6 @@
 //! Headers of segments and records, their checksums, and names of segment files. The layout is drawn on the room's page.
 
-use std::path::{Path, PathBuf};
+use super::disk::Disk;
 
 /// Bytes of a segment's header: two equal copies of 32.
 pub const SEGMENT_HEADER: u64 = 64;
@@ -109,14 +109,14 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
 
-/// The file of the segment that begins at `base`.
-pub fn segment_path(dir: &Path, base: u64) -> PathBuf {
-    dir.join(format!("{base:020}.journal"))
+/// The name of the file of the segment that begins at `base`.
+pub fn segment_name(base: u64) -> String {
+    format!("{base:020}.journal")
 }
 
 /// Where the segment of that file begins, if it is a segment's name.
-pub fn segment_base(path: &Path) -> Option<u64> {
-    let digits = path.file_name()?.to_str()?.strip_suffix(".journal")?;
+pub fn segment_base(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".journal")?;
     let base = (digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?;
     base.filter(|base| *base <= MAX_OFFSET)
 }
@@ -125,19 +125,8 @@ pub fn segment_base(path: &Path) -> Option<u64> {
 ///
 /// # Errors
 /// The directory cannot be read.
-pub fn segments(dir: &Path) -> std::io::Result<Vec<(u64, u64)>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        let Some(base) = segment_base(&entry.path()) else { continue };
-        match entry.metadata() {
-            Ok(meta) if meta.is_file() => found.push((base, meta.len())),
-            Ok(_) => {}
-            // Released while we were looking.
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(e),
-        }
-    }
+pub fn segments(disk: &dyn Disk) -> std::io::Result<Vec<(u64, u64)>> {
+    let mut found: Vec<_> = disk.list()?.into_iter().filter_map(|(name, length)| Some((segment_base(&name)?, length))).collect();
     found.sort_unstable();
     Ok(found)
 }
@@ -175,11 +164,10 @@ mod tests {
 
     #[test]
     fn names_of_segments_sort_like_their_offsets() {
-        let path = segment_path(Path::new("/j"), 42);
-        assert_eq!(path, Path::new("/j/00000000000000000042.journal"));
-        assert_eq!(segment_base(&path), Some(42));
-        assert_eq!(segment_base(&segment_path(Path::new("/j"), u64::MAX)), None);
-        assert_eq!(segment_base(Path::new("/j/lock")), None);
-        assert_eq!(segment_base(Path::new("/j/42.journal")), None);
+        assert_eq!(segment_name(42), "00000000000000000042.journal");
+        assert_eq!(segment_base(&segment_name(42)), Some(42));
+        assert_eq!(segment_base(&segment_name(u64::MAX)), None);
+        assert_eq!(segment_base("lock"), None);
+        assert_eq!(segment_base("42.journal"), None);
     }
 }

@@ -118,6 +118,7 @@ impl JournalHandle {
         let space = Space::take(&self.shared, Self::record_bytes(&body)).ok_or(JournalError::Full)?;
         let places = self.places(&body);
         let place = tokio::select! {
+            biased;
             place = Arc::clone(&self.queue).acquire_many_owned(places) => place.map_err(|_| JournalError::Closed)?,
             health = health.wait_for(|h| *h != Health::Good) => {
                 return Err(health.ok().and_then(|h| unwell(&h)).unwrap_or(JournalError::Closed));

@@ -41,32 +41,47 @@
 //! # Promises
 //!
 //! - A reader sees only what has been synced. What it has seen stays readable until it is released, unless the disk loses it.
+//!   (A start syncs what a process that died had written. If that died between a failed sync and its repair, the kernel may by then take
+//!   for written what never was: such records are readable and not on disk, but they were never acknowledged.)
 //! - [`JournalHandle::append_and_wait`] returns `Ok` only after `fdatasync` has succeeded for its record. After `Err` the group is not in
 //!   the journal, except where the process dies before it could cut the file back.
 //! - A failed write or sync leaves the file in an unknown state (Linux drops dirty pages after a failed fsync and reports the error
 //!   once): the writer stops acknowledging, cuts the segment back to what was synced before, reads that back, and writes what it still
 //!   holds into a new segment. It retries without end, once a second.
 //! - Nothing is dropped without being counted.
+//!
+//! These promises are kept under test by `simulation`: from a seed it plays lives of the journal on a modelled disk, where anything
+//! fails, processes die in any step and the power is cut, and it keeps the books. `TOCSIN_SIM_SEEDS` says how many lives there are to
+//! be, `TOCSIN_SIM_SEED` plays a single one and tells what happens. So the journal touches files only through [`disk::Disk`], and the
+//! writer is told the time.
 
+pub mod disk;
 pub mod format;
 mod group;
 mod handle;
 mod reader;
 pub mod recovery;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 mod writer;
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+
+use disk::{Access, Directory, Disk};
+use handle::Message;
+use writer::Writer;
 
 pub use group::{Group, GroupFrame, GroupView};
 pub use handle::{JournalHandle, Rejected};
@@ -199,8 +214,8 @@ pub struct Journal {
     handle: JournalHandle,
     opened: Opened,
     identity: Arc<str>,
-    done: watch::Receiver<bool>,
-    _lock: File,
+    /// Keeps other processes out; a modelled disk has none.
+    _lock: Option<File>,
 }
 
 impl Journal {
@@ -218,22 +233,46 @@ impl Journal {
         if at_least > format::MAX_OFFSET {
             return Err(JournalError::Position(at_least));
         }
-        // Log lines are nobody else's business.
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        let disk = Directory::new(dir);
+        disk.make().map_err(failed)?;
         let lock = File::options().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(JournalError::InUse { dir: dir.to_owned() }),
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        let identity = identity(dir).map_err(failed)?;
+        let secret = RandomState::new().hash_one(dir);
+        let mut journal = Journal::start(Arc::new(disk), options, at_least, secret, stats).map_err(failed)?;
+        journal._lock = Some(lock);
+        Ok(journal)
+    }
+
+    /// Opens the journal on a disk, and starts the writer's thread.
+    fn start(disk: Arc<dyn Disk>, options: Options, at_least: u64, secret: u64, stats: &Stats) -> io::Result<Journal> {
+        let (journal, writer, messages) = Journal::on(disk, options, at_least, secret, stats)?;
+        std::thread::Builder::new().name("journal".into()).spawn(move || writer::run(writer, &messages))?;
+        Ok(journal)
+    }
+
+    /// Opens the journal on a disk. Who calls this drives the writer.
+    fn on(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        at_least: u64,
+        secret: u64,
+        stats: &Stats,
+    ) -> io::Result<(Journal, Writer, Receiver<Message>)> {
+        let identity = identity(&*disk)?;
         let counters = Counters::new(stats);
-        let (segments, opened) = recover(dir, at_least).map_err(failed)?;
-        counters.torn_bytes.add(opened.torn_bytes);
-        let shared = Arc::new(Shared::new(dir.to_owned(), options, segments, counters));
-        let (handle, done) = writer::start(&shared, opened.next_offset).map_err(failed)?;
-        Ok(Journal { shared, handle, opened, identity, done, _lock: lock })
+        let (segments, opened, tails) = survey(&*disk, at_least)?;
+        let shared = Arc::new(Shared::new(Arc::clone(&disk), options, segments, counters));
+        let (sender, messages) = sync_channel(JournalHandle::channel_capacity(&shared));
+        let handle = JournalHandle::new(&shared, sender);
+        let writer = Writer::begin(&shared, handle.queue(), opened.next_offset, secret)?;
+        // Not before there is a segment behind them: a process that dies in between must not forget which offsets were used.
+        cut(&*disk, &tails)?;
+        shared.counters.torn_bytes.add(opened.torn_bytes);
+        Ok((Journal { shared, handle, opened, identity, _lock: None }, writer, messages))
     }
 
     /// Which journal this is: 32 hexadecimal digits.
@@ -281,28 +320,31 @@ impl Journal {
     /// when they have read everything. On a disk that refuses, one last attempt is made; what is lost then is counted.
     pub async fn close(&self) {
         self.handle.close();
-        let mut done = self.done.clone();
-        // An error means that the thread is gone, which is what is waited for.
-        let _ = done.wait_for(|done| *done).await;
+        // The sender lives as long as we do, so this cannot fail.
+        let _ = self.health().wait_for(|health| *health == Health::Closed).await;
     }
 }
 
 /// The identity in the directory; made up by the kernel's chance at the first start.
-fn identity(dir: &Path) -> io::Result<Arc<str>> {
-    let path = dir.join("id");
-    match std::fs::read_to_string(&path) {
-        Ok(text) if text.trim().len() == 32 => return Ok(text.trim().into()),
-        Ok(_) => {}
+fn identity(disk: &dyn Disk) -> io::Result<Arc<str>> {
+    match disk.open("id", Access::Read) {
+        Ok(file) => {
+            let mut text = Vec::new();
+            file.read_up_to(&mut text, 0, 64)?;
+            let id = std::str::from_utf8(&text).map(str::trim).ok().filter(|id| id.len() == 32);
+            // With another identity, everything would be stored a second time.
+            return id.map(Into::into).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its file `id` is damaged"));
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => return Err(e),
     }
     let id = random::hex(16)?;
-    let new = dir.join("id.new");
-    let mut file = File::create(&new)?;
+    disk.remove_if_there("id.new")?;
+    let mut file = disk.create("id.new")?;
     file.write_all(id.as_bytes())?;
     file.sync_all()?;
-    std::fs::rename(&new, &path)?;
-    File::open(dir)?.sync_all()?;
+    disk.rename("id.new", "id")?;
+    disk.sync()?;
     Ok(id.into())
 }
 
@@ -315,7 +357,7 @@ impl Drop for Journal {
 /// What writer, readers and handles share.
 #[derive(Debug)]
 struct Shared {
-    dir: PathBuf,
+    disk: Arc<dyn Disk>,
     options: Options,
     /// Segments by where they begin; the value is the logical offset up to which they may be read.
     segments: Mutex<BTreeMap<u64, u64>>,
@@ -331,17 +373,14 @@ struct Shared {
     synced: watch::Sender<u64>,
     health: watch::Sender<Health>,
     counters: Counters,
-    /// Syncs that are to fail, for tests.
-    #[cfg(test)]
-    failing_syncs: AtomicU64,
 }
 
 impl Shared {
-    fn new(dir: PathBuf, options: Options, segments: BTreeMap<u64, u64>, counters: Counters) -> Shared {
+    fn new(disk: Arc<dyn Disk>, options: Options, segments: BTreeMap<u64, u64>, counters: Counters) -> Shared {
         let used = segments.iter().map(|(base, end)| end - base).sum();
         let synced = segments.last_key_value().map_or(0, |(_, end)| *end);
         Shared {
-            dir,
+            disk,
             options,
             segments: Mutex::new(segments),
             used: AtomicU64::new(used),
@@ -351,8 +390,6 @@ impl Shared {
             synced: watch::Sender::new(synced),
             health: watch::Sender::new(Health::Good),
             counters,
-            #[cfg(test)]
-            failing_syncs: AtomicU64::new(0),
         }
     }
 
@@ -406,36 +443,54 @@ impl Counters {
     }
 }
 
-/// Cuts the last segment's torn tail. Returns the segments, whole, and what was found.
-fn recover(dir: &Path, at_least: u64) -> io::Result<(BTreeMap<u64, u64>, Opened)> {
-    let mut segments = format::segments(dir)?;
-    let mut opened = Opened { segments: segments.len(), torn_bytes: 0, next_offset: at_least };
-    if let Some((base, length)) = segments.pop() {
-        let path = format::segment_path(dir, base);
-        // The tail's offsets are not used again: they may have been read by somebody before the disk lost them.
-        opened.next_offset = at_least.max(base + length.max(1));
-        let file = File::options().write(true).open(&path)?;
-        match recovery::end_of_records(dir, base, length)? {
-            // Without a record; perhaps not even the header was finished.
-            Some(end) if end == base + format::SEGMENT_HEADER => {
-                opened.torn_bytes = if length < format::SEGMENT_HEADER { length } else { base + length - end };
-                std::fs::remove_file(&path)?;
-            }
-            Some(end) => {
-                opened.torn_bytes = base + length - end;
-                file.set_len(end - base)?;
-                // What the process before us wrote without syncing is about to be shown to readers.
-                file.sync_all()?;
+/// A segment at the end of what an earlier process left, and how many bytes of it are to stay; `None`: it holds no record.
+type Tail = (u64, Option<u64>);
+
+/// Finds the segments, whole, and what is to be done to the last of them. Syncs these, and changes nothing.
+fn survey(disk: &dyn Disk, at_least: u64) -> io::Result<(BTreeMap<u64, u64>, Opened, Vec<Tail>)> {
+    let mut segments = format::segments(disk)?;
+    // A tail's offsets are not used again: they may have been read by somebody before the disk lost them.
+    let behind = segments.last().map_or(0, |(base, length)| base + length.max(&1));
+    let mut opened = Opened { segments: segments.len(), torn_bytes: 0, next_offset: at_least.max(behind) };
+    let mut tails = Vec::new();
+    // A process that died at its start may have left segments without a record behind the one that is torn.
+    while let Some((base, length)) = segments.pop() {
+        let empty = base + format::SEGMENT_HEADER;
+        // A process that dies while it cuts a segment leaves a length that is not on disk; the next segment must not begin inside of it.
+        disk.open(&format::segment_name(base), Access::Write)?.sync_all()?;
+        match recovery::end_of_records(disk, base, length)? {
+            Some(end) if end > empty => {
+                opened.torn_bytes += base + length - end;
+                tails.push((base, Some(end - base)));
                 segments.push((base, end - base));
+                break;
             }
-            None if length <= format::SEGMENT_HEADER => {
-                opened.torn_bytes = length;
-                std::fs::remove_file(&path)?;
+            None if length > format::SEGMENT_HEADER => {
+                // The header cannot be read: readers will count it as damaged.
+                segments.push((base, length));
+                break;
             }
-            // The header cannot be read: readers will count it as damaged.
-            None => segments.push((base, length)),
+            // Perhaps not even the header was finished.
+            None => opened.torn_bytes += length,
+            Some(_) => opened.torn_bytes += (base + length).checked_sub(empty).unwrap_or(length),
+        }
+        tails.push((base, None));
+    }
+    Ok((segments.into_iter().map(|(base, length)| (base, base + length)).collect(), opened, tails))
+}
+
+/// Cuts off torn records, and removes segments that hold none.
+fn cut(disk: &dyn Disk, tails: &[Tail]) -> io::Result<()> {
+    for (base, length) in tails {
+        let name = format::segment_name(*base);
+        match length {
+            Some(length) => {
+                let file = disk.open(&name, Access::Write)?;
+                file.set_len(*length)?;
+                file.sync_all()?;
+            }
+            None => disk.remove_if_there(&name)?,
         }
     }
-    File::open(dir)?.sync_all()?;
-    Ok((segments.into_iter().map(|(base, length)| (base, base + length)).collect(), opened))
+    disk.sync()
 }

@@ -37,7 +37,6 @@ pub struct Sources {
 /// Reads the journal from a position on, once, in order, over damaged places, which are counted. Reads happen on tokio's blocking threads, a batch at a time.
 #[derive(Debug)]
 pub struct Reader {
-    shared: Arc<Shared>,
     synced: watch::Receiver<u64>,
     health: watch::Receiver<Health>,
     /// `None` while it is out reading.
@@ -51,18 +50,8 @@ type Read = (Box<Cursor>, Result<Option<Batch>, JournalError>);
 impl Reader {
     /// A reader that begins at the logical offset `from`: a position that an earlier batch carried, or 0 for the beginning.
     pub fn new(journal: &Journal, from: u64, sources: Sources) -> Reader {
-        let shared = Arc::clone(&journal.shared);
-        let cursor = Cursor {
-            shared: Arc::clone(&shared),
-            identity: Arc::clone(journal.identity()),
-            position: from,
-            told: from,
-            losses: Vec::new(),
-            scanner: None,
-            origins: Origins { sources, entries: HashMap::new(), batch: 0 },
-        };
-        let (synced, health) = (shared.synced.subscribe(), shared.health.subscribe());
-        Reader { shared, synced, health, cursor: Some(Box::new(cursor)), reading: None }
+        let (synced, health) = (journal.shared.synced.subscribe(), journal.health());
+        Reader { synced, health, cursor: Some(Box::new(Cursor::new(journal, from, sources))), reading: None }
     }
 
     /// The next batch; waits until something is synced. `None` when the journal is closed and everything has been read.
@@ -79,7 +68,7 @@ impl Reader {
                 // What is synced from here on wakes the wait below.
                 self.synced.borrow_and_update();
                 let closed = *self.health.borrow() == Health::Closed;
-                if !self.shared.has_more(cursor.position) {
+                if !cursor.has_more() {
                     self.cursor = Some(cursor);
                     if closed {
                         return Ok(None);
@@ -110,7 +99,7 @@ impl Reader {
 
 impl Shared {
     /// Something that was synced lies behind `position`.
-    pub(super) fn has_more(&self, position: u64) -> bool {
+    fn has_more(&self, position: u64) -> bool {
         let first_record = |base: u64| base + format::SEGMENT_HEADER;
         self.segments().iter().rev().any(|(base, end)| *end > position.max(first_record(*base)))
     }
@@ -123,8 +112,9 @@ impl Shared {
     }
 }
 
+/// What reads, a batch at a time, without waiting for anything but the disk.
 #[derive(Debug)]
-struct Cursor {
+pub(super) struct Cursor {
     shared: Arc<Shared>,
     identity: Arc<str>,
     position: u64,
@@ -137,8 +127,25 @@ struct Cursor {
 }
 
 impl Cursor {
+    pub(super) fn new(journal: &Journal, from: u64, sources: Sources) -> Cursor {
+        Cursor {
+            shared: Arc::clone(&journal.shared),
+            identity: Arc::clone(journal.identity()),
+            position: from,
+            told: from,
+            losses: Vec::new(),
+            scanner: None,
+            origins: Origins { sources, entries: HashMap::new(), batch: 0 },
+        }
+    }
+
+    /// Something that was synced is still to be read.
+    pub(super) fn has_more(&self) -> bool {
+        self.shared.has_more(self.position)
+    }
+
     /// Reads a batch of what is synced; `None` when there is nothing, or only damage.
-    fn read(&mut self) -> Result<Option<Batch>, JournalError> {
+    pub(super) fn read(&mut self) -> Result<Option<Batch>, JournalError> {
         let mut batch = Batch::default();
         self.origins.begin_batch();
         loop {
@@ -186,7 +193,7 @@ impl Cursor {
         }
         let failed = |source: io::Error| JournalError::Read { base, source };
         if self.scanner.as_ref().is_none_or(|s| s.base() != base) {
-            self.scanner = match recovery::open(&self.shared.dir, base, self.position) {
+            self.scanner = match recovery::open(&*self.shared.disk, base, self.position) {
                 Ok(scanner) => scanner,
                 // Somebody deleted the file. It will not come back, so waiting for it would be waiting for ever.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => None,

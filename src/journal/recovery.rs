@@ -1,12 +1,10 @@
 //! Reading a segment file record by record, over torn and damaged places. Used by the reader, by the start and by `inspect`.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use memchr::memmem;
 
+use super::disk::{Access, Disk, DiskFile};
 use super::format::{self, RECORD_HEADER, RECORD_MAGIC, RecordHeader, SEGMENT_HEADER, SegmentHeader};
 
 /// How much is read from the file at a time, in bytes; more only for a record that is longer.
@@ -31,7 +29,7 @@ pub enum Found<'s> {
 /// Walks through a segment file. Offsets are logical: the segment's base plus the place in the file.
 #[derive(Debug)]
 pub struct Scanner {
-    file: File,
+    file: Box<dyn DiskFile>,
     base: u64,
     salt: u64,
     /// Logical offset of what comes next.
@@ -45,10 +43,10 @@ pub struct Scanner {
 ///
 /// # Errors
 /// The file cannot be opened or read.
-pub fn open(dir: &Path, base: u64, position: u64) -> io::Result<Option<Scanner>> {
-    let file = File::open(format::segment_path(dir, base))?;
+pub fn open(disk: &dyn Disk, base: u64, position: u64) -> io::Result<Option<Scanner>> {
+    let file = disk.open(&format::segment_name(base), Access::Read)?;
     let mut header = Vec::new();
-    read_at(&file, &mut header, 0, SEGMENT_HEADER as usize)?;
+    file.read_up_to(&mut header, 0, SEGMENT_HEADER as usize)?;
     let header = SegmentHeader::decode(&header).filter(|h| h.base == base);
     let position = position.max(base.saturating_add(SEGMENT_HEADER));
     Ok(header.map(|h| Scanner { file, base, salt: h.salt, position, window: Vec::new(), window_at: 0 }))
@@ -136,38 +134,19 @@ impl Scanner {
                 self.window = Vec::with_capacity(WINDOW);
             }
             self.window_at = at;
-            read_at(&self.file, &mut self.window, at - self.base, wanted)?;
+            self.file.read_up_to(&mut self.window, at - self.base, wanted)?;
         }
         let from = (at - self.window_at) as usize;
         Ok(&self.window[from..(from + length).min(self.window.len())])
     }
 }
 
-/// Fills `out` with up to `length` bytes of the file, fewer where it ends.
-fn read_at(file: &File, out: &mut Vec<u8>, at: u64, length: usize) -> io::Result<()> {
-    out.resize(length, 0);
-    let mut done = 0;
-    while done < length {
-        match file.read_at(&mut out[done..], at + done as u64) {
-            Ok(0) => break,
-            Ok(n) => done += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => {
-                out.clear();
-                return Err(e);
-            }
-        }
-    }
-    out.truncate(done);
-    Ok(())
-}
-
 /// Where the last record of a segment ends, as a logical offset; `None` if the segment's header cannot be read.
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn end_of_records(dir: &Path, base: u64, length: u64) -> io::Result<Option<u64>> {
-    let Some(mut scanner) = open(dir, base, base)? else { return Ok(None) };
+pub fn end_of_records(disk: &dyn Disk, base: u64, length: u64) -> io::Result<Option<u64>> {
+    let Some(mut scanner) = open(disk, base, base)? else { return Ok(None) };
     while !matches!(scanner.next(base + length)?, Found::End(_)) {}
     Ok(Some(scanner.position()))
 }

@@ -1,61 +1,56 @@
-//! The writer: one thread that owns the active segment. Blocking on purpose: a sync takes milliseconds, and must not hold up a socket.
+//! The writer: owns the active segment. [`run`] gives it a thread, since a sync takes milliseconds and must not hold up a socket; the
+//! [`Writer`] itself knows neither thread nor clock, so that the simulation drives the very same code.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Write};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, oneshot};
 use tracing::{error, info, warn};
 
+use super::disk::{Access, DiskFile};
 use super::format::{self, RECORD_HEADER, RecordHeader, SEGMENT_HEADER, SegmentHeader};
-use super::handle::{Entry, JournalHandle, Message};
+use super::handle::{Entry, Message};
 use super::{Health, JournalError, Shared, recovery};
 
 /// What is handed to the kernel at once, in bytes.
 const WRITE_BYTES: usize = 1 << 20;
 /// How long a closing writer waits for a group that is between the queue and the channel.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+/// How often it looks whether there is one.
+const CLOSE_PAUSE: Duration = Duration::from_millis(5);
 
-/// Begins a segment at `next_offset` and starts the thread. The receiver becomes true when the thread has ended.
-pub(super) fn start(shared: &Arc<Shared>, next_offset: u64) -> io::Result<(JournalHandle, watch::Receiver<bool>)> {
-    let (sender, receiver) = sync_channel(JournalHandle::channel_capacity(shared));
-    let handle = JournalHandle::new(shared, sender);
-    let places = handle.queue().available_permits();
-    let mut writer = Writer {
-        shared: Arc::clone(shared),
-        receiver,
-        queue: handle.queue(),
-        places,
-        active: None,
-        next_offset,
-        unsynced: VecDeque::new(),
-        written: 0,
-        unsynced_places: 0,
-        waiters: 0,
-        oldest: None,
-        flushes: Vec::new(),
-        closing: None,
-        out: Vec::with_capacity(WRITE_BYTES),
-    };
-    writer.begin_segment()?;
-    let (ended, done) = watch::channel(false);
-    std::thread::Builder::new().name("journal".into()).spawn(move || {
-        writer.run();
-        drop(writer);
-        ended.send_replace(true);
-    })?;
-    Ok((handle, done))
+/// Feeds the writer with messages and time until it is done. Blocks.
+pub(super) fn run(mut writer: Writer, messages: &Receiver<Message>) {
+    while !writer.is_done(Instant::now()) {
+        let first = match writer.patience(Instant::now()) {
+            Some(patience) => messages.recv_timeout(patience),
+            None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let now = Instant::now();
+        match first {
+            Ok(message) => writer.take(message, now),
+            Err(RecvTimeoutError::Timeout) => {}
+            // Nobody is left who could ask for it.
+            Err(RecvTimeoutError::Disconnected) => writer.take(Message::Close, now),
+        }
+        while writer.has_room()
+            && let Ok(message) = messages.try_recv()
+        {
+            writer.take(message, now);
+        }
+        writer.step(Instant::now());
+    }
 }
 
 /// The segment that is being written.
 #[derive(Debug)]
 struct Active {
-    file: File,
+    file: Box<dyn DiskFile>,
     base: u64,
     salt: u64,
     /// Logical offset up to which it is synced.
@@ -64,14 +59,19 @@ struct Active {
     end: u64,
 }
 
-struct Writer {
+/// Takes messages, and does with the disk what follows from them, one [`step`](Writer::step) at a time. When it is dropped, the journal
+/// is closed.
+pub(super) struct Writer {
     shared: Arc<Shared>,
-    receiver: Receiver<Message>,
     queue: Arc<Semaphore>,
     /// All places of the queue.
     places: usize,
-    /// `None` only after a failure, until there is a segment again.
+    /// What the salts of segments are made from, with their offsets.
+    secret: u64,
+    /// After a failure it stays, cut back, until there is another one. `None` only at the beginning.
     active: Option<Active>,
+    /// A segment that could not be begun: its file, if there is one, is of no use.
+    stillborn: Option<u64>,
     /// Where the next segment begins: behind everything that may ever have been written.
     next_offset: u64,
     /// Groups that are not known to be on disk, in order. They are kept here until they are, so that nothing depends on what a failed
@@ -86,82 +86,100 @@ struct Writer {
     /// When the first of them came.
     oldest: Option<Instant>,
     flushes: Vec<oneshot::Sender<()>>,
+    /// After a failure: when the disk is tried again.
+    retry_at: Option<Instant>,
     /// When it was asked to end.
     closing: Option<Instant>,
+    /// It was asked to end, and the disk refused the last attempt.
+    gave_up: bool,
     out: Vec<u8>,
 }
 
 impl Writer {
-    fn run(&mut self) {
-        loop {
-            self.receive();
-            self.delete_released();
-            if let Err(error) = self.write().and_then(|()| if self.sync_is_due() { self.sync() } else { Ok(()) })
-                && !self.repair(error)
-            {
-                break;
-            }
-            self.show();
-            if self.is_finished() {
-                break;
-            }
-        }
-        let lost: u64 = self.unsynced.iter().map(|e| e.frames).sum();
-        if lost > 0 {
-            self.shared.counters.lost.add(lost);
-            error!(frames = lost, "the journal was closed while its disk refused; frames are lost");
-        }
-        self.shared.health.send_replace(Health::Closed);
-        self.shared.space.notify_waiters();
-    }
-
-    /// Waits for something to do, and takes what there is without letting a sync wait for long.
-    fn receive(&mut self) {
-        let due = self.oldest.map(|oldest| oldest + self.shared.options.sync_interval);
-        let first = match (self.closing, due) {
-            (Some(_), _) => self.receiver.recv_timeout(Duration::from_millis(5)),
-            (None, Some(due)) => self.receiver.recv_timeout(due.saturating_duration_since(Instant::now())),
-            (None, None) => self.receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+    /// A writer with a segment that begins at `next_offset`. Nobody who writes log lines may know the `secret`.
+    pub(super) fn begin(shared: &Arc<Shared>, queue: Arc<Semaphore>, next_offset: u64, secret: u64) -> io::Result<Writer> {
+        let mut writer = Writer {
+            shared: Arc::clone(shared),
+            places: queue.available_permits(),
+            queue,
+            secret,
+            active: None,
+            stillborn: None,
+            next_offset,
+            unsynced: VecDeque::new(),
+            written: 0,
+            unsynced_places: 0,
+            waiters: 0,
+            oldest: None,
+            flushes: Vec::new(),
+            retry_at: None,
+            closing: None,
+            gave_up: false,
+            out: Vec::new(),
         };
-        match first {
-            Ok(message) => self.take(message),
-            Err(RecvTimeoutError::Timeout) => return,
-            Err(RecvTimeoutError::Disconnected) => self.begin_closing(),
-        }
-        while self.unsynced_places < self.places / 4
-            && let Ok(message) = self.receiver.try_recv()
-        {
-            self.take(message);
-        }
+        writer.begin_segment()?;
+        Ok(writer)
     }
 
-    fn take(&mut self, message: Message) {
+    /// How long the next [`step`](Writer::step) may wait for a message; `None` for as long as there is none.
+    pub(super) fn patience(&self, now: Instant) -> Option<Duration> {
+        let due = match self.retry_at {
+            Some(at) => Some(at),
+            None => self.oldest.map(|oldest| oldest + self.shared.options.sync_interval),
+        };
+        if self.closing.is_some() { Some(CLOSE_PAUSE) } else { due.map(|due| due.saturating_duration_since(now)) }
+    }
+
+    /// Another message may be taken before the next step, without letting a sync wait for long.
+    pub(super) fn has_room(&self) -> bool {
+        // While the disk refuses, nobody must wait for an answer that is known.
+        self.retry_at.is_some() || self.unsynced_places < self.places / 4
+    }
+
+    pub(super) fn take(&mut self, message: Message, now: Instant) {
         match message {
             Message::Append(entry) => {
-                self.oldest.get_or_insert_with(Instant::now);
+                self.oldest.get_or_insert(now);
                 self.unsynced_places += entry.places as usize;
                 self.waiters += usize::from(entry.waiter.is_some());
                 self.unsynced.push_back(entry);
             }
             Message::Flush(done) => self.flushes.push(done),
             Message::Wake => self.shared.woken.store(false, Ordering::Release),
-            Message::Close => self.begin_closing(),
+            Message::Close => {
+                self.closing.get_or_insert(now);
+            }
         }
     }
 
-    fn begin_closing(&mut self) {
-        self.closing.get_or_insert_with(Instant::now);
+    /// Does what is to be done at that time: writes what was taken, syncs it if that is due, and deletes what was released. After a
+    /// failure it starts over, at once and then after a pause each, until the rest is on disk.
+    pub(super) fn step(&mut self, now: Instant) {
+        self.delete_released();
+        let done = match self.retry_at {
+            None => self.write().and_then(|()| if self.sync_is_due(now) { self.sync() } else { Ok(()) }),
+            Some(at) => {
+                self.refuse_waiters();
+                if at <= now || self.closing.is_some() { self.start_over() } else { Ok(()) }
+            }
+        };
+        if let Err(failure) = done {
+            self.fail(&failure, now);
+        }
+        self.show();
     }
 
     /// Asked to end, and nobody holds a place in the queue any more (or takes too long between place and channel).
-    fn is_finished(&self) -> bool {
+    pub(super) fn is_done(&self, now: Instant) -> bool {
         let Some(since) = self.closing else { return false };
-        let quiet = self.queue.available_permits() == self.places || since.elapsed() > CLOSE_PATIENCE;
-        quiet && self.unsynced.is_empty() && self.flushes.is_empty()
+        let quiet = self.queue.available_permits() == self.places || now.saturating_duration_since(since) > CLOSE_PATIENCE;
+        let idle = self.retry_at.is_none() && self.unsynced.is_empty() && self.flushes.is_empty();
+        self.gave_up || (quiet && idle)
     }
 
-    fn sync_is_due(&self) -> bool {
-        let overdue = self.oldest.is_some_and(|oldest| oldest.elapsed() >= self.shared.options.sync_interval);
+    fn sync_is_due(&self, now: Instant) -> bool {
+        let interval = self.shared.options.sync_interval;
+        let overdue = self.oldest.is_some_and(|oldest| now.saturating_duration_since(oldest) >= interval);
         overdue
             || self.closing.is_some()
             || !self.flushes.is_empty()
@@ -214,10 +232,6 @@ impl Writer {
     fn sync(&mut self) -> io::Result<()> {
         let Some(active) = self.active.as_mut() else { return Err(io::Error::other("no segment")) };
         if active.end > active.synced {
-            #[cfg(test)]
-            if self.shared.failing_syncs.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
-                return Err(io::Error::other("a test's failing sync"));
-            }
             active.file.sync_data()?;
             self.shared.counters.syncs.add(1);
             active.synced = active.end;
@@ -246,23 +260,20 @@ impl Writer {
 
     /// Begins a segment at `next_offset`. The one before, if any, must be synced.
     fn begin_segment(&mut self) -> io::Result<()> {
-        let (base, dir) = (self.next_offset, &self.shared.dir);
-        let path = format::segment_path(dir, base);
-        let header = SegmentHeader { base, salt: RandomState::new().hash_one(base) };
-        let made = (|| {
-            let mut file = File::options().write(true).create_new(true).open(&path)?;
-            file.write_all(&header.encode())?;
-            file.sync_all()?;
-            File::open(dir)?.sync_all()?;
-            Ok(file)
-        })();
+        let (base, disk) = (self.next_offset, &self.shared.disk);
+        let header = SegmentHeader { base, salt: salt(self.secret, base) };
         // Whatever happens, no other segment begins here.
         self.next_offset = base + SEGMENT_HEADER;
-        let file = made.inspect_err(|e: &io::Error| {
-            if e.kind() != io::ErrorKind::AlreadyExists {
-                let _ = std::fs::remove_file(&path);
-            }
-        })?;
+        let created = disk.create(&format::segment_name(base));
+        // Somebody else's file is left alone.
+        if !matches!(&created, Err(e) if e.kind() == io::ErrorKind::AlreadyExists) {
+            self.stillborn = Some(base);
+        }
+        let mut file = created?;
+        file.write_all(&header.encode())?;
+        file.sync_all()?;
+        disk.sync()?;
+        self.stillborn = None;
         self.shared.used.fetch_add(SEGMENT_HEADER, Ordering::Relaxed);
         let end = base + SEGMENT_HEADER;
         self.shared.segments().insert(base, end);
@@ -279,94 +290,113 @@ impl Writer {
         loop {
             let oldest = self.shared.segments().first_key_value().map(|(base, end)| (*base, *end));
             let Some((base, end)) = oldest.filter(|(base, end)| *end <= released && Some(*base) != active) else { break };
-            match std::fs::remove_file(format::segment_path(&self.shared.dir, base)) {
-                Ok(()) => {}
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => {
-                    self.shared.counters.errors.add(1);
-                    warn!(segment = base, error = %e, "cannot delete a journal segment");
-                    break;
-                }
+            if !self.delete(base, end) {
+                break;
             }
-            self.forget(base, end);
             deleted = true;
         }
         // A deletion that is lost in a power cut only leaves a segment that is released again.
-        if deleted && let Err(e) = File::open(&self.shared.dir).and_then(|dir| dir.sync_all()) {
+        if deleted && let Err(e) = self.shared.disk.sync() {
             self.shared.counters.errors.add(1);
             warn!(error = %e, "cannot sync the journal's directory");
         }
     }
 
-    /// A segment's file is gone.
-    fn forget(&self, base: u64, end: u64) {
-        if self.shared.segments().remove(&base).is_some() {
-            self.shared.give_back_space(end - base);
+    /// Deletes a segment; false if the disk refuses.
+    fn delete(&self, base: u64, end: u64) -> bool {
+        if let Err(e) = self.shared.disk.remove_if_there(&format::segment_name(base)) {
+            self.shared.counters.errors.add(1);
+            warn!(segment = base, error = %e, "cannot delete a journal segment");
+            return false;
         }
+        self.forget(base, end);
+        true
     }
 
-    /// After a failure: stops acknowledging, refuses those who wait, and tries until the rest is on disk. False: asked to end instead.
-    fn repair(&mut self, mut failure: io::Error) -> bool {
-        error!(error = %failure, "the journal cannot be written; nothing is acknowledged until it can");
-        loop {
-            self.shared.counters.errors.add(1);
-            self.shared.health.send_replace(Health::Failing(failure.to_string().into()));
-            self.refuse_waiters();
-            self.show();
-            self.delete_released();
-            let closing = self.closing.is_some();
-            match self.start_over() {
-                Ok(()) => break,
-                Err(_) if closing => return false,
-                Err(again) => failure = again,
-            }
-            self.pause();
+    /// A segment's file is gone. True if that is news.
+    fn forget(&self, base: u64, end: u64) -> bool {
+        let known = self.shared.segments().remove(&base).is_some();
+        if known {
+            self.shared.give_back_space(end - base);
         }
-        self.shared.health.send_replace(Health::Good);
-        info!("the journal is written again");
-        true
+        known
+    }
+
+    /// Stops acknowledging, and refuses those who wait.
+    fn fail(&mut self, failure: &io::Error, now: Instant) {
+        let pause = match self.retry_at {
+            None => {
+                error!(error = %failure, "the journal cannot be written; nothing is acknowledged until it can");
+                Duration::ZERO
+            }
+            Some(_) => self.shared.options.retry_pause,
+        };
+        self.gave_up = self.retry_at.is_some() && self.closing.is_some();
+        self.retry_at = Some(now + pause);
+        self.shared.counters.errors.add(1);
+        self.shared.health.send_replace(Health::Failing(failure.to_string().into()));
+        self.refuse_waiters();
     }
 
     /// Cuts the segment back to what was synced, reads that back, and writes what is held into a new one.
     fn start_over(&mut self) -> io::Result<()> {
         self.out.clear();
         self.written = 0;
-        let dir = &self.shared.dir;
-        if let Some(broken) = &self.active {
-            let path = format::segment_path(dir, broken.base);
-            if !path.try_exists()? {
-                error!(segment = broken.base, "the journal's active segment is gone");
-                self.shared.counters.damaged_bytes.add(broken.synced - broken.base);
-                self.forget(broken.base, broken.synced);
-            } else if broken.synced == broken.base + SEGMENT_HEADER {
-                // Nothing in it is of use, and every attempt would leave another one.
-                std::fs::remove_file(&path)?;
-                self.forget(broken.base, broken.synced);
-            } else {
-                let file = File::options().write(true).open(&path)?;
-                file.set_len(broken.synced - broken.base)?;
-                file.sync_all()?;
-                let readable = recovery::end_of_records(dir, broken.base, broken.synced - broken.base)?;
-                if readable != Some(broken.synced) {
-                    // The reader will come to the place and count it.
-                    error!(segment = broken.base, "the disk lost what it had confirmed");
-                }
-            }
+        self.shared.disk.make()?;
+        if let Some(base) = self.stillborn {
+            self.shared.disk.remove_if_there(&format::segment_name(base))?;
+            self.stillborn = None;
         }
-        self.active = None;
-        std::fs::create_dir_all(dir)?;
+        let broken = self.active.as_ref().map(|active| (active.base, active.synced));
+        if let Some((base, synced)) = broken {
+            self.cut_back(base, synced)?;
+        }
         self.begin_segment()?;
+        // Only now, so that there is always a segment that tells which offsets were used. One without a record is of no use, and every
+        // attempt would leave another one; if it cannot be removed, it goes when it is released.
+        if let Some((base, synced)) = broken.filter(|(base, synced)| *synced == base + SEGMENT_HEADER) {
+            self.delete(base, synced);
+        }
         self.write()?;
-        self.sync()
+        self.sync()?;
+        self.retry_at = None;
+        self.shared.health.send_replace(Health::Good);
+        info!("the journal is written again");
+        Ok(())
+    }
+
+    /// Cuts a segment to what was synced of it.
+    fn cut_back(&self, base: u64, synced: u64) -> io::Result<()> {
+        let disk = &*self.shared.disk;
+        let file = match disk.open(&format::segment_name(base), Access::Write) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                error!(segment = base, "the journal's active segment is gone");
+                if self.forget(base, synced) {
+                    self.shared.counters.damaged_bytes.add(synced - base - SEGMENT_HEADER);
+                }
+                return Ok(());
+            }
+            file => file?,
+        };
+        file.set_len(synced - base)?;
+        file.sync_all()?;
+        if recovery::end_of_records(disk, base, synced - base)? != Some(synced) {
+            // The reader will come to the place and count it.
+            error!(segment = base, "the disk lost what it had confirmed");
+        }
+        Ok(())
     }
 
     /// Those who wait for their group are told that it is not in the journal, and it is dropped: they will send it again.
     fn refuse_waiters(&mut self) {
+        self.written = 0;
+        if self.waiters == 0 {
+            return;
+        }
         let why: Arc<str> = match &*self.shared.health.borrow() {
             Health::Failing(why) => Arc::clone(why),
             _ => return,
         };
-        self.written = 0;
         let mut kept = VecDeque::with_capacity(self.unsynced.len());
         for mut entry in self.unsynced.drain(..) {
             match entry.waiter.take() {
@@ -381,26 +411,28 @@ impl Writer {
         self.unsynced = kept;
     }
 
-    /// Waits between two attempts; takes messages meanwhile.
-    fn pause(&mut self) {
-        let until = Instant::now() + self.shared.options.retry_pause;
-        while self.closing.is_none() {
-            match self.receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(message) => {
-                    self.take(message);
-                    self.refuse_waiters();
-                    self.delete_released();
-                }
-                Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => self.begin_closing(),
-            }
-        }
-    }
-
     fn show(&self) {
         let counters = &self.shared.counters;
         counters.bytes.set(self.shared.used.load(Ordering::Relaxed));
         counters.segments.set(self.shared.segments().len() as u64);
         counters.synced_offset.set(*self.shared.synced.borrow());
     }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let lost: u64 = self.unsynced.iter().map(|e| e.frames).sum();
+        if lost > 0 {
+            self.shared.counters.lost.add(lost);
+            error!(frames = lost, "the journal was closed while its disk refused; frames are lost");
+        }
+        self.shared.health.send_replace(Health::Closed);
+        self.shared.space.notify_waiters();
+    }
+}
+
+fn salt(secret: u64, base: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (secret, base).hash(&mut hasher);
+    hasher.finish()
 }

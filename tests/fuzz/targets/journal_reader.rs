@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use tocsin::journal::format::{RecordHeader, SegmentHeader, segment_path};
+use tocsin::journal::format::{RecordHeader, SegmentHeader, segment_name};
 use tocsin::journal::{Journal, Options, Reader, Sources};
 use tocsin::record::Zone;
 use tocsin::stats::Stats;
@@ -49,7 +49,7 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     for (base, bytes) in &segments {
-        std::fs::write(segment_path(dir.path(), *base), bytes).expect("written");
+        std::fs::write(dir.path().join(segment_name(*base)), bytes).expect("written");
     }
     RUNTIME.block_on(async {
         let journal = Journal::open(dir.path(), Options::default(), 0, &Stats::default()).expect("opened");
