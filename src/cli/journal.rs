@@ -11,10 +11,10 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
 use crate::config::default_state_dir;
-use crate::journal::GroupView;
 use crate::journal::disk::{Directory, Disk};
-use crate::journal::format::{self, KIND_GROUP, SEGMENT_HEADER};
+use crate::journal::format::{self, KIND_GROUP, KIND_LOSS, SEGMENT_HEADER};
 use crate::journal::recovery::{self, Found};
+use crate::journal::{DoorLoss, GroupView};
 use crate::record::Timestamp;
 use crate::record::text::is_treacherous;
 
@@ -218,6 +218,10 @@ fn summarize(
                 }
                 Err(_) => body.len() as u64,
             },
+            Found::Record { kind: KIND_LOSS, body } if DoorLoss::decode(body).is_some() => {
+                summary.records += u64::from(at >= from);
+                0
+            }
             // Of a later version; a reader skips it.
             Found::Record { body, .. } => body.len() as u64,
             Found::Damaged(bytes) => bytes,

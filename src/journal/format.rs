@@ -14,6 +14,8 @@ pub const MAX_OFFSET: u64 = i64::MAX as u64 - (1 << 40);
 pub const RECORD_MAGIC: [u8; 4] = [0xF5, b'T', b'R', 0xFA];
 /// The kind of a record that holds a group of frames.
 pub const KIND_GROUP: u32 = 1;
+/// The kind of a record that tells what a door had to drop.
+pub const KIND_LOSS: u32 = 2;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"tocsinJ\n";
 const VERSION: u32 = 1;
@@ -67,9 +69,9 @@ pub struct RecordHeader {
 }
 
 impl RecordHeader {
-    /// The header of a body.
-    pub fn of(body: &[u8]) -> RecordHeader {
-        RecordHeader { kind: KIND_GROUP, length: body.len() as u32, body_crc: crc32fast::hash(body) }
+    /// The header of a body of that kind.
+    pub fn of(kind: u32, body: &[u8]) -> RecordHeader {
+        RecordHeader { kind, length: body.len() as u32, body_crc: crc32fast::hash(body) }
     }
 
     /// The header's bytes, for a record at the logical offset `at` of a segment with that salt.
@@ -150,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_record_belongs_to_its_place() {
-        let header = RecordHeader::of(b"body");
+        let header = RecordHeader::of(KIND_GROUP, b"body");
         let bytes = header.encode(5, 100);
         assert_eq!(RecordHeader::decode(&bytes, 5, 100), Some(header));
         assert_eq!(RecordHeader::decode(&bytes, 5, 101), None);

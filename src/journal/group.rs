@@ -119,7 +119,7 @@ impl Group {
     }
 }
 
-fn shortened(name: &str) -> String {
+pub(super) fn shortened(name: &str) -> String {
     let fits = |at: &usize| name.is_char_boundary(*at);
     let end = (0..=name.len().min(Group::MAX_NAME_BYTES)).rev().find(fits).unwrap_or(0);
     name[..end].to_owned()
@@ -202,13 +202,13 @@ fn decode(mut body: &[u8]) -> Option<GroupView<'_>> {
     (total == bytes.len()).then_some(GroupView { source, received_at, delivery, peers, frame_count, table, bytes })
 }
 
-fn take<'b, const N: usize>(body: &mut &'b [u8]) -> Option<&'b [u8; N]> {
+pub(super) fn take<'b, const N: usize>(body: &mut &'b [u8]) -> Option<&'b [u8; N]> {
     let (head, tail) = body.split_first_chunk::<N>()?;
     *body = tail;
     Some(head)
 }
 
-fn name<'b>(body: &mut &'b [u8]) -> Option<&'b str> {
+pub(super) fn name<'b>(body: &mut &'b [u8]) -> Option<&'b str> {
     let [length] = *take(body)?;
     let (head, tail) = body.split_at_checked(usize::from(length))?;
     *body = tail;

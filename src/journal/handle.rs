@@ -6,8 +6,8 @@ use std::sync::mpsc::SyncSender;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
-use super::format::RECORD_HEADER;
-use super::{Group, Health, JournalError, Shared};
+use super::format::{KIND_GROUP, KIND_LOSS, RECORD_HEADER};
+use super::{DoorLoss, Group, Health, JournalError, Shared};
 
 /// Where listeners append. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -42,6 +42,7 @@ pub(super) enum Message {
 /// An encoded group on its way to the disk.
 #[derive(Debug)]
 pub(super) struct Entry {
+    pub(super) kind: u32,
     pub(super) body: Vec<u8>,
     pub(super) frames: u64,
     /// Places of the queue that it takes.
@@ -100,7 +101,15 @@ impl JournalHandle {
         let space = self.wait_for_space(Self::record_bytes(&body)).await?;
         let places = self.places(&body);
         let place = Arc::clone(&self.queue).acquire_many_owned(places).await.map_err(|_| JournalError::Closed)?;
-        self.send(Entry { frames: group.frames().len() as u64, body, places, waiter: None, space, _place: place })
+        self.send(Entry {
+            kind: KIND_GROUP,
+            frames: group.frames().len() as u64,
+            body,
+            places,
+            waiter: None,
+            space,
+            _place: place,
+        })
     }
 
     /// Appends a group and returns when it is synced. Those who wait at the same time share one sync. Once called, the group may be
@@ -125,7 +134,15 @@ impl JournalHandle {
             }
         };
         let (waiter, answer) = oneshot::channel();
-        self.send(Entry { frames: group.frames().len() as u64, body, places, waiter: Some(waiter), space, _place: place })?;
+        self.send(Entry {
+            kind: KIND_GROUP,
+            frames: group.frames().len() as u64,
+            body,
+            places,
+            waiter: Some(waiter),
+            space,
+            _place: place,
+        })?;
         answer.await.unwrap_or(Err(JournalError::Closed))
     }
 
@@ -149,10 +166,19 @@ impl JournalHandle {
             Err(TryAcquireError::NoPermits) => return rejected(group, JournalError::Unavailable("its queue is full".into())),
         };
         let frames = group.frames().len() as u64;
-        match self.send(Entry { frames, body, places, waiter: None, space, _place: place }) {
+        match self.send(Entry { kind: KIND_GROUP, frames, body, places, waiter: None, space, _place: place }) {
             Ok(()) => Ok(()),
             Err(reason) => rejected(group, reason),
         }
+    }
+
+    /// Appends what a door had to drop, if that is possible without waiting; whether it was. What was not is to be told later.
+    pub fn try_append_loss(&self, loss: &DoorLoss) -> bool {
+        let body = loss.encode();
+        let (space, places) = (Space::take(&self.shared, Self::record_bytes(&body)), self.places(&body));
+        let place = Arc::clone(&self.queue).try_acquire_many_owned(places);
+        let (Some(space), Ok(place)) = (space, place) else { return false };
+        self.send(Entry { kind: KIND_LOSS, frames: 0, body, places, waiter: None, space, _place: place }).is_ok()
     }
 
     /// Returns when everything that was appended before the call is synced, however long the disk refuses.

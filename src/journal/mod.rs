@@ -33,6 +33,9 @@
 //!           peers:    count u16; each: 4 and 4 bytes, or 6 and 16 bytes
 //!           frames:   count u32; each: length u32, cut u32, peer u16 (0 unknown, otherwise 1 + index)
 //!           the bytes of all frames, one after the other
+//!  kind 2   input:    length u8, UTF-8; what a door had to drop
+//!           reason:   length u8, UTF-8
+//!           frames:   u64
 //! ```
 //!
 //! A record's header has a checksum of its own, so that a damaged body costs exactly its record, and a damaged header is got over by
@@ -59,6 +62,7 @@ pub mod disk;
 pub mod format;
 mod group;
 mod handle;
+mod loss;
 mod reader;
 pub mod recovery;
 #[cfg(test)]
@@ -85,6 +89,7 @@ use writer::Writer;
 
 pub use group::{Group, GroupFrame, GroupView};
 pub use handle::{JournalHandle, Rejected};
+pub use loss::DoorLoss;
 pub use reader::{Reader, Sources};
 
 use crate::random;

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 
 use super::recovery::{self, Found, Scanner};
-use super::{GroupView, Health, Journal, JournalError, Shared, format};
+use super::{DoorLoss, GroupView, Health, Journal, JournalError, Shared, format};
 use crate::frame::{Batch, Delivery, FrameSpan, Loss, LossReason, Origin, PositionChange, Source};
 use crate::record::{Timestamp, Zone};
 
@@ -219,6 +219,18 @@ impl Cursor {
                         return Ok(false);
                     }
                     self.origins.add(batch, &group);
+                    self.position = scanner.position();
+                } else if kind == format::KIND_LOSS
+                    && let Some(loss) = DoorLoss::decode(body)
+                {
+                    self.losses.push(Loss {
+                        input: loss.input.into(),
+                        part: "".into(),
+                        range: None,
+                        frames: Some(loss.frames),
+                        reason: loss.reason,
+                        noticed_at: loss.noticed_at,
+                    });
                     self.position = scanner.position();
                 } else {
                     let next = scanner.position();

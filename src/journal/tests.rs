@@ -160,7 +160,7 @@ async fn a_record_inside_of_a_log_line_is_not_taken_for_one() {
     let forged_body = group("lan", &["forged"]).encode();
     let mut line = Vec::new();
     for at in 0..400 {
-        line.extend_from_slice(&format::RecordHeader::of(&forged_body).encode(0, at));
+        line.extend_from_slice(&format::RecordHeader::of(format::KIND_GROUP, &forged_body).encode(0, at));
         line.extend_from_slice(&forged_body);
     }
     let journal = Journal::open(dir.path(), Options { segment_bytes: 1 << 20, ..small() }, 0, &Stats::default()).unwrap();

@@ -202,8 +202,8 @@ impl Writer {
                 continue;
             }
             let Some(active) = self.active.as_mut() else { return Err(io::Error::other("no segment")) };
-            let body = &self.unsynced[self.written].body;
-            self.out.extend_from_slice(&RecordHeader::of(body).encode(active.salt, active.end));
+            let Entry { kind, body, .. } = &self.unsynced[self.written];
+            self.out.extend_from_slice(&RecordHeader::of(*kind, body).encode(active.salt, active.end));
             self.out.extend_from_slice(body);
             active.end += size;
             self.next_offset = active.end;

@@ -65,6 +65,11 @@ impl Refused {
         Refused { counter, refusals: Arc::clone(refusals), source: source.into(), reason }
     }
 
+    /// How many there were.
+    pub fn total(&self) -> u64 {
+        self.counter.get()
+    }
+
     /// Counts `n` more; of a peer, where it is known.
     pub fn add(&self, peer: Option<IpAddr>, n: u64) {
         if n == 0 {

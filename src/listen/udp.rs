@@ -8,7 +8,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, setsockopt, sockopt};
@@ -19,7 +19,8 @@ use tracing::{debug, warn};
 
 use super::refused::{Refusals, Refused};
 use super::{ListenError, received, without_trailer};
-use crate::journal::{Group, JournalError, JournalHandle};
+use crate::frame::LossReason;
+use crate::journal::{DoorLoss, Group, JournalError, JournalHandle};
 use crate::record::Timestamp;
 use crate::stats::{Counter, Stats};
 
@@ -31,6 +32,8 @@ const MAX_DATAGRAM: usize = 64 << 10;
 const QUEUE_PATIENCE: Duration = Duration::from_millis(500);
 /// After this long without a datagram the kernel is asked what it dropped at last.
 const QUIET: Duration = Duration::from_millis(500);
+/// While datagrams keep coming, the journal is told of what was dropped this often.
+const TELL_LOSSES_EVERY: Duration = Duration::from_secs(10);
 /// How many receive calls are made after the stop, to take what has arrived.
 const LAST_RECEIVES: usize = 1024;
 
@@ -138,6 +141,7 @@ impl Listener {
     async fn receive(self, stop: CancellationToken) -> Result<(), ListenError> {
         let failed = |source| ListenError::Receive { protocol: "udp", address: self.address, source };
         let mut buffers = Buffers::new(&self.socket);
+        let mut losses = Losses::new(&self);
         // Nothing has overflowed since the kernel was asked.
         let mut told = true;
         loop {
@@ -150,7 +154,7 @@ impl Listener {
                 }
                 () = tokio::time::sleep(QUIET), if !told => {
                     buffers.overflows.ask(&self.counters.kernel);
-                    told = true;
+                    told = losses.tell(&self);
                     continue;
                 }
             }
@@ -160,6 +164,7 @@ impl Listener {
                 Err(e) if is_passing(&e) => debug!(error = %e, "a receive failed"),
                 Err(e) => return Err(failed(e)),
             }
+            losses.tell_when_due(&self);
         }
         for _ in 0..LAST_RECEIVES {
             match buffers.receive(&self.socket, &self.source, &self.counters) {
@@ -169,6 +174,7 @@ impl Listener {
             }
         }
         buffers.overflows.ask(&self.counters.kernel);
+        losses.tell(&self);
         Ok(())
     }
 
@@ -190,6 +196,52 @@ impl Listener {
             error => return Err(ListenError::Journal(error)),
         }
         Ok(())
+    }
+}
+
+/// What was told to the journal of what had to be dropped, so that the ledger knows of it.
+struct Losses {
+    input: String,
+    told: [u64; 2],
+    told_at: Instant,
+}
+
+impl Losses {
+    fn new(listener: &Listener) -> Losses {
+        Losses {
+            input: format!("syslog:{}", listener.source),
+            told: Losses::totals(listener).map(|(_, n)| n),
+            told_at: Instant::now(),
+        }
+    }
+
+    fn totals(Listener { counters, .. }: &Listener) -> [(LossReason, u64); 2] {
+        let full = counters.full.total() + counters.busy.total();
+        [(LossReason::KernelDrop, counters.kernel.total()), (LossReason::JournalFull, full)]
+    }
+
+    /// While datagrams keep coming, now and then.
+    fn tell_when_due(&mut self, listener: &Listener) {
+        if self.told_at.elapsed() >= TELL_LOSSES_EVERY {
+            self.tell(listener);
+        }
+    }
+
+    /// Tells the journal what it was not told yet; whether it took all of it.
+    fn tell(&mut self, listener: &Listener) -> bool {
+        self.told_at = Instant::now();
+        let mut all = true;
+        for (told, (reason, total)) in self.told.iter_mut().zip(Losses::totals(listener)) {
+            if total == *told {
+                continue;
+            }
+            let (input, frames) = (self.input.clone(), total - *told);
+            match listener.journal.try_append_loss(&DoorLoss { input, reason, frames, noticed_at: Timestamp::now() }) {
+                true => *told = total,
+                false => all = false,
+            }
+        }
+        all
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::support::{Daemon, Database, PATIENCE, request, state_dir, wait_until};
+use crate::verify::{findings, verify};
 
 const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const HONEST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
@@ -390,6 +391,12 @@ async fn in_a_flood_of_datagrams_each_is_stored_or_counted_and_other_doors_stay_
     database.wait_for("SELECT count(*) FROM logs WHERE message = 'beside'", 2 * beside).await;
     let twice = "SELECT count(*) - count(DISTINCT message) FROM logs WHERE message LIKE 'flood %'";
     assert_eq!(database.number(twice).await, 0);
+    // The ledger knows what was dropped, too.
+    let told =
+        "SELECT (SELECT count(*) FROM logs WHERE message LIKE 'flood %') + (SELECT coalesce(sum(frames), 0)::bigint FROM losses)";
+    database.wait_for(told, sent as i64).await;
+    let (code, verdict) = verify(state.path(), &[]);
+    assert!(code == 3 && findings(&verdict).iter().all(|f| f.contains("of syslog:lan: kernel_drop")), "{verdict}");
     assert!(peak(&daemon) <= MEMORY, "{}", peak(&daemon));
     stop(daemon).await;
 }

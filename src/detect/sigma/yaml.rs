@@ -17,7 +17,9 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node<'_>>, Wrong> {
     if text.len() > MAX_BYTES {
         return Err((0, format!("is larger than {MAX_BYTES} bytes")));
     }
-    let documents = Node::load_from_str(text).map_err(|e| (e.marker().line(), format!("this is no YAML: {}", e.info())))?;
+    // YAML knows more ends of lines than editors count.
+    let line = |e: &saphyr::ScanError| e.marker().line().min(text.lines().count());
+    let documents = Node::load_from_str(text).map_err(|e| (line(&e), format!("this is no YAML: {}", e.info())))?;
     Ok(documents.into_iter().filter(|d| !is_null(d)).collect())
 }
 
