@@ -9,7 +9,10 @@
 mod assemble;
 mod descriptors;
 mod gate;
+mod standby;
 pub mod telemetry;
+
+pub use standby::{Turn, stand_by};
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -31,6 +34,7 @@ use crate::listen::refused::Refusals;
 use crate::record::Zone;
 use crate::stats::Stats;
 use crate::store::embedded::Embedded;
+use crate::store::seat::Seat;
 use crate::store::{self, Store, StoreError};
 use crate::{http, pipeline, tail};
 
@@ -178,9 +182,17 @@ impl Running {
 /// # Errors
 /// A door cannot be opened, or the state directory cannot be used.
 pub async fn start(config: Config) -> Result<Running, DaemonError> {
+    let lock = lock_state_dir(&config.state_dir)?;
+    start_in_turn(config, Turn { lock, seat: None }).await
+}
+
+/// Starts a daemon that has stood by.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_in_turn(config: Config, Turn { lock, seat }: Turn) -> Result<Running, DaemonError> {
     let stats = Arc::new(Stats::default());
     let stop = CancellationToken::new();
-    let lock = lock_state_dir(&config.state_dir)?;
     let config = assemble::with_default_inputs(config)?;
     let rules = assemble::rules(&config)?;
     descriptors::ensure(&config)?;
@@ -235,6 +247,7 @@ pub async fn start(config: Config) -> Result<Running, DaemonError> {
         journal,
         readiness: readiness_out,
         database: database_out,
+        seat: std::sync::Mutex::new(seat),
         _lock: lock,
     };
     let task = tokio::spawn(inner.run(tasks, doors, stop.clone()));
@@ -249,6 +262,8 @@ struct Inner {
     journal: Arc<Journal>,
     readiness: watch::Sender<Readiness>,
     database: watch::Sender<Option<Database>>,
+    /// Of a daemon that stood by, until it is taken.
+    seat: std::sync::Mutex<Option<Seat>>,
     _lock: std::fs::File,
 }
 
@@ -451,6 +466,9 @@ impl Inner {
         tokio::pin!(work);
         let watch = self.watch_health(store, embedded);
         tokio::pin!(watch);
+        let seat = self.seat.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let seat = standby::hold(store, seat);
+        tokio::pin!(seat);
         loop {
             tokio::select! {
                 // When the inputs have ended and everything is committed, or when it cannot go on.
@@ -465,6 +483,7 @@ impl Inner {
                     _ => return Err(DaemonError::Died),
                 },
                 never = &mut watch => match never {},
+                never = &mut seat => match never {},
             }
         }
     }

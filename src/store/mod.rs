@@ -12,6 +12,7 @@ mod error;
 mod incidents;
 pub mod ledger;
 mod positions;
+pub mod seat;
 pub mod verify;
 mod warmup;
 mod writer;
@@ -108,6 +109,11 @@ impl Store {
             .await
             .map(|_| ())
             .map_err(StoreError::at("make a partition of logs"))
+    }
+
+    /// A connection of one's own.
+    async fn plain_connection(&self) -> Result<PgConnection, StoreError> {
+        PgConnection::connect_with(&self.options).await.map_err(StoreError::at("connect to the database"))
     }
 
     /// A connection for ingestion.

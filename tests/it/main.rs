@@ -11,6 +11,7 @@ mod outage;
 mod overload;
 mod recovery;
 mod rules;
+mod standby;
 mod store;
 mod support;
 mod verify;

@@ -141,7 +141,7 @@ impl Daemon {
 
     /// The same with more settings of `[http]`.
     pub async fn start_with_http(state_dir: &Path, configuration: &str, http: &str) -> Daemon {
-        let daemon = Daemon::spawn_with_http(state_dir, configuration, http);
+        let daemon = Daemon::spawn_with(state_dir, configuration, http, &[]);
         wait_until("the doors open", async || {
             assert!(!daemon.has_ended(), "the daemon ended: {:#?}", daemon.log());
             daemon.log().iter().any(|line| line.contains("listening for HTTP"))
@@ -151,10 +151,15 @@ impl Daemon {
     }
 
     pub fn spawn(state_dir: &Path, configuration: &str) -> Daemon {
-        Daemon::spawn_with_http(state_dir, configuration, "")
+        Daemon::spawn_with(state_dir, configuration, "", &[])
     }
 
-    fn spawn_with_http(state_dir: &Path, configuration: &str, http: &str) -> Daemon {
+    /// One that stands by.
+    pub fn spawn_standby(state_dir: &Path, configuration: &str) -> Daemon {
+        Daemon::spawn_with(state_dir, configuration, "", &["--standby"])
+    }
+
+    fn spawn_with(state_dir: &Path, configuration: &str, http: &str, arguments: &[&str]) -> Daemon {
         let path = state_dir.join("tocsin.toml");
         let common = format!(
             "state_dir = {:?}\n{configuration}\n[http]\nlisten = \"127.0.0.1:0\"\n{http}[log]\nlevel = \"info\"\nformat = \"json\"\n",
@@ -164,6 +169,7 @@ impl Daemon {
         let mut child = std::process::Command::new(tocsin())
             .args(["run", "--config"])
             .arg(&path)
+            .args(arguments)
             .env_remove("RUST_BACKTRACE")
             .stdin(std::process::Stdio::null())
             .stdout(std::process::Stdio::null())
