@@ -240,7 +240,7 @@ fn abbreviation(input: &str) -> Parsed<'_, i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Zone;
+    use crate::record::{Zone, days_from_civil};
     use proptest::prelude::*;
 
     fn read(text: &str, now: &str, zone: &str) -> (String, String) {
@@ -296,6 +296,51 @@ mod tests {
         // In Auckland the new year begins thirteen hours earlier.
         let (got, _) = read("Jan  1 00:00:01", "2025-12-31T11:00:02Z", "Pacific/Auckland");
         assert_eq!(got, "2025-12-31T11:00:01Z");
+    }
+
+    /// A million of them: in every zone there is, around New Year, leap days and both changes of the clock, received from a day before (a
+    /// clock that is fast) to half a year later.
+    #[test]
+    fn times_without_a_year_mean_what_their_clock_showed() {
+        // xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled").
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let mut below = move |n: i64| {
+            state ^= state >> 12;
+            state ^= state << 25;
+            state ^= state >> 27;
+            (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as i64 % n
+        };
+        let zones: Vec<(Zone, jiff::tz::TimeZone)> = jiff::tz::db()
+            .available()
+            .filter_map(|name| Some((Zone::named(name.as_str()).ok()?, jiff::tz::TimeZone::get(name.as_str()).ok()?)))
+            .collect();
+        assert!(zones.len() > 300, "{} zones", zones.len());
+        let day = 86_400;
+        for n in 0..1_000_000usize {
+            let (zone, rules) = &zones[n % zones.len()];
+            let year = 1990 + below(100) as i32;
+            let mut near =
+                |month, of_month, days: i64| days_from_civil(year, month, of_month) * day + below(2 * days * day) - days * day;
+            let secs = match n % 4 {
+                0 => near(1, 1, 2),
+                1 => near(2, 28, 3),
+                2 => {
+                    // Within a few hours of a change of the clock, where the zone has one.
+                    let from = jiff::Timestamp::from_second(near(1, 1, 1)).unwrap();
+                    let change = rules.following(from).next().map_or(from, |t| t.timestamp());
+                    change.as_second() + below(6 * 3600) - 3 * 3600
+                }
+                _ => near(7, 1, 182),
+            };
+            let meant = Timestamp::from_secs(secs);
+            let shown = |t: Timestamp| rules.to_datetime(jiff::Timestamp::from_microsecond(t.as_micros()).unwrap());
+            let clock = shown(meant);
+            let text = clock.strftime("%b %e %H:%M:%S").to_string();
+            let now = meant.plus_micros((below(180 * day) - day) * 1_000_000);
+            let got = reading(&text).unwrap().1.instant(&Context { now, zone }).unwrap();
+            // Where the clock is put back it shows an hour twice, and nobody can tell which is meant.
+            assert!(got == meant || shown(got) == clock && got < meant, "{text} of {clock}, at {now}: {got}, meant was {meant}");
+        }
     }
 
     proptest! {

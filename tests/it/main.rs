@@ -9,6 +9,7 @@ mod faults;
 mod oracle;
 mod outage;
 mod overload;
+mod poison;
 mod recovery;
 mod rules;
 mod standby;
