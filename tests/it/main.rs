@@ -4,13 +4,14 @@
 
 mod cli;
 mod clients;
+mod database;
 mod doors;
 mod faults;
 mod oracle;
-mod outage;
 mod overload;
 mod recovery;
 mod rules;
 mod store;
 mod support;
 mod verify;
+mod wire;
