@@ -376,22 +376,98 @@ async fn a_server_without_a_connection_left_is_waited_for() {
     story.ends_well(&database, daemon, state.path()).await;
 }
 
-/// A full disk as the server tells of it: a file system of our own to fill takes more rights than tests have.
+/// On a small file system of its own where we may mount one; elsewhere the server is made to say what it says then.
 #[tokio::test]
 async fn a_full_disk_is_waited_for_and_puts_nothing_in_quarantine() {
-    let (database, state) = (Database::new().await, state_dir());
+    let (server, state, disk) = (own_server().await, state_dir(), SmallDisk::mount());
+    let database = Database::on(Arc::clone(&server)).await;
+    if let Some(disk) = &disk {
+        disk.give_to_owner_of(database.options.get_socket().unwrap());
+        let mut elsewhere = server.embedded.options().connect().await.unwrap();
+        let name = database.options.get_database().unwrap();
+        let place = format!("CREATE TABLESPACE small LOCATION '{}'", disk.path().display());
+        elsewhere.execute(sqlx::AssertSqlSafe(place)).await.unwrap();
+        elsewhere.execute(sqlx::AssertSqlSafe(format!("ALTER DATABASE {name} SET TABLESPACE small"))).await.unwrap();
+    }
     let mut story = Story::new(state.path());
     let daemon = Daemon::start(state.path(), &story.configuration(&database.url())).await;
     story.goes_on(100);
     database.wait_for("SELECT count(*) FROM logs", 100).await;
-    let full = "CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-                RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$; \
-                CREATE TRIGGER full_disk AFTER INSERT ON logs FOR EACH STATEMENT EXECUTE FUNCTION fill()";
-    execute(&database, full).await;
+    match &disk {
+        Some(disk) => disk.fill(),
+        None => {
+            eprintln!("no right to mount a file system: the server only says that its disk is full");
+            let full = "CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$; \
+                        CREATE TRIGGER full_disk AFTER INSERT ON logs FOR EACH STATEMENT EXECUTE FUNCTION fill()";
+            execute(&database, full).await;
+        }
+    }
     story.goes_on(10_000);
     waits_for(&daemon, "No space left on device").await;
-    execute(&database, "DROP TRIGGER full_disk ON logs").await;
+    assert!(daemon.log().iter().any(|line| line.contains("make room there")), "{:#?}", daemon.log());
+    match &disk {
+        Some(disk) => disk.make_room(),
+        None => execute(&database, "DROP TRIGGER full_disk ON logs").await,
+    }
     story.ends_well(&database, daemon, state.path()).await;
+}
+
+/// A file system of 64 MiB in memory.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None` without the right to mount it.
+    fn mount() -> Option<SmallDisk> {
+        let disk = SmallDisk(state_dir());
+        let point = disk.0.path().join("disk");
+        std::fs::create_dir(&point).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"]).arg(&point).stderr(std::process::Stdio::null());
+        let mounted = nix::unistd::geteuid().is_root() && mount.status().is_ok_and(|status| status.success());
+        if mounted {
+            std::fs::create_dir(disk.path()).unwrap();
+            return Some(disk);
+        }
+        None
+    }
+
+    /// The directory on it for the server.
+    fn path(&self) -> PathBuf {
+        self.0.path().join("disk/server")
+    }
+
+    fn give_to_owner_of(&self, other: &Path) {
+        use std::os::unix::fs::MetadataExt;
+        let owner = std::fs::metadata(other).unwrap();
+        std::os::unix::fs::chown(self.path(), Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.path().join("disk/ballast")
+    }
+
+    fn fill(&self) {
+        let mut file = std::fs::File::create(self.ballast()).unwrap();
+        let full = loop {
+            if let Err(error) = std::io::Write::write_all(&mut file, &[1; 4096]) {
+                break error;
+            }
+        };
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.ballast()).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // The server may still have files open on it.
+        let point = self.0.path().join("disk");
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(point).stderr(std::process::Stdio::null()).status();
+    }
 }
 
 #[tokio::test]
@@ -483,9 +559,9 @@ async fn when_a_standby_takes_over_it_goes_on_there() {
     };
     let name = database.options.get_database().unwrap();
     let there = Database::existing(Arc::clone(&standby), name);
-    // The standby stands first: it lets us in, but can only be read.
+    // First one that is not there, then the standby: it lets us in, but can only be read.
     let host = |database: &Database| database.options.get_socket().unwrap().to_string_lossy().replace('/', "%2F");
-    let url = format!("postgres://tocsin@{},{}/{name}", host(&there), host(&database));
+    let url = format!("postgres://tocsin@127.0.0.1:1,{},{}/{name}", host(&there), host(&database));
     let mut story = Story::new(state.path());
     let daemon = Daemon::start(state.path(), &story.configuration(&url)).await;
     story.goes_on(5_000);
