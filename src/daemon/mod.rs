@@ -53,8 +53,8 @@ const NEARLY_FULL: u64 = 1 << 20;
 const REFUSALS_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the database is asked whether it is there, and after which time without an answer it is said not to be.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
-/// An answer is waited for this long: every server of `database.url` may have to be tried.
-const PROBE_PATIENCE: Duration = Duration::from_secs(60);
+/// An answer is waited for this long, since every server of `database.url` may have to be tried; then on another connection.
+const PROBE_PATIENCE: Duration = Duration::from_secs(30);
 /// How often `/health/ready` is brought up to date.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// An input that is behind by more than this is told of in our own log, this often.

@@ -92,18 +92,21 @@ impl Writer {
     }
 
     /// Ends the server's end of a connection that is lost for us. Where the network swallowed our going away, it would hold its
-    /// locks until somebody notices.
+    /// locks until somebody notices. Behind a pooler the session may serve another client by now, so only one of ours is ended.
     ///
     /// # Errors
     /// The statement failed.
     pub async fn end(&mut self, lost: &Session) -> Result<(), StoreError> {
-        sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2")
-            .bind(lost.pid)
-            .bind(&lost.began)
-            .execute(&mut self.connection)
-            .await
-            .map(|_| ())
-            .map_err(StoreError::at("end a session that was lost"))
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE pid = $1 AND backend_start::text = $2 AND application_name = 'tocsin' AND usename = current_user",
+        )
+        .bind(lost.pid)
+        .bind(&lost.began)
+        .execute(&mut self.connection)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::at("end a session that was lost"))
     }
 
     /// Number of the last transaction in the database. To be asked after an error: if the error came with the COMMIT, this alone
