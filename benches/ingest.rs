@@ -130,13 +130,25 @@ async fn ingest(database: &PgConnectOptions, file: &Path, lines: u64) -> Figures
         })
     };
     let hard_stop = CancellationToken::new();
-    let work = pipeline::Pipeline { store: store.clone(), saved, engine, options, batches, committed: watched, stats, hard_stop };
+    let work = pipeline::Pipeline {
+        store: store.clone(),
+        saved,
+        engine,
+        options,
+        batches,
+        committed: watched,
+        stats,
+        waits: Arc::default(),
+        hard_stop,
+    };
     work.run().await.unwrap();
     let figures = meter.stop(database).await;
     following.await.unwrap().unwrap();
-    let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM logs").fetch_one(store.pool()).await.unwrap();
+    let mut connection = store.connection().await.unwrap();
+    let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM logs").fetch_one(&mut connection).await.unwrap();
     assert_eq!(stored as u64, lines);
-    let incidents: i64 = sqlx::query_scalar("SELECT count(*) FROM incidents").fetch_one(store.pool()).await.unwrap();
+    let incidents: i64 = sqlx::query_scalar("SELECT count(*) FROM incidents").fetch_one(&mut connection).await.unwrap();
+    store.keep(connection);
     println!("           {incidents} incidents");
     store.close().await;
     figures

@@ -57,6 +57,8 @@
 //!   back, as far as their windows reach.
 //! - The detectors that are always there are no Sigma rules: what counts as an attempt to log in takes sessions of several lines, which
 //!   Sigma cannot say. Rules and detectors share the windows and the way to incidents.
+//! - There is no pool of connections. A pool knows one server and hides why it has no connection; what is not ingestion takes a
+//!   connection that was kept from the statement before, or a new one from the server of `database.url` that can be written to.
 //! - The journal has an identity, and its position is kept under it, so that a daemon never takes the position in another journal for one
 //!   in its own.
 //! - A TCP connection of which not everything is on disk is always reset, never closed in order: an orderly end is the only

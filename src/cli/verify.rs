@@ -17,9 +17,9 @@ use crate::config::Config;
 use crate::daemon;
 use crate::record::Timestamp;
 use crate::record::text::visible;
+use crate::store::Servers;
 use crate::store::embedded::Embedded;
 use crate::store::verify::{Facts, Finding, Verdict, judge, read};
-use crate::store::{self};
 
 /// Prove that every frame was stored, once
 ///
@@ -79,7 +79,7 @@ fn facts(config: &Config, since: Option<Timestamp>) -> anyhow::Result<Facts> {
     let url = config.database.secret_url().map_err(anyhow::Error::msg).context("database.url_file")?;
     let runtime = super::runtime()?;
     match url {
-        Some(url) => Ok(runtime.block_on(read(&store::options_from_url(&url)?, since))?),
+        Some(url) => Ok(runtime.block_on(read(&Servers::from_url(&url)?, since))?),
         None => {
             let dir = config.state_dir.join("postgres");
             anyhow::ensure!(
@@ -90,7 +90,7 @@ fn facts(config: &Config, since: Option<Timestamp>) -> anyhow::Result<Facts> {
             // While we hold the lock no daemon starts; while a daemon holds it the server is its own.
             let lock = daemon::lock_state_dir(&config.state_dir);
             let server = Embedded::start(&dir)?;
-            let facts = runtime.block_on(read(&server.options(), since));
+            let facts = runtime.block_on(read(&server.options().into(), since));
             if lock.is_ok() {
                 server.stop()?;
             }

@@ -508,7 +508,7 @@ fn whole(config: &Config, lines: &file::Lines<'_>) -> Vec<Problem> {
     }
     match config.database.secret_url() {
         Ok(Some(url)) => {
-            if let Err(e) = crate::store::options_from_url(&url) {
+            if let Err(e) = crate::store::Servers::from_url(&url) {
                 problems.push(lines.problem("database.url", e.to_string()));
             }
         }

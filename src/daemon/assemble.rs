@@ -66,8 +66,8 @@ pub fn open_journal(config: &Config, stats: &Stats) -> Result<Journal, DaemonErr
     Ok(journal)
 }
 
-/// The journal as an input, from where the database says.
-pub fn journal_reader(config: &Config, journal: &Journal, saved: &Saved) -> Result<journal::Reader, DaemonError> {
+/// The journal as an input, from where the database says; and where that is.
+pub fn journal_reader(config: &Config, journal: &Journal, saved: &Saved) -> Result<(journal::Reader, u64), DaemonError> {
     let known = |p: &&SavedPosition| p.input == "journal" && p.part == **journal.identity();
     let from = saved.positions.iter().find(known).map_or(0, |p| p.position);
     if from > journal.opened().next_offset {
@@ -81,7 +81,7 @@ pub fn journal_reader(config: &Config, journal: &Journal, saved: &Saved) -> Resu
     }
     journal.release(from);
     let sources = journal::Sources { known: network_sources(config)?, default_zone: Zone::system() };
-    Ok(journal::Reader::new(journal, from, sources))
+    Ok((journal::Reader::new(journal, from, sources), from))
 }
 
 fn setting(key: String, what: impl ToString) -> DaemonError {

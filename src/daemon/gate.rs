@@ -35,13 +35,14 @@ impl Gate {
     }
 
     /// Hands batches on while there is room for them, until there are no more, or nobody takes them. A batch that is too large for all
-    /// the room there is passes when nothing else is under way.
-    pub async fn run(self: Arc<Self>, mut batches: mpsc::Receiver<Batch>, out: mpsc::Sender<Batch>) {
+    /// the room there is passes when nothing else is under way. `passing` is told of each that passes.
+    pub async fn run(self: Arc<Self>, mut batches: mpsc::Receiver<Batch>, out: mpsc::Sender<Batch>, passing: impl Fn(&Batch)) {
         while let Some(batch) = batches.recv().await {
             let bytes = cost(&batch).clamp(1, self.all) as u32;
             // Nobody closes it.
             let Ok(room) = Arc::clone(&self.room).acquire_many_owned(bytes).await else { return };
             self.lock().batches.push_back((batch.positions.len(), room));
+            passing(&batch);
             if out.send(batch).await.is_err() {
                 return;
             }
@@ -98,7 +99,7 @@ mod tests {
     async fn what_is_not_committed_takes_no_more_than_there_is() {
         let gate = Gate::new(4 * 1000);
         let ((inputs, batches), (out, mut passed)) = (mpsc::channel(10), mpsc::channel(10));
-        let running = tokio::spawn(Arc::clone(&gate).run(batches, out));
+        let running = tokio::spawn(Arc::clone(&gate).run(batches, out, |_| {}));
         for (bytes, positions) in [(400, 1), (400, 3), (300, 1), (9000, 2), (1, 1)] {
             inputs.send(batch(bytes, positions)).await.unwrap();
         }

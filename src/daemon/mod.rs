@@ -9,6 +9,7 @@
 mod assemble;
 mod descriptors;
 mod gate;
+mod lag;
 mod standby;
 pub mod telemetry;
 
@@ -17,7 +18,7 @@ pub use standby::{Turn, stand_by};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
@@ -26,16 +27,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::gate::Gate;
+use self::lag::{Lag, Progress};
 use crate::config::Config;
 use crate::frame::{Batch, PositionChange, Source};
-use crate::http::{Health, Readiness};
+use crate::http::{Behind, Health, Readiness};
 use crate::journal::{self, Journal};
 use crate::listen::refused::Refusals;
-use crate::record::Zone;
+use crate::pipeline::{Pauses, Wait, Waits};
+use crate::record::{Timestamp, Zone};
 use crate::stats::Stats;
 use crate::store::embedded::Embedded;
 use crate::store::seat::Seat;
-use crate::store::{self, Store, StoreError};
+use crate::store::{Servers, Store, StoreError};
 use crate::{http, pipeline, tail};
 
 /// From the signal to the end: what is not stored by then stays in journal and files.
@@ -52,8 +55,14 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
 const NEARLY_FULL: u64 = 1 << 20;
 /// How often our own log tells who was refused most.
 const REFUSALS_INTERVAL: Duration = Duration::from_secs(60);
-/// How often the database is asked whether it is there, and how long it has to answer.
+/// How often the database is asked whether it is there, and after which time without an answer it is said not to be.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+/// An answer is waited for this long, since every server of `database.url` may have to be tried; then on another connection.
+const PROBE_PATIENCE: Duration = Duration::from_secs(30);
+/// How often `/health/ready` is brought up to date.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// An input that is behind by more than this is told of in our own log, this often.
+const BEHIND_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Why the daemon cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +109,7 @@ pub enum DaemonError {
         source: tail::TailError,
     },
     /// The database.
-    #[error("database")]
+    #[error("database{}", advice(.0))]
     Store(#[source] StoreError),
     /// The pipeline.
     #[error("pipeline")]
@@ -199,8 +208,14 @@ pub async fn start_in_turn(config: Config, Turn { lock, seat }: Turn) -> Result<
     let journal = Arc::new(assemble::open_journal(&config, &stats)?);
     let mut tasks: JoinSet<Result<(), DaemonError>> = JoinSet::new();
     let mut addresses = Addresses::default();
-    let (readiness_out, readiness) =
-        watch::channel(Readiness { ready: false, database: "starting".into(), journal: "good".into() });
+    let (readiness_out, readiness) = watch::channel(Readiness {
+        ready: false,
+        database: "starting".into(),
+        database_since: Timestamp::now().to_string(),
+        database_error: None,
+        journal: "good".into(),
+        inputs: Vec::new(),
+    });
     let (database_out, database) = watch::channel(None);
 
     let doors = CancellationToken::new();
@@ -240,7 +255,11 @@ pub async fn start_in_turn(config: Config, Turn { lock, seat }: Turn) -> Result<
         info!("listening for HTTP on http://{address}");
     }
 
+    let progress = Arc::new(Progress::new(config.files.iter().map(|files| &*files.name)));
     let inner = Inner {
+        phase: Mutex::new(("starting", Timestamp::now())),
+        waits: Arc::default(),
+        progress,
         config,
         rules,
         stats: Arc::clone(&stats),
@@ -256,6 +275,11 @@ pub async fn start_in_turn(config: Config, Turn { lock, seat }: Turn) -> Result<
 
 /// What the daemon's main task owns.
 struct Inner {
+    /// What the database half is doing, and since when.
+    phase: Mutex<(&'static str, Timestamp)>,
+    /// What it waits for.
+    waits: Arc<Waits>,
+    progress: Arc<Progress>,
     config: Config,
     rules: Arc<crate::detect::Rules>,
     stats: Arc<Stats>,
@@ -328,11 +352,12 @@ impl Inner {
         let work = async {
             self.reach_database(&embedded, &store).await?;
             let store = store.get().expect("the database was reached");
-            self.pipeline(store, embedded.get(), files, hard_stop.clone()).await
+            self.pipeline(store, files, hard_stop.clone()).await
         };
         // After the hard stop, what is under way is dropped where it stands: a transaction that is not committed never was.
         let result = tokio::select! {
             done = work => done,
+            never = self.watch_health(&embedded, &store) => match never {},
             () = async { hard_stop.cancelled().await; tokio::time::sleep(LAST_MOMENT).await } => Ok(()),
         };
         if let Some(store) = store.get() {
@@ -360,8 +385,8 @@ impl Inner {
     async fn reach_database(&self, embedded: &OnceLock<Arc<Embedded>>, store: &OnceLock<Store>) -> Result<(), DaemonError> {
         let url =
             self.config.database.secret_url().map_err(|what| DaemonError::Setting { key: "database.url_file".into(), what })?;
-        let options = match url {
-            Some(url) => store::options_from_url(&url).map_err(DaemonError::Store)?,
+        let servers = match url {
+            Some(url) => Servers::from_url(&url).map_err(DaemonError::Store)?,
             None => {
                 let dir = self.config.state_dir.join("postgres");
                 self.say("starting the private PostgreSQL");
@@ -369,21 +394,21 @@ impl Inner {
                 let server = tokio::task::spawn_blocking(move || Embedded::start(&dir)).await;
                 let server = server.map_err(|_| DaemonError::Died)?.map_err(DaemonError::Store)?;
                 info!("the private PostgreSQL runs: psql \"{conninfo}\"");
-                embedded.get_or_init(|| Arc::new(server)).options()
+                embedded.get_or_init(|| Arc::new(server)).options().into()
             }
         };
-        let mut pauses = pipeline::Pauses::default();
+        let mut pauses = Pauses::new(&self.waits);
+        self.say("connecting");
         loop {
-            self.say("connecting");
-            let connected = tokio::time::timeout(CONNECT_PATIENCE, Store::connect(options.clone())).await;
+            let connected = tokio::time::timeout(CONNECT_PATIENCE, Store::connect(servers.clone())).await;
             match connected.unwrap_or(Err(StoreError::Late)) {
                 Ok(connected) => {
+                    pauses.over();
                     let _ = store.set(connected);
                     return Ok(());
                 }
                 Err(error) if error.is_transient() => {
                     pauses.report(&error, "waiting for the database");
-                    self.say("waiting for the database");
                     keep_running(embedded.get()).await;
                     tokio::time::sleep(pauses.next_pause()).await;
                 }
@@ -392,26 +417,44 @@ impl Inner {
         }
     }
 
-    fn say(&self, what: &str) {
+    /// Notes what the database half is doing.
+    fn say(&self, what: &'static str) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = (what, Timestamp::now());
+        self.tell(None, None);
+    }
+
+    /// Brings `/health/ready` up to date: with what the database half is doing, unless it waits for something, or the probe does.
+    fn tell(&self, probe: Option<Wait>, inputs: Option<Vec<Behind>>) {
+        let (phase, since) = *self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        let journal = match &*self.journal.health().borrow() {
+            journal::Health::Good if self.journal.is_full(NEARLY_FULL) => "full".to_owned(),
+            journal::Health::Good => "good".to_owned(),
+            journal::Health::Failing(why) => format!("failing: {why}"),
+            journal::Health::Closed => "closed".to_owned(),
+        };
+        let wait = self.waits.longest().or(probe);
         self.readiness.send_modify(|now| {
-            now.database = what.to_owned();
-            now.ready = what == "storing" && now.journal == "good";
+            now.ready = wait.is_none() && phase == "storing" && journal == "good";
+            now.database = wait.as_ref().map_or(phase, |wait| wait.what).to_owned();
+            now.database_since = wait.as_ref().map_or(since, |wait| wait.since).to_string();
+            now.database_error = wait.map(|wait| wait.error);
+            now.journal = journal;
+            if let Some(inputs) = inputs {
+                now.inputs = inputs;
+            }
         });
     }
 
-    async fn pipeline(
-        &self,
-        store: &Store,
-        embedded: Option<&Arc<Embedded>>,
-        files: CancellationToken,
-        hard_stop: CancellationToken,
-    ) -> Result<(), DaemonError> {
+    async fn pipeline(&self, store: &Store, files: CancellationToken, hard_stop: CancellationToken) -> Result<(), DaemonError> {
         let options = assemble::pipeline_options(&self.config, Arc::clone(&self.rules));
         self.say("rebuilding the detectors' windows");
-        let mut pauses = pipeline::Pauses::default();
+        let mut pauses = Pauses::new(&self.waits);
         let (saved, engine) = loop {
             match pipeline::take_over(store, &options).await {
-                Ok(taken) => break taken,
+                Ok(taken) => {
+                    pauses.over();
+                    break taken;
+                }
                 Err(error) if error.is_transient() => {
                     pauses.report(&error, "waiting for the database");
                     tokio::select! { () = tokio::time::sleep(pauses.next_pause()) => {}, () = hard_stop.cancelled() => return Ok(()) }
@@ -428,12 +471,13 @@ impl Inner {
             let (out, stop) = (batches_out.clone(), files.clone());
             inputs.spawn(async move { tail.run(out, stop).await.map_err(|source| DaemonError::Tail { name, source }) });
         }
-        let reader = assemble::journal_reader(&self.config, &self.journal, &saved)?;
+        let (reader, from) = assemble::journal_reader(&self.config, &self.journal, &saved)?;
+        self.progress.begin(from);
         inputs.spawn(read_journal(reader, batches_out));
         inputs.spawn({
-            let gate = Arc::clone(&gate);
+            let (gate, progress) = (Arc::clone(&gate), Arc::clone(&self.progress));
             async move {
-                gate.run(batches_in, passed_out).await;
+                gate.run(batches_in, passed_out, |batch| progress.passed(batch)).await;
                 Ok(())
             }
         });
@@ -444,9 +488,10 @@ impl Inner {
         self.say("storing");
 
         let committed: pipeline::Committed = {
-            let journal = Arc::clone(&self.journal);
+            let (journal, progress) = (Arc::clone(&self.journal), Arc::clone(&self.progress));
             Arc::new(move |positions: &[PositionChange]| {
                 gate.committed(positions.len());
+                progress.committed(positions);
                 for change in positions.iter().filter(|p| &*p.input == "journal") {
                     journal.release(change.to);
                 }
@@ -460,12 +505,11 @@ impl Inner {
             batches: passed_in,
             committed,
             stats: Arc::clone(&self.stats),
+            waits: Arc::clone(&self.waits),
             hard_stop: hard_stop.clone(),
         };
         let work = work.run();
         tokio::pin!(work);
-        let watch = self.watch_health(store, embedded);
-        tokio::pin!(watch);
         let seat = self.seat.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let seat = standby::hold(store, seat);
         tokio::pin!(seat);
@@ -482,42 +526,100 @@ impl Inner {
                     Some(Ok(Err(error))) => return Err(error),
                     _ => return Err(DaemonError::Died),
                 },
-                never = &mut watch => match never {},
                 never = &mut seat => match never {},
             }
         }
     }
 
     /// Keeps `/health/ready` true to what happens, the private PostgreSQL running, and the memory of deliveries short.
-    async fn watch_health(&self, store: &Store, embedded: Option<&Arc<Embedded>>) -> std::convert::Infallible {
-        let up = self.stats.gauge("database_up", "1 while the last attempt to reach the database succeeded.", &[]);
-        let health = self.journal.health();
+    async fn watch_health(&self, embedded: &OnceLock<Arc<Embedded>>, store: &OnceLock<Store>) -> std::convert::Infallible {
+        let probe = Mutex::new(Probe::default());
+        tokio::select! {
+            never = self.probe(embedded, store, &probe) => never,
+            never = self.look(&probe) => never,
+        }
+    }
+
+    /// Asks the database from time to time whether it is there.
+    async fn probe(
+        &self,
+        embedded: &OnceLock<Arc<Embedded>>,
+        store: &OnceLock<Store>,
+        probe: &Mutex<Probe>,
+    ) -> std::convert::Infallible {
+        let probe = || probe.lock().unwrap_or_else(PoisonError::into_inner);
         let mut forgot = Instant::now();
         loop {
             tokio::time::sleep(PROBE_INTERVAL).await;
-            let alive = tokio::time::timeout(PROBE_INTERVAL, store.is_alive()).await.unwrap_or(false);
-            if !alive {
-                keep_running(embedded).await;
-            }
-            let journal = match &*health.borrow() {
-                journal::Health::Good if self.journal.is_full(NEARLY_FULL) => "full".to_owned(),
-                journal::Health::Good => "good".to_owned(),
-                journal::Health::Failing(why) => format!("failing: {why}"),
-                journal::Health::Closed => "closed".to_owned(),
-            };
-            let database = if alive && up.get() == 1 { "storing" } else { "waiting for the database" };
-            let next = Readiness { ready: database == "storing" && journal == "good", database: database.to_owned(), journal };
-            self.readiness.send_if_modified(|now| {
-                let changed = *now != next;
-                *now = next;
-                changed
-            });
-            if alive && forgot.elapsed() > Duration::from_secs(3600) {
+            let Some(store) = store.get() else { continue };
+            probe().asked = Some(Timestamp::now());
+            let answer = tokio::time::timeout(PROBE_PATIENCE, store.probe()).await.unwrap_or(Err(StoreError::Late));
+            let is_there = answer.is_ok();
+            probe().answered(answer);
+            if !is_there {
+                keep_running(embedded.get()).await;
+            } else if forgot.elapsed() > Duration::from_secs(3600) {
                 forgot = Instant::now();
                 let _ = store.forget_old_deliveries().await;
             }
         }
     }
+
+    /// Tells from time to time how things are.
+    async fn look(&self, probe: &Mutex<Probe>) -> std::convert::Infallible {
+        let mut lag = Lag::new(Arc::clone(&self.progress), Arc::clone(&self.journal), &self.stats);
+        let waiting =
+            self.stats.gauge("database_waiting_seconds", "For how long something has been waiting for the database.", &[]);
+        let mut told = Instant::now();
+        loop {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            let now = Timestamp::now();
+            let inputs = lag.look(Instant::now(), now);
+            let probed = probe.lock().unwrap_or_else(PoisonError::into_inner).wait(now);
+            let since = self.waits.longest().or(probed.clone()).map(|wait| wait.since);
+            waiting.set(since.map_or(0, |since| u64::try_from(now.micros_since(since) / 1_000_000).unwrap_or(0)));
+            if told.elapsed() > BEHIND_INTERVAL {
+                told = Instant::now();
+                for behind in inputs.iter().filter(|behind| behind.seconds > BEHIND_INTERVAL.as_secs()) {
+                    warn!(input = behind.input, bytes = behind.bytes, seconds = behind.seconds, "behind");
+                }
+            }
+            self.tell(probed, Some(inputs));
+        }
+    }
+}
+
+/// What asking the database came to.
+#[derive(Debug, Default)]
+struct Probe {
+    /// When it was asked what it has not answered.
+    asked: Option<Timestamp>,
+    /// What it answered, where that was not what it should be.
+    failed: Option<Wait>,
+}
+
+impl Probe {
+    fn answered(&mut self, answer: Result<(), StoreError>) {
+        let asked = self.asked.take().unwrap_or_else(Timestamp::now);
+        let since = self.failed.as_ref().map_or(asked, |failed| failed.since);
+        self.failed = answer.err().map(|e| Wait { since, what: "waiting for the database", error: e.in_one_line() });
+    }
+
+    /// What is wrong at the moment.
+    fn wait(&self, now: Timestamp) -> Option<Wait> {
+        let is_late = |asked: &Timestamp| now.micros_since(*asked) > PROBE_INTERVAL.as_micros() as i64;
+        let late = self.asked.filter(is_late).map(|since| Wait {
+            since,
+            what: "waiting for the database",
+            error: StoreError::Late.to_string(),
+        });
+        self.failed.clone().or(late)
+    }
+}
+
+/// What can be done about it, for those who read why the daemon ended.
+fn advice(error: &StoreError) -> String {
+    error.advice().map_or_else(String::new, |advice| format!(": {advice}"))
 }
 
 /// Starts the private PostgreSQL again if it has ended, as after the kernel ran out of memory.

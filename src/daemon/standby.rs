@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::{DaemonError, lock_state_dir};
 use crate::config::Config;
 use crate::store::seat::Seat;
-use crate::store::{self, Store, StoreError};
+use crate::store::{Servers, Store, StoreError};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -98,7 +98,7 @@ async fn seat(url: &str) -> Result<Seat, DaemonError> {
 async fn look(url: &str, store: &mut Option<Store>) -> Result<(Option<Seat>, i64), StoreError> {
     let store = match store {
         Some(store) => store,
-        none => none.insert(Store::connect(store::options_from_url(url)?).await?),
+        none => none.insert(Store::connect(Servers::from_url(url)?).await?),
     };
     let seat = store.try_seat().await?;
     // In this order: who raised the epoch before we had the seat is found out.

@@ -1,6 +1,7 @@
 //! HTTP: the doors for webhooks, and what operators and their machines ask: health and metrics.
 //!
-//! `/health/live`: the process works. `/health/ready`: what arrives is taken and stored; 503 with the reasons where not.
+//! `/health/live`: the process works. `/health/ready`: what arrives is taken and stored; 503 with the reasons where not. Either way it
+//! tells how far behind each input is.
 //! `/metrics`: every counter in Prometheus' text format.
 
 pub mod server;
@@ -23,8 +24,27 @@ pub struct Readiness {
     pub ready: bool,
     /// What the database side is doing: `starting`, `storing`, or what it waits for.
     pub database: String,
+    /// Since when; RFC 3339.
+    pub database_since: String,
+    /// Why it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_error: Option<String>,
     /// What the journal is doing.
     pub journal: String,
+    /// How far behind each input is.
+    pub inputs: Vec<Behind>,
+}
+
+/// How far an input is behind.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Behind {
+    /// `journal`, or `files:<name of the set>`.
+    pub input: String,
+    /// Bytes that are there and not committed; `None` (`null`) where nobody has looked yet. Before the database has told where to go on
+    /// it is all that the journal holds.
+    pub bytes: Option<u64>,
+    /// For how long the oldest of them has been waiting, in seconds.
+    pub seconds: u64,
 }
 
 /// What the routes need.

@@ -306,6 +306,12 @@ impl Journal {
         *self.shared.synced.borrow()
     }
 
+    /// Bytes of records between `offset` and the end of what is on disk.
+    pub fn bytes_behind(&self, offset: u64) -> u64 {
+        let segments = self.shared.segments();
+        segments.iter().map(|(base, end)| end.saturating_sub(offset.max(base + format::SEGMENT_HEADER))).sum()
+    }
+
     /// Bytes on disk and on the way there.
     pub fn used_bytes(&self) -> u64 {
         self.shared.used.load(Ordering::Relaxed)

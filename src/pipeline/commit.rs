@@ -9,18 +9,21 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::pauses::Pauses;
+use super::pauses::{Pauses, Waits};
 use super::work::Prepared;
 use super::{Committed, PipelineError};
 use crate::record::Timestamp;
 use crate::stats::{Counter, Stats};
 use crate::store::ledger::day_name;
-use crate::store::{Saved, Store, StoreError, Transaction, Writer};
+use crate::store::{Saved, Session, Store, StoreError, Transaction, Writer};
 
 /// A transaction that takes longer is taken to be lost with its connection. Five thousand rows take a tenth of a second.
-const PATIENCE: Duration = Duration::from_secs(120);
+const FIRST_PATIENCE: Duration = Duration::from_secs(15);
+/// Each time that was not enough it is doubled, since a database that is only slow must get done at last; up to this.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(600);
 
-struct Shared {
+/// What both connections need.
+pub struct Shared {
     store: Store,
     epoch: i64,
     max_evidence: usize,
@@ -37,34 +40,51 @@ struct Shared {
     findings_total: Arc<Counter>,
     database_up: Arc<Counter>,
     lag_seconds: Arc<Counter>,
+    waits: Arc<Waits>,
+}
+
+/// One of the two connections: open, or not.
+#[derive(Default)]
+struct Line {
+    writer: Option<Writer>,
+    /// The server's end of one that was lost.
+    lost: Option<Session>,
+}
+
+impl Shared {
+    /// What both connections need.
+    pub fn new(
+        store: Store,
+        saved: &Saved,
+        max_evidence: usize,
+        committed: Committed,
+        stats: &Stats,
+        waits: Arc<Waits>,
+        hard_stop: CancellationToken,
+    ) -> Shared {
+        Shared {
+            store,
+            epoch: saved.epoch,
+            max_evidence,
+            last: watch::Sender::new(saved.transaction),
+            days: Mutex::default(),
+            committed,
+            hard_stop,
+            rows_total: stats.counter("rows_committed_total", "Log records stored.", &[]),
+            commits_total: stats.counter("commits_total", "Transactions committed.", &[]),
+            retries_total: stats.counter("commit_retries_total", "Transactions that had to be tried again.", &[]),
+            quarantined_total: stats.counter("quarantined_total", "Rows that PostgreSQL refused.", &[]),
+            findings_total: stats.counter("incident_changes_total", "Times that detectors opened or fed an incident.", &[]),
+            database_up: stats.gauge("database_up", "1 while the last attempt to reach the database succeeded.", &[]),
+            lag_seconds: stats.gauge("commit_lag_seconds", "Time from receipt to commit of the newest record, seconds.", &[]),
+            waits,
+        }
+    }
 }
 
 /// Commits in order until `prepared` is closed and empty.
-pub async fn run(
-    store: Store,
-    saved: Saved,
-    max_evidence: usize,
-    mut prepared: mpsc::Receiver<Prepared>,
-    committed: Committed,
-    stats: Arc<Stats>,
-    hard_stop: CancellationToken,
-) -> Result<(), PipelineError> {
-    let shared = Arc::new(Shared {
-        store,
-        epoch: saved.epoch,
-        max_evidence,
-        last: watch::Sender::new(saved.transaction),
-        days: Mutex::default(),
-        committed,
-        hard_stop,
-        rows_total: stats.counter("rows_committed_total", "Log records stored.", &[]),
-        commits_total: stats.counter("commits_total", "Transactions committed.", &[]),
-        retries_total: stats.counter("commit_retries_total", "Transactions that had to be tried again.", &[]),
-        quarantined_total: stats.counter("quarantined_total", "Rows that PostgreSQL refused.", &[]),
-        findings_total: stats.counter("incident_changes_total", "Times that detectors opened or fed an incident.", &[]),
-        database_up: stats.gauge("database_up", "1 while the last attempt to reach the database succeeded.", &[]),
-        lag_seconds: stats.gauge("commit_lag_seconds", "Time from receipt to commit of the newest record, seconds.", &[]),
-    });
+pub async fn run(shared: Shared, mut prepared: mpsc::Receiver<Prepared>) -> Result<(), PipelineError> {
+    let shared = Arc::new(shared);
     shared.database_up.set(1);
     let mut tasks = JoinSet::new();
     let mut turns = Vec::new();
@@ -96,18 +116,18 @@ pub async fn run(
     Ok(())
 }
 
-/// One of the two connections.
+/// Stores what comes over one of the two connections.
 async fn connection(shared: Arc<Shared>, mut work: mpsc::Receiver<Prepared>) -> Result<(), PipelineError> {
-    let mut writer = None;
+    let mut line = Line::default();
     loop {
         let next = tokio::select! { next = work.recv() => next, () = shared.hard_stop.cancelled() => return Ok(()) };
         let Some(prepared) = next else { break };
         tokio::select! {
-            done = shared.store_until_done(&mut writer, &prepared) => done?,
+            done = shared.store_until_done(&mut line, &prepared) => done?,
             () = shared.hard_stop.cancelled() => return Ok(()),
         }
     }
-    if let Some(writer) = writer {
+    if let Some(writer) = line.writer {
         writer.close().await;
     }
     Ok(())
@@ -115,35 +135,36 @@ async fn connection(shared: Arc<Shared>, mut work: mpsc::Receiver<Prepared>) -> 
 
 impl Shared {
     /// Tries until it is stored, however long the database is away.
-    async fn store_until_done(&self, writer: &mut Option<Writer>, prepared: &Prepared) -> Result<(), PipelineError> {
-        let mut pauses = Pauses::default();
+    async fn store_until_done(&self, line: &mut Line, prepared: &Prepared) -> Result<(), PipelineError> {
+        let mut pauses = Pauses::new(&self.waits);
+        let mut patience = FIRST_PATIENCE;
         let mut quarantined = 0;
         let mut first_try = true;
         loop {
-            let attempt = tokio::time::timeout(PATIENCE, self.attempt(writer, prepared, first_try)).await;
-            match attempt.unwrap_or_else(|_| Err(StoreError::Late)) {
+            match self.attempt(line, prepared, patience, first_try).await {
                 Ok(refused) => {
                     quarantined = quarantined.max(refused);
                     break;
                 }
                 Err(fatal @ (StoreError::Fenced { .. } | StoreError::Behind { .. })) => return Err(PipelineError::Store(fatal)),
                 Err(error) => {
-                    *writer = None;
+                    if let Some(writer) = line.writer.take() {
+                        line.lost = Some(writer.session().clone());
+                    }
                     // The server may be another by now, or somebody may have dropped a partition.
                     self.days.lock().unwrap_or_else(PoisonError::into_inner).clear();
                     first_try = false;
+                    if matches!(error, StoreError::Late) {
+                        patience = (2 * patience).min(LONGEST_PATIENCE);
+                    }
                     self.retries_total.add(1);
                     self.database_up.set(0);
-                    if error.is_transient() {
-                        pauses.report(&error, "waiting for the database");
-                    } else {
-                        // Somebody must act, and may be about to: nothing is dropped, and what waits is in files and journal.
-                        pauses.report(&error, "the database refuses a batch; it is tried again until it is accepted");
-                    }
+                    pauses.report(&error, "waiting for the database");
                     tokio::time::sleep(pauses.next_pause()).await;
                 }
             }
         }
+        pauses.over();
         self.database_up.set(1);
         self.commits_total.add(1);
         self.rows_total.add((prepared.rows.len() - quarantined) as u64);
@@ -160,25 +181,16 @@ impl Shared {
         Ok(())
     }
 
-    async fn attempt(&self, writer: &mut Option<Writer>, prepared: &Prepared, first_try: bool) -> Result<usize, StoreError> {
+    async fn attempt(
+        &self,
+        line: &mut Line,
+        prepared: &Prepared,
+        patience: Duration,
+        first_try: bool,
+    ) -> Result<usize, StoreError> {
         let number = prepared.number;
-        let fresh = writer.is_none();
-        let writer = match writer {
-            Some(writer) => writer,
-            none => none.insert(self.store.writer().await?),
-        };
-        // After an error nobody knows whether the COMMIT went through; the position row does.
-        if fresh && !first_try && writer.last_transaction(self.epoch).await? >= number {
-            return Ok(0);
-        }
-        for day in &prepared.days {
-            let known = self.days.lock().unwrap_or_else(PoisonError::into_inner).contains(day);
-            if !known {
-                self.store.ensure_partition(*day).await?;
-                tracing::debug!(day = day_name(*day), "partition of logs is there");
-                self.days.lock().unwrap_or_else(PoisonError::into_inner).insert(*day);
-            }
-        }
+        let opened = tokio::time::timeout(patience, self.open(line, prepared, first_try));
+        let Some(writer) = opened.await.unwrap_or(Err(StoreError::Late))? else { return Ok(0) };
         let transaction = Transaction {
             number,
             epoch: self.epoch,
@@ -190,6 +202,7 @@ impl Shared {
             deliveries: &prepared.deliveries,
             changes: &prepared.changes,
             max_evidence: self.max_evidence,
+            patience,
         };
         let mut last = self.last.subscribe();
         let before = async move {
@@ -197,5 +210,36 @@ impl Shared {
             let _ = last.wait_for(|last| *last >= number - 1).await;
         };
         writer.store(&transaction, &|row| prepared.refused(row), before).await
+    }
+
+    /// The connection, with partitions for all that is to be stored; `None` if it was stored by an attempt that seemed to fail.
+    async fn open<'l>(
+        &self,
+        line: &'l mut Line,
+        prepared: &Prepared,
+        first_try: bool,
+    ) -> Result<Option<&'l mut Writer>, StoreError> {
+        let fresh = line.writer.is_none();
+        let writer = match &mut line.writer {
+            Some(writer) => writer,
+            none => none.insert(self.store.writer().await?),
+        };
+        if let Some(lost) = &line.lost {
+            writer.end(lost).await?;
+            line.lost = None;
+        }
+        // After an error nobody knows whether the COMMIT went through; the position row does.
+        if fresh && !first_try && writer.last_transaction(self.epoch).await? >= prepared.number {
+            return Ok(None);
+        }
+        for day in &prepared.days {
+            let known = self.days.lock().unwrap_or_else(PoisonError::into_inner).contains(day);
+            if !known {
+                self.store.ensure_partition(*day).await?;
+                tracing::debug!(day = day_name(*day), "partition of logs is there");
+                self.days.lock().unwrap_or_else(PoisonError::into_inner).insert(*day);
+            }
+        }
+        Ok(Some(writer))
     }
 }

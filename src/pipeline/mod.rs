@@ -16,7 +16,7 @@ mod ledger;
 mod pauses;
 mod work;
 
-pub use pauses::Pauses;
+pub use pauses::{Pauses, Wait, Waits};
 
 use std::sync::Arc;
 
@@ -110,6 +110,8 @@ pub struct Pipeline {
     pub committed: Committed,
     /// Counters.
     pub stats: Arc<Stats>,
+    /// What waits for the database.
+    pub waits: Arc<Waits>,
     /// Ends everything at once; what is not committed is left to be read again.
     pub hard_stop: CancellationToken,
 }
@@ -120,8 +122,8 @@ impl Pipeline {
     /// # Errors
     /// Another daemon has taken over, or the database refuses for good.
     pub async fn run(self) -> Result<(), PipelineError> {
-        let Pipeline { store, saved, engine, options, batches, committed, stats, hard_stop } = self;
-        let mut pauses = Pauses::default();
+        let Pipeline { store, saved, engine, options, batches, committed, stats, waits, hard_stop } = self;
+        let mut pauses = Pauses::new(&waits);
         let stored = loop {
             match store.recent_deliveries().await {
                 Ok(found) => break found,
@@ -136,17 +138,18 @@ impl Pipeline {
         for (source, id) in stored.iter().rev() {
             deliveries.remember(source, id);
         }
-        drop(stored);
+        drop((stored, pauses));
         // Two transactions are under way; one more may be ready.
         let (prepared_out, prepared_in) = mpsc::channel(1);
-        let worker = work::Worker::new(options.clone(), engine, deliveries, store.clone(), &saved, &stats, hard_stop.clone());
+        let ids = work::Ids::new(store.clone(), Arc::clone(&waits));
+        let shared = commit::Shared::new(store, &saved, options.max_evidence, committed, &stats, waits, hard_stop.clone());
+        let worker = work::Worker::new(options, engine, deliveries, ids, &saved, &stats, hard_stop.clone());
         let handle = tokio::runtime::Handle::current();
         let thread = std::thread::Builder::new()
             .name("pipeline".into())
             .spawn(move || worker.run(batches, &prepared_out, &handle))
             .map_err(|_| PipelineError::Died)?;
-        let done = commit::run(store, saved, options.max_evidence, prepared_in, committed, stats, hard_stop.clone()).await;
-        done?;
+        commit::run(shared, prepared_in).await?;
         if hard_stop.is_cancelled() {
             // The thread may be waiting for input; it ends as soon as the inputs do.
             return Ok(());

@@ -13,7 +13,7 @@ use super::Options;
 use super::deliveries::Deliveries;
 use super::floor::Floor;
 use super::ledger::{Keeper, LossLog};
-use super::pauses::Pauses;
+use super::pauses::{Pauses, Waits};
 use crate::detect::Engine;
 use crate::frame::{Batch, Loss, PositionChange};
 use crate::parse::{self, Context};
@@ -109,7 +109,7 @@ impl Worker {
         options: Options,
         engine: Engine,
         deliveries: Deliveries,
-        store: Store,
+        ids: Ids,
         saved: &Saved,
         stats: &Arc<Stats>,
         hard_stop: CancellationToken,
@@ -122,7 +122,7 @@ impl Worker {
             ledger: Keeper::starting_at(saved.transaction + 1),
             loss_log: LossLog::new(Arc::clone(stats)),
             number: saved.transaction,
-            ids: Ids { next: 0, end: 0, store },
+            ids,
             parsed_total: stats.counter("parsed_total", "Frames that the pipeline parsed.", &[]),
             unparsed_total: stats.counter("unparsed_total", "Frames of which only the text was kept.", &[]),
             repeated_total: stats.counter("repeated_deliveries_total", "Webhook deliveries that had been stored before.", &[]),
@@ -249,20 +249,37 @@ impl Worker {
 const ID_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Ids from blocks of the sequence.
-struct Ids {
+pub struct Ids {
     next: i64,
     end: i64,
     store: Store,
+    waits: Arc<Waits>,
 }
 
 impl Ids {
+    pub fn new(store: Store, waits: Arc<Waits>) -> Ids {
+        Ids { next: 0, end: 0, store, waits }
+    }
+
     /// The next id; waits for the database where a new block is needed. `None` when told to stop meanwhile.
     fn take(&mut self, handle: &Handle, hard_stop: &CancellationToken) -> Option<i64> {
-        let mut pauses = Pauses::default();
-        while self.next == self.end {
+        if self.next == self.end {
+            self.take_block(handle, hard_stop)?;
+        }
+        let id = self.next;
+        self.next += 1;
+        Some(id)
+    }
+
+    fn take_block(&mut self, handle: &Handle, hard_stop: &CancellationToken) -> Option<()> {
+        let mut pauses = Pauses::new(&self.waits);
+        loop {
             let answer = handle.block_on(async { tokio::time::timeout(ID_PATIENCE, self.store.next_id_block()).await });
             match answer.unwrap_or(Err(StoreError::Late)) {
-                Ok(first) => (self.next, self.end) = (first, first + Store::ID_BLOCK),
+                Ok(first) => {
+                    (self.next, self.end) = (first, first + Store::ID_BLOCK);
+                    return Some(());
+                }
                 Err(error) => {
                     pauses.report(&error, "waiting for the database to hand out ids");
                     let stopped = handle.block_on(async {
@@ -274,8 +291,5 @@ impl Ids {
                 }
             }
         }
-        let id = self.next;
-        self.next += 1;
-        Some(id)
     }
 }

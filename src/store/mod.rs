@@ -1,7 +1,7 @@
 //! PostgreSQL: every statement of the program is here, one per function, parameters bound.
 //!
-//! [`Store`] is how everything but ingestion reaches the database, through a pool. Ingestion has connections of its own, a [`Writer`]
-//! each, which store a batch in one transaction: rows, positions, deliveries and incidents together, or nothing.
+//! [`Store`] is how everything but ingestion reaches the database. Ingestion has connections of its own, a [`Writer`] each, which store
+//! a batch in one transaction: rows, positions, deliveries and incidents together, or nothing. [`Servers`] says where the database is.
 //!
 //! Exactly once rests on one row: `positions` with the input `pipeline` holds the number of the last transaction. Each transaction
 //! says which number it follows and which epoch it belongs to; if either is not what the row says, it changes nothing.
@@ -13,53 +13,43 @@ mod incidents;
 pub mod ledger;
 mod positions;
 pub mod seat;
+mod servers;
 pub mod verify;
 mod warmup;
 mod writer;
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Row};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Row};
 
-pub use error::StoreError;
+pub use error::{Remedy, StoreError};
 pub use positions::{Saved, SavedPosition};
+pub use servers::Servers;
 pub use warmup::Observed;
-pub use writer::{Refused, Transaction, Writer};
+pub use writer::{Refused, Session, Transaction, Writer};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
 /// The database.
 #[derive(Debug, Clone)]
 pub struct Store {
-    options: PgConnectOptions,
-    pool: PgPool,
+    servers: Servers,
+    /// Connections that are kept for the next statement.
+    kept: Arc<Mutex<Vec<PgConnection>>>,
 }
 
-/// Reads a database URL.
-///
-/// # Errors
-/// It is none. The error does not repeat it, since it may hold a password.
-pub fn options_from_url(url: &str) -> Result<PgConnectOptions, StoreError> {
-    if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
-        return Err(StoreError::Url(sqlx::Error::Configuration("the scheme is not postgres".into())));
-    }
-    url.parse::<PgConnectOptions>().map_err(StoreError::Url)
-}
+/// As many connections are kept as there are statements at a time: a block of ids, and whether the database is there.
+const MAX_KEPT: usize = 2;
 
 impl Store {
     /// Connects and brings the tables up to date; other daemons that start at the same time wait for each other.
     ///
     /// # Errors
-    /// The server cannot be reached, is too old, or refuses. [`StoreError::is_transient`] tells whether to try again.
-    pub async fn connect(options: PgConnectOptions) -> Result<Store, StoreError> {
-        let options = options.application_name("tocsin").log_statements(tracing::log::LevelFilter::Off);
-        let pool = PgPoolOptions::new()
-            .max_connections(8)
-            .acquire_timeout(Duration::from_secs(10))
-            .idle_timeout(Duration::from_secs(60))
-            .connect_lazy_with(options.clone());
-        let mut connection = PgConnection::connect_with(&options).await.map_err(StoreError::at("connect to the database"))?;
+    /// No server can be reached and written to, or it is too old, or refuses. [`StoreError::remedy`] tells whether to try again.
+    pub async fn connect(servers: impl Into<Servers>) -> Result<Store, StoreError> {
+        let store = Store { servers: servers.into(), kept: Arc::default() };
+        let mut connection = store.connection().await?;
         let version: i32 = sqlx::query("SELECT current_setting('server_version_num')::int")
             .fetch_one(&mut connection)
             .await
@@ -68,19 +58,42 @@ impl Store {
         if version < 150_000 {
             return Err(StoreError::TooOld { found: format!("{}", version / 10_000) });
         }
-        MIGRATIONS.run(&pool).await.map_err(StoreError::Migrate)?;
-        let _ = connection.close().await;
-        Ok(Store { options, pool })
+        // `run` takes a connection, too, but its future is not `Send` then (sqlx says so at the definition).
+        MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(StoreError::Migrate)?;
+        store.keep(connection);
+        Ok(store)
     }
 
-    /// The pool, for queries.
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
+    /// A connection for a few statements: one that was kept, or a new one.
+    ///
+    /// # Errors
+    /// No server can be reached and written to.
+    pub async fn connection(&self) -> Result<PgConnection, StoreError> {
+        let kept = self.kept().pop();
+        match kept {
+            Some(connection) => Ok(connection),
+            None => self.servers.connect().await,
+        }
     }
 
-    /// Closes every connection of the pool.
+    /// Keeps a connection for the next who asks. One on which something failed is to be dropped instead.
+    pub fn keep(&self, connection: PgConnection) {
+        let mut kept = self.kept();
+        if kept.len() < MAX_KEPT {
+            kept.push(connection);
+        }
+    }
+
+    /// Closes the connections that are kept.
     pub async fn close(&self) {
-        self.pool.close().await;
+        let kept = std::mem::take(&mut *self.kept());
+        for connection in kept {
+            let _ = connection.close().await;
+        }
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Vec<PgConnection>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The first id of the next block of [`Store::ID_BLOCK`] ids.
@@ -88,8 +101,11 @@ impl Store {
     /// # Errors
     /// The statement failed.
     pub async fn next_id_block(&self) -> Result<i64, StoreError> {
-        let row = sqlx::query("SELECT nextval('logs_id_seq')").fetch_one(&self.pool).await;
-        row.and_then(|row| row.try_get(0)).map_err(StoreError::at("take a block of ids"))
+        let mut connection = self.connection().await?;
+        let row = sqlx::query("SELECT nextval('logs_id_seq')").fetch_one(&mut connection).await;
+        let first = row.and_then(|row| row.try_get(0)).map_err(StoreError::at("take a block of ids"))?;
+        self.keep(connection);
+        Ok(first)
     }
 
     /// Ids in a block; the increment of `logs_id_seq`.
@@ -101,19 +117,16 @@ impl Store {
     /// The statement failed.
     pub async fn ensure_partition(&self, day: i64) -> Result<(), StoreError> {
         let (year, month, day_of_month) = crate::record::civil_from_days(day);
+        let mut connection = self.connection().await?;
         sqlx::query("SELECT ensure_log_partition(make_date($1, $2, $3))")
             .bind(year)
             .bind(i32::from(month))
             .bind(i32::from(day_of_month))
-            .execute(&self.pool)
+            .execute(&mut connection)
             .await
-            .map(|_| ())
-            .map_err(StoreError::at("make a partition of logs"))
-    }
-
-    /// A connection of one's own.
-    async fn plain_connection(&self) -> Result<PgConnection, StoreError> {
-        PgConnection::connect_with(&self.options).await.map_err(StoreError::at("connect to the database"))
+            .map_err(StoreError::at("make a partition of logs"))?;
+        self.keep(connection);
+        Ok(())
     }
 
     /// A connection for ingestion.
@@ -121,12 +134,21 @@ impl Store {
     /// # Errors
     /// The server cannot be reached or refuses.
     pub async fn writer(&self) -> Result<Writer, StoreError> {
-        Writer::connect(&self.options).await
+        Writer::connect(&self.servers).await
     }
 
-    /// True if the database answers.
-    pub async fn is_alive(&self) -> bool {
-        sqlx::query("SELECT 1").execute(&self.pool).await.is_ok()
+    /// Asks whether the database is there and can be written to.
+    ///
+    /// # Errors
+    /// It is not, or cannot be.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        let mut connection = self.connection().await?;
+        let row = sqlx::query("SELECT current_setting('transaction_read_only') = 'on'").fetch_one(&mut connection).await;
+        if row.and_then(|row| row.try_get(0)).map_err(StoreError::at("ask whether the database is there"))? {
+            return Err(StoreError::ReadOnly);
+        }
+        self.keep(connection);
+        Ok(())
     }
 
     /// Deliveries stored within the last days, at most the newest million.
@@ -134,12 +156,15 @@ impl Store {
     /// # Errors
     /// The statement failed.
     pub async fn recent_deliveries(&self) -> Result<Vec<(String, String)>, StoreError> {
-        sqlx::query_as(
+        let mut connection = self.connection().await?;
+        let deliveries = sqlx::query_as(
             "SELECT source, delivery_id FROM deliveries WHERE stored_at > now() - interval '7 days' ORDER BY stored_at DESC LIMIT 1000000",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut connection)
         .await
-        .map_err(StoreError::at("read the deliveries"))
+        .map_err(StoreError::at("read the deliveries"))?;
+        self.keep(connection);
+        Ok(deliveries)
     }
 
     /// Forgets deliveries of more than seven days ago.
@@ -147,10 +172,12 @@ impl Store {
     /// # Errors
     /// The statement failed.
     pub async fn forget_old_deliveries(&self) -> Result<(), StoreError> {
+        let mut connection = self.connection().await?;
         sqlx::query("DELETE FROM deliveries WHERE stored_at < now() - interval '7 days'")
-            .execute(&self.pool)
+            .execute(&mut connection)
             .await
-            .map(|_| ())
-            .map_err(StoreError::at("forget old deliveries"))
+            .map_err(StoreError::at("forget old deliveries"))?;
+        self.keep(connection);
+        Ok(())
     }
 }

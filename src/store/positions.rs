@@ -37,17 +37,18 @@ impl Store {
     /// # Errors
     /// A statement failed.
     pub async fn take_over(&self) -> Result<Saved, StoreError> {
+        let mut connection = self.connection().await?;
         let row = sqlx::query(
             "UPDATE positions SET epoch = epoch + 1, updated_at = now() WHERE input = 'pipeline' AND part = '' \
              RETURNING epoch, position, (detail->>'floor')::bigint",
         )
-        .fetch_one(self.pool())
+        .fetch_one(&mut connection)
         .await;
         let read = |row: sqlx::postgres::PgRow| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
         let (epoch, transaction, floor) = row.and_then(read).map_err(StoreError::at("take over the positions"))?;
         let rows =
             sqlx::query("SELECT input, part, position, detail FROM positions WHERE input <> 'pipeline' ORDER BY input, part")
-                .fetch_all(self.pool())
+                .fetch_all(&mut connection)
                 .await
                 .map_err(StoreError::at("read the positions"))?;
         let positions = rows
@@ -63,6 +64,7 @@ impl Store {
             })
             .collect::<Result<_, sqlx::Error>>()
             .map_err(StoreError::at("read the positions"))?;
+        self.keep(connection);
         Ok(Saved { epoch, transaction, floor, positions })
     }
 }

@@ -24,7 +24,7 @@ impl Store {
     /// The server cannot be reached, or a statement failed.
     pub async fn try_seat(&self) -> Result<Option<Seat>, StoreError> {
         let failed = |source| StoreError::at("take the seat of the active daemon")(source);
-        let mut connection = self.plain_connection().await?;
+        let mut connection = self.servers.connect().await?;
         // The server notices within some five seconds that a machine is gone, rather than within two hours.
         connection
             .execute("SET tcp_keepalives_idle = 1; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 4000")
@@ -44,8 +44,12 @@ impl Store {
     /// # Errors
     /// The statement failed.
     pub async fn epoch(&self) -> Result<i64, StoreError> {
-        let row = sqlx::query("SELECT epoch FROM positions WHERE input = 'pipeline' AND part = ''").fetch_one(self.pool()).await;
-        row.and_then(|row| row.try_get(0)).map_err(StoreError::at("read the epoch"))
+        let mut connection = self.connection().await?;
+        let row =
+            sqlx::query("SELECT epoch FROM positions WHERE input = 'pipeline' AND part = ''").fetch_one(&mut connection).await;
+        let epoch = row.and_then(|row| row.try_get(0)).map_err(StoreError::at("read the epoch"))?;
+        self.keep(connection);
+        Ok(epoch)
     }
 }
 

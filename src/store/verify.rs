@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Executor, Row};
 
-use super::StoreError;
 use super::ledger::Range;
+use super::{Servers, StoreError};
 use crate::frame::LossReason;
 use crate::record::Timestamp;
 
@@ -144,8 +144,8 @@ pub struct Verdict {
 ///
 /// # Errors
 /// The database cannot be reached or read, or has no ledger.
-pub async fn read(options: &PgConnectOptions, since: Option<Timestamp>) -> Result<Facts, StoreError> {
-    let mut connection = PgConnection::connect_with(options).await.map_err(StoreError::at("connect to the database"))?;
+pub async fn read(servers: &Servers, since: Option<Timestamp>) -> Result<Facts, StoreError> {
+    let mut connection = servers.connect_to_read().await?;
     let failed = StoreError::at("read the ledger");
     let facts = facts(&mut connection, since.unwrap_or(Timestamp::MIN)).await.map_err(failed);
     let _ = connection.close().await;

@@ -66,13 +66,16 @@ impl Store {
         rows: sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>,
         each: &mut (dyn FnMut(&Observed) + Send),
     ) -> Result<u64, StoreError> {
-        let mut rows = rows.fetch(self.pool());
+        let mut connection = self.connection().await?;
+        let mut rows = rows.fetch(&mut connection);
         let mut count = 0;
         while let Some(row) = rows.try_next().await.map_err(StoreError::at("read back what the detectors saw"))? {
             let observed = read(&row).map_err(StoreError::at("read back what the detectors saw"))?;
             each(&observed);
             count += 1;
         }
+        drop(rows);
+        self.keep(connection);
         Ok(count)
     }
 }

@@ -1,13 +1,14 @@
 //! One transaction of ingestion: rows, positions, deliveries and incidents together, or nothing.
 
 use std::future::Future;
+use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Connection, Executor};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Executor, Row};
 
 use super::copy::{COPY_LOGS, HEADER, Rows, TRAILER};
 use super::ledger::{self, Entry};
-use super::{StoreError, incidents, positions};
+use super::{Servers, StoreError, incidents, positions};
 use crate::frame::{Loss, PositionChange};
 use crate::record::Timestamp;
 use crate::record::incident::IncidentChange;
@@ -35,6 +36,8 @@ pub struct Transaction<'t> {
     pub changes: &'t [IncidentChange],
     /// Log records that are copied to one incident at most.
     pub max_evidence: usize,
+    /// How long copying the rows may take, and again everything after it.
+    pub patience: Duration,
 }
 
 /// A row that PostgreSQL refused, for `quarantine`.
@@ -54,18 +57,56 @@ pub struct Refused {
 #[derive(Debug)]
 pub struct Writer {
     connection: PgConnection,
+    session: Session,
+}
+
+/// The server's end of a connection.
+#[derive(Debug, Clone)]
+pub struct Session {
+    pid: i32,
+    /// When it began, since process numbers come again.
+    began: String,
 }
 
 impl Writer {
-    pub(super) async fn connect(options: &PgConnectOptions) -> Result<Writer, StoreError> {
-        let mut connection = PgConnection::connect_with(options).await.map_err(StoreError::at("connect to the database"))?;
-        // Its few queries look up rows by key; without statistics of a fresh partition the planner might not see that.
-        connection
-            .execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; SET timezone = 'UTC'; \
-                 SET plan_cache_mode = force_custom_plan; SET lock_timeout = '30s'")
-            .await
-            .map_err(StoreError::at("set up a connection"))?;
-        Ok(Writer { connection })
+    pub(super) async fn connect(servers: &Servers) -> Result<Writer, StoreError> {
+        let mut connection = servers.connect().await?;
+        let failed = StoreError::at("set up a connection");
+        let set_up = async {
+            // Its few queries look up rows by key; without statistics of a fresh partition the planner might not see that.
+            connection
+                .execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; SET timezone = 'UTC'; \
+                     SET plan_cache_mode = force_custom_plan")
+                .await?;
+            let own = "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+            let row = sqlx::query(own).fetch_one(&mut connection).await?;
+            Ok(Session { pid: row.try_get(0)?, began: row.try_get(1)? })
+        };
+        let session = set_up.await.map_err(failed)?;
+        Ok(Writer { connection, session })
+    }
+
+    /// The server's end of this connection.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Ends the server's end of a connection that is lost for us. Where the network swallowed our going away, it would hold its
+    /// locks until somebody notices. Behind a pooler the session may serve another client by now, so only one of ours is ended.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn end(&mut self, lost: &Session) -> Result<(), StoreError> {
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE pid = $1 AND backend_start::text = $2 AND application_name = 'tocsin' AND usename = current_user",
+        )
+        .bind(lost.pid)
+        .bind(&lost.began)
+        .execute(&mut self.connection)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::at("end a session that was lost"))
     }
 
     /// Number of the last transaction in the database. To be asked after an error: if the error came with the COMMIT, this alone
@@ -90,23 +131,37 @@ impl Writer {
         refused: &(dyn Fn(usize) -> Refused + Sync),
         before: impl Future<Output = ()>,
     ) -> Result<usize, StoreError> {
+        let copied = tokio::time::timeout(work.patience, self.copy(work, refused));
+        let quarantined = copied.await.unwrap_or(Err(StoreError::Late))?;
+        before.await;
+        let stored = tokio::time::timeout(work.patience, self.finish(work));
+        // Of what had been stored before, nothing was refused now.
+        Ok(if stored.await.unwrap_or(Err(StoreError::Late))? { quarantined } else { 0 })
+    }
+
+    /// Begins and copies the rows. Returns the number of those that were refused.
+    async fn copy(&mut self, work: &Transaction<'_>, refused: &(dyn Fn(usize) -> Refused + Sync)) -> Result<usize, StoreError> {
         let connection = &mut self.connection;
         begin(connection).await?;
-        let quarantined = match copy(connection, work.rows, 0..work.rows.len()).await {
-            Ok(()) => 0,
+        match copy(connection, work.rows, 0..work.rows.len()).await {
+            Ok(()) => Ok(0),
             Err(error) if error.refuses_row() => {
                 rollback(connection).await?;
                 begin(connection).await?;
-                isolate(connection, work.rows, refused).await?
+                isolate(connection, work.rows, refused).await
             }
-            Err(error) => return Err(error),
-        };
-        before.await;
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Everything after the rows, and the commit. False if this transaction had been committed before.
+    async fn finish(&mut self, work: &Transaction<'_>) -> Result<bool, StoreError> {
+        let connection = &mut self.connection;
         if !positions::follow_on(connection, work.number, work.epoch, work.floor.map(Timestamp::as_micros)).await? {
             rollback(connection).await?;
             let last = self.last_transaction(work.epoch).await?;
             // A transaction of ours that seemed to have failed went through after all, and what was refused now was stored then.
-            return if last >= work.number { Ok(0) } else { Err(StoreError::Behind { ours: work.number - 1, theirs: last }) };
+            return if last >= work.number { Ok(false) } else { Err(StoreError::Behind { ours: work.number - 1, theirs: last }) };
         }
         positions::write(connection, work.positions).await?;
         ledger::write(connection, work.epoch, work.ledger).await?;
@@ -114,7 +169,7 @@ impl Writer {
         deliveries(connection, work.deliveries).await?;
         incidents::apply(connection, work.changes, work.max_evidence).await?;
         connection.execute("COMMIT").await.map_err(StoreError::at("commit"))?;
-        Ok(quarantined)
+        Ok(true)
     }
 
     /// Closes the connection.

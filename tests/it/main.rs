@@ -4,10 +4,10 @@
 
 mod cli;
 mod clients;
+mod database;
 mod doors;
 mod faults;
 mod oracle;
-mod outage;
 mod overload;
 mod poison;
 mod recovery;
@@ -16,3 +16,4 @@ mod standby;
 mod store;
 mod support;
 mod verify;
+mod wire;

@@ -37,6 +37,7 @@ fn transaction<'t>(number: i64, epoch: i64, rows: &'t Rows, positions: &'t [Posi
         deliveries: &[],
         changes: &[],
         max_evidence: 1000,
+        patience: crate::support::PATIENCE,
     }
 }
 

@@ -26,6 +26,31 @@ impl Server {
         Server { embedded, _dir: dir }
     }
 
+    /// A streaming standby of the server behind a socket.
+    pub fn standby_of(socket: &Path) -> Server {
+        let dir = state_dir();
+        let data = dir.path().join("postgres/data");
+        std::fs::create_dir(dir.path().join("postgres")).unwrap();
+        let run = |mut command: std::process::Command| {
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        let mut copy = std::process::Command::new("pg_basebackup");
+        copy.args(["--username", "tocsin", "--checkpoint", "fast", "--write-recovery-conf", "--host"])
+            .arg(socket)
+            .arg("--pgdata")
+            .arg(&data);
+        run(copy);
+        if nix::unistd::geteuid().is_root() {
+            // The server's user, to whom the socket's directory belongs.
+            let mut give = std::process::Command::new("chown");
+            give.arg("--recursive").arg("--reference").arg(socket).arg(&data);
+            run(give);
+        }
+        let embedded = Embedded::start(&dir.path().join("postgres")).expect("the standby starts");
+        Server { embedded, _dir: dir }
+    }
+
     /// The server that tests share.
     pub fn shared() -> Arc<Server> {
         static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
@@ -70,7 +95,12 @@ impl Database {
         let mut connection = sqlx::PgConnection::connect_with(&server.embedded.options()).await.unwrap();
         connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
         connection.close().await.unwrap();
-        let options = server.embedded.options().database(&name).disable_statement_logging();
+        Database::existing(server, &name)
+    }
+
+    /// One that is there already.
+    pub fn existing(server: Arc<Server>, name: &str) -> Database {
+        let options = server.embedded.options().database(name).disable_statement_logging();
         let pool = PgPoolOptions::new().max_connections(3).acquire_timeout(PATIENCE).connect_lazy_with(options.clone());
         Database { _server: server, options, pool }
     }

@@ -196,7 +196,9 @@ async fn post(to: std::net::SocketAddr, body: &str) -> anyhow::Result<()> {
 async fn wait_until_stored(database: &Database, lines: usize) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        let row = sqlx::query("SELECT count(*) FROM logs").fetch_one(database.store.pool()).await.context("count the records")?;
+        let mut connection = database.store.connection().await?;
+        let row = sqlx::query("SELECT count(*) FROM logs").fetch_one(&mut connection).await.context("count the records")?;
+        database.store.keep(connection);
         let stored: i64 = row.try_get(0)?;
         if stored >= lines as i64 {
             ensure!(stored == lines as i64, "{stored} records are stored of {lines} lines");
@@ -228,7 +230,9 @@ async fn show(database: &Database, story: &Story, took: Duration) -> anyhow::Res
 }
 
 async fn table(database: &Database, sql: &'static str, head: &[&str]) -> anyhow::Result<Table> {
-    let rows = sqlx::query(sql).fetch_all(database.store.pool()).await.context("read what was stored")?;
+    let mut connection = database.store.connection().await?;
+    let rows = sqlx::query(sql).fetch_all(&mut connection).await.context("read what was stored")?;
+    database.store.keep(connection);
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header(head);
     for row in &rows {

@@ -1,0 +1,209 @@
+//! How far behind each input is: bytes that are there and not committed, and for how long.
+//!
+//! What is there is looked at every few seconds. An input is behind by the age of the first look that saw something which is not
+//! committed yet. That holds for whatever the pipeline has not even read, however much that is; of what was there before the start
+//! nobody knows more than that, until the pipeline has read when it was received.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::frame::{Batch, PositionChange};
+use crate::http::Behind;
+use crate::journal::Journal;
+use crate::record::Timestamp;
+use crate::stats::{Counter, Stats};
+
+/// The input that the journal is.
+const JOURNAL: &str = "journal";
+/// Looks that are remembered; when there are more, every second one is forgotten.
+const MAX_LOOKS: usize = 1024;
+
+/// What the pipeline's two ends tell of the inputs. Shared.
+#[derive(Debug)]
+pub struct Progress {
+    flows: BTreeMap<String, Flow>,
+    /// Where the journal was read to, once the database has told.
+    journal: OnceLock<AtomicU64>,
+}
+
+/// One input's way through the pipeline.
+#[derive(Debug, Default)]
+struct Flow {
+    passed_bytes: AtomicU64,
+    committed_bytes: AtomicU64,
+    /// Of each batch of the journal that is not committed, where it ends, and when its first frame was received.
+    under_way: Mutex<VecDeque<(u64, Timestamp)>>,
+}
+
+impl Progress {
+    /// For the journal and the file sets of these names.
+    pub fn new<'n>(files: impl Iterator<Item = &'n str>) -> Progress {
+        let names = files.map(|name| format!("files:{name}")).chain([JOURNAL.to_owned()]);
+        Progress { flows: names.map(|name| (name, Flow::default())).collect(), journal: OnceLock::new() }
+    }
+
+    /// The pipeline starts; the journal was committed up to an offset.
+    pub fn begin(&self, journal: u64) {
+        let _ = self.journal.set(AtomicU64::new(journal));
+    }
+
+    /// A batch enters the pipeline.
+    pub fn passed(&self, batch: &Batch) {
+        for change in &batch.positions {
+            let Some(flow) = self.flows.get(&*change.input) else { continue };
+            flow.passed_bytes.fetch_add(change.to.saturating_sub(change.from), Ordering::Relaxed);
+            if let (JOURNAL, Some(first)) = (&*change.input, batch.frames.first()) {
+                flow.under_way.lock().unwrap_or_else(PoisonError::into_inner).push_back((change.to, first.received_at));
+            }
+        }
+    }
+
+    /// A transaction was committed.
+    pub fn committed(&self, positions: &[PositionChange]) {
+        for change in positions {
+            let Some(flow) = self.flows.get(&*change.input) else { continue };
+            flow.committed_bytes.fetch_add(change.to.saturating_sub(change.from), Ordering::Relaxed);
+            if &*change.input == JOURNAL {
+                if let Some(journal) = self.journal.get() {
+                    journal.fetch_max(change.to, Ordering::Relaxed);
+                }
+                let mut under_way = flow.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+                while under_way.front().is_some_and(|(to, _)| *to <= change.to) {
+                    under_way.pop_front();
+                }
+            }
+        }
+    }
+}
+
+/// Looks at the inputs from time to time.
+#[derive(Debug)]
+pub struct Lag {
+    progress: Arc<Progress>,
+    journal: Arc<Journal>,
+    inputs: Vec<Input>,
+}
+
+#[derive(Debug)]
+struct Input {
+    name: String,
+    /// Bytes that the tail has not read, for a file set.
+    unread: Option<Arc<Counter>>,
+    looks: Looks,
+    bytes: Arc<Counter>,
+    seconds: Arc<Counter>,
+}
+
+impl Lag {
+    pub fn new(progress: Arc<Progress>, journal: Arc<Journal>, stats: &Stats) -> Lag {
+        let input = |name: &String| Input {
+            name: name.clone(),
+            unread: name
+                .strip_prefix("files:")
+                .map(|set| stats.gauge("lag_bytes", "Bytes that wait to be read.", &[("source", set)])),
+            looks: Looks::default(),
+            bytes: stats.gauge("behind_bytes", "Bytes of an input that are there and not committed.", &[("input", name)]),
+            seconds: stats.gauge(
+                "behind_seconds",
+                "For how long something of an input has been waiting to be committed.",
+                &[("input", name)],
+            ),
+        };
+        let inputs = progress.flows.keys().map(input).collect();
+        Lag { progress, journal, inputs }
+    }
+
+    /// Looks at every input.
+    pub fn look(&mut self, now: Instant, time: Timestamp) -> Vec<Behind> {
+        let journal = self.progress.journal.get().map(|offset| offset.load(Ordering::Relaxed));
+        let each = self.inputs.iter_mut().map(|input| {
+            let flow = &self.progress.flows[&input.name];
+            let committed = flow.committed_bytes.load(Ordering::Relaxed);
+            let (end, done, behind) = match &input.unread {
+                None => {
+                    let done = journal.unwrap_or(0);
+                    (self.journal.synced(), done, Some(self.journal.bytes_behind(done)))
+                }
+                // Nobody has looked at the files before the database told where to begin.
+                Some(_) if journal.is_none() => (1, 0, None),
+                Some(unread) => {
+                    let under_way = flow.passed_bytes.load(Ordering::Relaxed).saturating_sub(committed);
+                    let behind = unread.get() + under_way;
+                    (committed + behind, committed, Some(behind))
+                }
+            };
+            let waiting = if behind == Some(0) { input.looks.nothing() } else { input.looks.look(now, end, done) };
+            let oldest = flow.under_way.lock().unwrap_or_else(PoisonError::into_inner).front().map(|(_, received)| *received);
+            let received = oldest.map_or(0, |at| u64::try_from(time.micros_since(at) / 1_000_000).unwrap_or(0));
+            let seconds = waiting.as_secs().max(received);
+            input.bytes.set(behind.unwrap_or(0));
+            input.seconds.set(seconds);
+            Behind { input: input.name.clone(), bytes: behind, seconds }
+        });
+        each.collect()
+    }
+}
+
+/// When an input was seen to reach where.
+#[derive(Debug, Default)]
+struct Looks(VecDeque<(Instant, u64)>);
+
+impl Looks {
+    /// Everything is committed.
+    fn nothing(&mut self) -> Duration {
+        self.0.clear();
+        Duration::ZERO
+    }
+
+    /// The input reaches to `end` now and is committed up to `done`: for how long has something been waiting?
+    fn look(&mut self, now: Instant, end: u64, done: u64) -> Duration {
+        // A file that was truncated reaches less far than it did.
+        for (_, reached) in self.0.iter_mut().rev().take_while(|(_, reached)| *reached > end) {
+            *reached = end;
+        }
+        if self.0.back().is_none_or(|(_, reached)| *reached < end) {
+            self.0.push_back((now, end));
+        }
+        while self.0.front().is_some_and(|(_, reached)| *reached <= done) {
+            self.0.pop_front();
+        }
+        if self.0.len() > MAX_LOOKS {
+            let mut nth = 0;
+            self.0.retain(|_| {
+                nth += 1;
+                nth % 2 == 1
+            });
+        }
+        self.0.front().map_or(Duration::ZERO, |(at, _)| now.duration_since(*at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_look_at_what_is_not_committed_tells_the_age() {
+        let start = Instant::now();
+        let mut looks = Looks::default();
+        let mut look = |second: u64, end, done| looks.look(start + Duration::from_secs(second), end, done).as_secs();
+        assert_eq!(look(0, 100, 100), 0);
+        assert_eq!(look(2, 150, 100), 0);
+        assert_eq!(look(4, 300, 100), 2);
+        assert_eq!(look(6, 300, 149), 4, "a byte of the first is left");
+        assert_eq!(look(8, 300, 150), 4, "the second came at 4");
+        assert_eq!(look(10, 200, 150), 6, "truncated");
+        assert_eq!(look(12, 200, 200), 0);
+        assert_eq!(look(14, 201, 200), 0);
+        assert_eq!(look(20, 201, 200), 6);
+        for second in 21..10_000 {
+            look(second, second * 10, 200);
+        }
+        assert_eq!(look(10_000, 100_000, 200), 9_986, "still the first, after a long outage");
+        assert!(look(10_001, 100_000, 50_000) < 5_010);
+        assert!(looks.0.len() <= MAX_LOOKS);
+        assert_eq!(looks.nothing(), Duration::ZERO);
+    }
+}
