@@ -37,12 +37,14 @@ mod names;
 mod options;
 mod rules;
 pub mod sigma;
+mod stats;
 mod table;
 mod window;
 
-pub use engine::{Engine, EngineStats};
+pub use engine::Engine;
 pub use options::{OptionError, Options, Rule};
 pub use sigma::Rules;
+pub use stats::EngineStats;
 
 #[cfg(test)]
 mod tests;

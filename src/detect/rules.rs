@@ -10,11 +10,11 @@ use sha2::{Digest as _, Sha256};
 use smallvec::SmallVec;
 
 use super::attempts;
-use super::engine::EngineStats;
 use super::incidents::{HOST_NAME, SRC_HOST, SRC_IP};
 use super::names::{Name, Names, cut};
 use super::options::Options;
 use super::sigma::{Correlation, Distinct, Field, Member, Rules};
+use super::stats::EngineStats;
 use super::table::{Table, secs};
 use super::window::{Lane, Limits, Point, Window};
 use crate::record::incident::{Counted, Group, IncidentChange, RaisedBy, RuleAbout};

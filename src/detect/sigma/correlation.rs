@@ -6,8 +6,8 @@ use std::sync::Arc;
 use saphyr::Scalar;
 
 use super::Wrong;
+use super::detection::Detection;
 use super::fields::Field;
-use super::rule::Detection;
 use super::yaml::{self, Node};
 use crate::record::Severity;
 use crate::record::incident::{Counted, RuleAbout, RuleWindow};

@@ -1,7 +1,7 @@
 //! Sigma rules: what an operator writes in YAML → [`Rules`] that a record can be held against. Pure: text in, rules out.
 //!
 //! ```text
-//!   YAML document ──┬─ logsource, detection ─▶ Detection    which records match           rule, search, condition, fields, logsource
+//!   YAML document ──┬─ logsource, detection ─▶ Detection    which records match           detection, search, condition, fields, logsource
 //!                   └─ correlation ──────────▶ Correlation  how many, of whom, how soon   correlation
 //! ```
 //!
@@ -18,6 +18,7 @@
 
 mod condition;
 mod correlation;
+mod detection;
 mod fields;
 mod logsource;
 mod rule;
@@ -29,8 +30,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(super) use correlation::{Correlation, Distinct, Member};
+pub(super) use detection::Detection;
 pub(super) use fields::Field;
-pub(super) use rule::Detection;
 
 use crate::record::LogRecord;
 use crate::record::incident::{Detector, RuleAbout};
