@@ -11,6 +11,13 @@ mod outage;
 mod overload;
 mod recovery;
 mod rules;
+#[allow(dead_code, reason = "tests/chaos needs more of it")]
+#[path = "../common/stage.rs"]
+mod stage;
 mod store;
+#[allow(dead_code, reason = "tests/chaos needs more of it")]
+#[path = "../common/story.rs"]
+mod story;
+#[path = "../common/support.rs"]
 mod support;
 mod verify;
