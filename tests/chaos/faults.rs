@@ -12,7 +12,7 @@ use tocsin::journal::GroupView;
 use tocsin::journal::format::{self, RECORD_HEADER};
 use tocsin::journal::recovery::{self, Found};
 
-use crate::stage::Stage;
+use crate::stage::{JOURNAL_BYTES, Stage};
 use crate::story::{Chance, is_attack, number_in};
 
 /// Kinds of faults.
@@ -102,12 +102,13 @@ async fn away(stage: &mut Stage, chance: &mut Chance) {
     stop_database(stage, chance).await;
     for _ in 0..chance.below(4) {
         tokio::time::sleep(chance.millis_below(300)).await;
-        match chance.below(5) {
+        // An end takes three seconds when nothing can be stored.
+        match chance.below(8) {
             0 => {
                 stage.terminate().await;
                 stage.start().await;
             }
-            1 => stage.pause(chance.millis_below(300)).await,
+            1 | 2 => stage.pause(chance.millis_below(300)).await,
             _ => kill(stage, chance).await,
         }
     }
@@ -123,16 +124,13 @@ async fn full(stage: &mut Stage, chance: &mut Chance) {
     stop_database(stage, chance).await;
     let (told, to) = (std::sync::Arc::clone(&stage.told), stage.daemon().tcp());
     let flood = tokio::spawn(async move { told.send(to, LINES, PAD, &mut None).await });
-    let full = async {
-        loop {
-            let ready = crate::support::request(stage.daemon().http(), "GET", "/health/ready", &[], b"").await;
-            if ready.is_ok_and(|answer| answer.body.contains("full")) {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(crate::support::PATIENCE, full).await.expect("the journal is full");
+    let dir = stage.journal();
+    crate::support::wait_until("the journal is full", async || {
+        let used: u64 = format::segments(&dir).unwrap().iter().map(|(_, length)| length).sum();
+        // A record is what was read from a connection at a time, 64 KiB at most.
+        used + (96 << 10) > JOURNAL_BYTES
+    })
+    .await;
     tokio::time::sleep(chance.millis_below(300)).await;
     if chance.once_in(3) {
         kill(stage, chance).await;

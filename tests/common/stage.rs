@@ -10,10 +10,13 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::story::{Chance, DETECT, Told};
-use crate::support::{Daemon, Database, PATIENCE, Server, findings, verify, wait_until};
+use crate::support::{Daemon, Database, PATIENCE, Server, findings, request, verify, wait_until};
 
 /// Of the file system that holds a daemon's state, where it is made small. The journal's limit is a third of it.
 const SMALL_BYTES: &str = "6m";
+
+/// The least that `journal.max_bytes` may be, so that it is reached when the database is away.
+pub const JOURNAL_BYTES: u64 = 2 << 20;
 
 /// What came of a round.
 #[derive(Debug, Default)]
@@ -87,12 +90,13 @@ impl Stage {
         }
         let home = |name| Home::new(dir.join(name));
         let configuration = format!(
-            "[database]\nurl = {:?}\n[journal]\nmax_bytes = \"2 MiB\"\nsegment_bytes = \"1 MiB\"\n\
+            "[database]\nurl = {:?}\n[journal]\nmax_bytes = \"{} KiB\"\nsegment_bytes = \"1 MiB\"\n\
              [[syslog]]\nname = \"lan\"\ntcp = \"127.0.0.1:0\"\ntimezone = \"UTC\"\nmax_frame_bytes = \"16 KiB\"\n\
              [[webhook]]\nname = \"ids\"\nunauthenticated = true\n\
              [[files]]\nname = \"auth\"\npaths = [\"{dir}/logs/auth.log*\"]\npoll_interval = \"20 ms\"\ntimezone = \"UTC\"\n\
              [[files]]\nname = \"linked\"\npaths = [\"{dir}/linked/*.log\"]\npoll_interval = \"20 ms\"\ntimezone = \"UTC\"\n{DETECT}",
             database.url(),
+            JOURNAL_BYTES >> 10,
             dir = dir.display(),
         );
         let mut stage = Stage {
@@ -149,6 +153,16 @@ impl Stage {
         self.daemon.take().expect("a daemon runs")
     }
 
+    /// Waits until the daemon stores.
+    async fn ready(&self) {
+        wait_until("it stores", async || {
+            assert!(!self.daemon().has_ended(), "the daemon ended by itself: {:#?}", self.daemon().log());
+            let answer = request(self.daemon().http(), "GET", "/health/ready", &[], b"").await;
+            answer.is_ok_and(|answer| answer.code == 200)
+        })
+        .await;
+    }
+
     /// SIGKILL; nobody starts it again.
     pub fn kill(&mut self) {
         self.count("kills");
@@ -181,6 +195,8 @@ impl Stage {
     /// Another daemon, with a journal of its own, takes over database and files. The one before must end by itself; until it does, the
     /// senders talk to it.
     pub async fn take_over(&mut self, chance: &mut Chance) {
+        // Of two that start, the one that reaches the database last would have taken over.
+        self.ready().await;
         self.count("takeovers");
         self.at = 1 - self.at;
         self.homes[self.at].used = true;
@@ -191,6 +207,7 @@ impl Stage {
             assert!(Instant::now() < deadline, "the daemon goes on although another has taken over");
             // Only who has something to commit can notice.
             self.told.send(self.daemon().tcp(), 3, 100, &mut chance).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let (code, log) = self.farewell().ended().await;
         assert_eq!(code, Some(1), "another has taken over: {log:#?}");
@@ -266,7 +283,7 @@ impl Stage {
             .await;
         self.counts.insert("refused posts", self.told.refused.load(Ordering::Relaxed));
         self.counts.insert("rotations", self.told.rotations.load(Ordering::Relaxed));
-        report.counts = std::mem::take(&mut self.counts);
+        report.counts.append(&mut self.counts);
         self.keep = !(report.lost.is_empty() && report.repeated.is_empty() && report.complaints.is_empty());
         if !self.keep {
             self.database.clone().remove().await;
@@ -288,12 +305,7 @@ impl Stage {
             if self.daemon.is_none() {
                 self.start().await;
             }
-            wait_until("it stores again", async || {
-                assert!(!self.daemon().has_ended(), "the daemon ended by itself: {:#?}", self.daemon().log());
-                let ready = crate::support::request(self.daemon().http(), "GET", "/health/ready", &[], b"").await;
-                ready.is_ok_and(|answer| answer.code == 200)
-            })
-            .await;
+            self.ready().await;
             let (code, _) = self.farewell().stop().await;
             assert_eq!(code, Some(0), "after SIGTERM");
             let (_, verdict) = verify(&self.homes[at].dir, &[]);
@@ -307,10 +319,6 @@ impl Stage {
     /// `tocsin verify` must name what faults destroyed, and nothing else.
     fn compare_verdict(&self, report: &mut Report) {
         let (code, verdict) = verify(&self.homes[self.at].dir, &[]);
-        let want_code = if self.damaged.is_empty() { 0 } else { 3 };
-        if code != want_code {
-            report.complaints.push(format!("tocsin verify ends with {code} instead of {want_code}: {:#?}", findings(&verdict)));
-        }
         let mut named = Vec::new();
         for finding in verdict["findings"].as_array().unwrap() {
             let bytes = (finding["bytes"][0].as_u64(), finding["bytes"][1].as_u64());
@@ -318,8 +326,17 @@ impl Stage {
                 (Some("lost"), Some("damaged_record"), (Some(from), Some(to))) => {
                     named.push((finding["part"].as_str().unwrap().to_owned(), from, to));
                 }
+                // Rotated and compressed before the first look into it: it was read from the compressed file, but nobody can tell that the
+                // plain one had the same content. What is really missing is told by the numbers.
+                (Some("lost"), Some("truncated_unread"), (Some(0), _)) => {
+                    *report.counts.entry("false alarms of unread files").or_default() += 1;
+                }
                 _ => report.complaints.push(format!("tocsin verify: {}", finding["text"])),
             }
+        }
+        let want_code = if findings(&verdict).is_empty() { 0 } else { 3 };
+        if code != want_code {
+            report.complaints.push(format!("tocsin verify ends with {code} instead of {want_code}: {verdict:#}"));
         }
         let (want, named) = (joined(self.damaged.clone()), joined(named));
         if want != named {
