@@ -141,24 +141,32 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let code = runtime.block_on(async {
+    let dir = state_dir();
+    let has_passed = runtime.block_on(async {
         tokio::select! {
-            code = run(&arguments) => code,
-            _ = tokio::signal::ctrl_c() => ExitCode::from(130),
+            has_passed = run(&arguments, dir.path()) => Some(has_passed),
+            _ = tokio::signal::ctrl_c() => None,
         }
     });
-    // Senders of a round that failed may be waiting for something that will not come.
+    // Senders of a round that failed may be waiting for something that will not come; nobody writes to the directory after this.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    code
+    match has_passed {
+        Some(true) => ExitCode::SUCCESS,
+        Some(false) => {
+            println!("everything is kept in {}", dir.keep().display());
+            ExitCode::FAILURE
+        }
+        None => ExitCode::from(130),
+    }
 }
 
-async fn run(arguments: &Arguments) -> ExitCode {
+/// Whether everything was as it should be.
+async fn run(arguments: &Arguments, dir: &Path) -> bool {
     let seed = arguments.seed.unwrap_or_else(|| Timestamp::now().as_micros() as u64);
     let began = Instant::now();
     println!("{NAME}: {} rounds of {} faults, seed {seed}", arguments.rounds, arguments.faults);
-    let dir = state_dir();
     let server = tokio::task::spawn_blocking({
-        let dir = dir.path().to_owned();
+        let dir = dir.to_owned();
         move || Arc::new(Server::within(&dir))
     })
     .await
@@ -167,21 +175,16 @@ async fn run(arguments: &Arguments) -> ExitCode {
     let style = "{bar:30} {pos}/{len} {msg} (about {eta} left)";
     bar.set_style(ProgressStyle::with_template(style).expect("a template that is a constant"));
     let mut tally = Tally::default();
-    let failure = match all_rounds(arguments, seed, &server, dir.path(), &bar, &mut tally).await {
-        Ok(()) => None,
-        Err(what) => Some(what),
-    };
+    let failure = all_rounds(arguments, seed, &server, dir, &bar, &mut tally).await.err();
     bar.finish_and_clear();
     let others = tally.counts.iter().map(|(what, times)| format!("{what} {times}")).collect::<Vec<_>>();
     println!("{}", others.join(", "));
     println!("{}  {:.0} s", tally.tell(seed), began.elapsed().as_secs_f64());
-    let Some(what) = failure else {
-        println!("{NAME}: ok");
-        return ExitCode::SUCCESS;
-    };
-    let kept = dir.keep();
-    println!("{NAME}: FAILED, seed {seed}, {what}\neverything is kept in {}", kept.display());
-    ExitCode::FAILURE
+    match &failure {
+        None => println!("{NAME}: ok"),
+        Some(what) => println!("{NAME}: FAILED, seed {seed}, {what}"),
+    }
+    failure.is_none()
 }
 
 async fn all_rounds(
