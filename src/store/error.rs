@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use sqlx::migrate::MigrateError;
+
 /// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -19,7 +21,7 @@ pub enum StoreError {
     },
     /// The migrations could not be applied.
     #[error("bring the database's tables up to date")]
-    Migrate(#[source] sqlx::migrate::MigrateError),
+    Migrate(#[source] MigrateError),
     /// The server is too old.
     #[error("PostgreSQL {found} is too old; 15 or later is needed")]
     TooOld {
@@ -75,7 +77,9 @@ impl StoreError {
         match self {
             StoreError::Late => true,
             StoreError::Statement { source, .. } => is_transient(source),
-            StoreError::Migrate(sqlx::migrate::MigrateError::Execute(source)) => is_transient(source),
+            StoreError::Migrate(MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) => {
+                is_transient(source)
+            }
             _ => false,
         }
     }
