@@ -73,7 +73,7 @@ pub async fn play(
     for n in 0..faults {
         stage.told.allow(1_000 * (n + 1) / (faults + 1));
         fault(&mut stage, n).await;
-        assert!(!stage.daemon().has_ended(), "the daemon ended by itself");
+        assert!(!stage.daemon().has_ended(), "the daemon ended by itself: {:#?}", stage.daemon().log().last());
     }
     stage.told.allow(1_000);
     while let Some(sender) = senders.join_next().await {
