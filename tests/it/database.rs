@@ -8,8 +8,7 @@ use serde_json::Value;
 use sqlx::{ConnectOptions, Executor};
 use tocsin::record::Timestamp;
 
-use crate::support::{Daemon, Database, PATIENCE, Server, request, send_tcp, state_dir, tocsin, wait_until};
-use crate::verify::{findings, verify};
+use crate::support::{Daemon, Database, PATIENCE, Server, findings, request, send_tcp, state_dir, tocsin, verify, wait_until};
 use crate::wire::{Fault, Wire};
 
 #[tokio::test]

@@ -101,3 +101,19 @@ async fn a_partition_that_somebody_dropped_is_made_again() {
     assert_eq!(database.number("SELECT count(*) FROM quarantine").await, 0);
     assert_eq!(daemon.stop().await.0, Some(0));
 }
+
+#[tokio::test]
+async fn the_database_may_go_away_while_its_tables_are_made() {
+    let (database, state) = (Database::new().await, state_dir());
+    // The first migration waits until this name is free again.
+    let mut blocker = database.pool.begin().await.unwrap();
+    blocker.execute("CREATE TABLE logs ()").await.unwrap();
+    let daemon = Daemon::start(state.path(), &configuration(&database)).await;
+    let waiting = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    database.wait_for(&format!("SELECT count(*) {waiting}"), 1).await;
+    assert_eq!(database.number(&format!("SELECT count(pg_terminate_backend(pid)) {waiting}")).await, 1);
+    blocker.rollback().await.unwrap();
+    post(&daemon, "stored all the same").await;
+    database.wait_for("SELECT count(*) FROM logs", 1).await;
+    assert_eq!(daemon.stop().await.0, Some(0));
+}

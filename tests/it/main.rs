@@ -12,8 +12,15 @@ mod overload;
 mod poison;
 mod recovery;
 mod rules;
+#[allow(dead_code, reason = "tests/chaos needs more of it")]
+#[path = "../common/stage.rs"]
+mod stage;
 mod standby;
 mod store;
+#[allow(dead_code, reason = "tests/chaos needs more of it")]
+#[path = "../common/story.rs"]
+mod story;
+#[path = "../common/support.rs"]
 mod support;
 mod verify;
 mod wire;

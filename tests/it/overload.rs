@@ -13,8 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::support::{Daemon, Database, PATIENCE, request, state_dir, wait_until};
-use crate::verify::{findings, verify};
+use crate::support::{Daemon, Database, PATIENCE, findings, request, state_dir, verify, wait_until};
 
 const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const HONEST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);

@@ -1,7 +1,6 @@
 //! Lines that were made to break whoever reads them: each is stored, or kept in quarantine, and the daemon goes on.
 
-use crate::support::{Daemon, Database, request, send_tcp, state_dir};
-use crate::verify::{findings, verify};
+use crate::support::{Daemon, Database, findings, request, send_tcp, state_dir, verify};
 
 /// Lines with a hole, in which anything may stand.
 const HOLES: &[&str] = &[

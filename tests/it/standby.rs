@@ -4,8 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::support::{Daemon, Database, Server, send_tcp, state_dir, wait_until};
-use crate::verify::{findings, verify};
+use crate::support::{Daemon, Database, Server, findings, send_tcp, state_dir, verify, wait_until};
 
 fn configuration(database: &Database, log: &Path) -> String {
     format!(

@@ -1,25 +1,10 @@
 //! `tocsin verify`: says yes where everything is stored once, and names what is not.
 
 use std::path::Path;
-use std::process::Command;
 
 use sqlx::Executor;
 
-use crate::support::{Daemon, Database, request, send_tcp, state_dir, tocsin};
-
-/// Its exit code and what it says as JSON (null for nothing), with the configuration that the daemon had.
-pub fn verify(state: &Path, more: &[&str]) -> (i32, serde_json::Value) {
-    let output =
-        Command::new(tocsin()).args(["verify", "--json", "--config"]).arg(state.join("tocsin.toml")).args(more).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let object = if text.is_empty() { serde_json::Value::Null } else { serde_json::from_str(&text).unwrap() };
-    (output.status.code().unwrap(), object)
-}
-
-/// The texts of what was found.
-pub fn findings(object: &serde_json::Value) -> Vec<String> {
-    object["findings"].as_array().unwrap().iter().map(|f| f["text"].as_str().unwrap().to_owned()).collect()
-}
+use crate::support::{Daemon, Database, findings, request, send_tcp, state_dir, verify};
 
 #[tokio::test]
 async fn every_gap_and_every_repetition_is_named() {

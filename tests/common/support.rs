@@ -1,5 +1,6 @@
 //! What the tests share: a private PostgreSQL, a database of their own for each test, and waiting for conditions.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -15,15 +16,29 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A PostgreSQL server that stops when the last test that uses it is done.
 pub struct Server {
     pub embedded: Embedded,
-    _dir: tempfile::TempDir,
+    dir: PathBuf,
+    _own: Option<tempfile::TempDir>,
 }
 
 impl Server {
     /// A server of one's own, to be stopped and crashed at will.
     pub fn start() -> Server {
         let dir = state_dir();
-        let embedded = Embedded::start(&dir.path().join("postgres")).expect("PostgreSQL starts");
-        Server { embedded, _dir: dir }
+        let mut server = Server::within(dir.path());
+        server._own = Some(dir);
+        server
+    }
+
+    /// One whose files somebody else removes, or keeps.
+    pub fn within(dir: &Path) -> Server {
+        let embedded = Embedded::start(&dir.join("postgres")).expect("PostgreSQL starts");
+        Server { embedded, dir: dir.to_owned(), _own: None }
+    }
+
+    /// Its first process.
+    pub fn postmaster(&self) -> nix::unistd::Pid {
+        let file = std::fs::read_to_string(self.dir.join("postgres/data/postmaster.pid")).unwrap();
+        nix::unistd::Pid::from_raw(file.lines().next().unwrap().parse().unwrap())
     }
 
     /// A streaming standby of the server behind a socket.
@@ -48,7 +63,7 @@ impl Server {
             run(give);
         }
         let embedded = Embedded::start(&dir.path().join("postgres")).expect("the standby starts");
-        Server { embedded, _dir: dir }
+        Server { embedded, dir: dir.path().to_owned(), _own: Some(dir) }
     }
 
     /// The server that tests share.
@@ -77,8 +92,9 @@ pub fn state_dir() -> tempfile::TempDir {
 }
 
 /// An empty database.
+#[derive(Clone)]
 pub struct Database {
-    _server: Arc<Server>,
+    pub server: Arc<Server>,
     pub options: PgConnectOptions,
     pub pool: PgPool,
 }
@@ -100,9 +116,18 @@ impl Database {
 
     /// One that is there already.
     pub fn existing(server: Arc<Server>, name: &str) -> Database {
-        let options = server.embedded.options().database(name).disable_statement_logging();
+        let options = server.embedded.options().database(name).application_name("tests").disable_statement_logging();
         let pool = PgPoolOptions::new().max_connections(3).acquire_timeout(PATIENCE).connect_lazy_with(options.clone());
-        Database { _server: server, options, pool }
+        Database { server, options, pool }
+    }
+
+    /// Drops it, with whoever is still connected.
+    pub async fn remove(self) {
+        self.pool.close().await;
+        let mut connection = sqlx::PgConnection::connect_with(&self.server.embedded.options()).await.unwrap();
+        let name = self.options.get_database().unwrap();
+        connection.execute(sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.unwrap();
+        connection.close().await.unwrap();
     }
 
     /// As `database.url` takes it.
@@ -208,8 +233,11 @@ impl Daemon {
             .unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (lines, stderr) = (Arc::clone(&log), child.stderr.take().unwrap());
+        let mut kept = std::fs::File::options().create(true).append(true).open(state_dir.join("daemon.log")).unwrap();
         let reader = std::thread::spawn(move || {
             for line in std::io::BufRead::lines(std::io::BufReader::new(stderr)).map_while(Result::ok) {
+                // For people, where a failed test keeps its directory.
+                let _ = writeln!(kept, "{line}");
                 lines.lock().unwrap().push(line);
             }
         });
@@ -287,6 +315,20 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// `tocsin verify`: its exit code and what it says as JSON (null for nothing), with the configuration that the daemon had.
+pub fn verify(state: &Path, more: &[&str]) -> (i32, serde_json::Value) {
+    let mut command = std::process::Command::new(tocsin());
+    let output = command.args(["verify", "--json", "--config"]).arg(state.join("tocsin.toml")).args(more).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let object = if text.is_empty() { serde_json::Value::Null } else { serde_json::from_str(&text).unwrap() };
+    (output.status.code().unwrap(), object)
+}
+
+/// The texts of what it found.
+pub fn findings(object: &serde_json::Value) -> Vec<String> {
+    object["findings"].as_array().unwrap().iter().map(|f| f["text"].as_str().unwrap().to_owned()).collect()
 }
 
 /// What an HTTP server answered.
