@@ -12,6 +12,7 @@ use super::fingerprint::{Ident, MARK_BYTES, Prefixes, Print, Stat};
 use super::follow::Follower;
 use super::kin::{self, Kin};
 use super::listing::{Entry, Listing, Skipped};
+use super::names;
 use crate::frame::LossReason;
 
 /// Copies opened at most in search of one lost file.
@@ -106,9 +107,18 @@ impl Follower {
 
     /// Lost content is nowhere to be found.
     fn give_up(&mut self, i: usize) {
+        // Packed before its first line was read: nothing is known of it by which the packed file could be recognised as its copy, so that
+        // is followed as a new one, and read from its beginning.
+        let file = &self.files[i];
+        let may_be_it = |f: &Followed| {
+            let names = f.real.file_name().zip(file.path.file_name());
+            let is_later = f.order > file.order && names.is_some_and(|(name, base)| names::is_rotation(name, base));
+            f.gzip && (is_later || f.real.with_extension("") == file.real)
+        };
+        let is_packed = file.position == 0 && self.files.iter().any(may_be_it);
         let file = &mut self.files[i];
         let lost = file.unread_bytes();
-        if lost > 0 {
+        if lost > 0 && !is_packed {
             let from = file.position + file.pending_bytes();
             tracing::warn!(path = %file.path.display(), from, bytes = lost, "file truncated or deleted before it was read to its end");
             self.counts.truncated.add(lost);

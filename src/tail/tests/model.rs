@@ -296,7 +296,8 @@ fn elder(model: &mut Model, wide: bool) {
     }
 }
 
-fn run(steps: &[Step], wide: bool, with_elder: bool) -> Result<(), TestCaseError> {
+/// Returns how many bytes were said to be lost.
+fn run(steps: &[Step], wide: bool, with_elder: bool) -> Result<u64, TestCaseError> {
     let mut model = Model::new(if wide { &["app.log*"] } else { &["app.log"] });
     if with_elder {
         elder(&mut model, wide);
@@ -317,7 +318,8 @@ fn run(steps: &[Step], wide: bool, with_elder: bool) -> Result<(), TestCaseError
     model.check()?;
     model.follower = None;
     model.read_everything();
-    model.check()
+    model.check()?;
+    Ok(model.stats.total("truncated_unread_bytes_total"))
 }
 
 proptest! {
@@ -358,6 +360,22 @@ fn a_short_generation_is_no_copy_of_one_that_begins_alike() {
     steps.extend([append(1), Step::Commit, copy_truncate(false, 0), copy_truncate(true, 2), Step::Kill, Step::Look]);
     for wide in [false, true] {
         run(&steps, wide, false).unwrap();
+    }
+}
+
+/// A new log is seen, and is rotated and packed before its first line is read.
+#[test]
+fn a_file_that_is_packed_before_it_is_read_is_not_lost() {
+    let unread = [Step::Rename { gap: 0 }, Step::Append { lines: 3, unfinished: false, gap: 0 }, Step::Look];
+    for seen_again in [false, true] {
+        let mut steps = unread.to_vec();
+        steps.push(Step::Rename { gap: 0 });
+        steps.extend(seen_again.then_some(Step::Look));
+        steps.push(Step::Gzip { generation: 1, gap: 0 });
+        steps.extend(std::iter::repeat_n(Step::Look, 8));
+        for wide in [false, true] {
+            assert_eq!(run(&steps, wide, false).unwrap(), 0, "said to be lost");
+        }
     }
 }
 
