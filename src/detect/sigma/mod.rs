@@ -23,6 +23,7 @@ mod fields;
 mod logsource;
 mod rule;
 mod search;
+mod text;
 mod yaml;
 
 use std::collections::HashMap;
