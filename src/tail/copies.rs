@@ -161,7 +161,7 @@ impl Follower {
             self.complain(vec![(entry.real.clone(), Skipped::Io(error))]);
             return Err(NotNow);
         }
-        let mut early = None;
+        let (mut early, mut unread) = (None, None);
         for i in relatives {
             let file = &self.files[i];
             if file.forget || file.done {
@@ -172,6 +172,9 @@ impl Follower {
             } else if kin::may_hold(file, entry, self.options.fingerprint_bytes) {
                 self.holds_lost(file, entry)
             } else {
+                if unread.is_none() && self.may_hold_unread(file, entry) {
+                    unread = Some((i, Relation::Copy));
+                }
                 Relation::None
             };
             match relation {
@@ -187,7 +190,17 @@ impl Follower {
                 Relation::EarlyCopy => early = Some((i, relation)),
             }
         }
-        Ok(early)
+        Ok(early.or(unread))
+    }
+
+    /// Whether a compressed file that would be read as a new one may be a lost one of which nothing was read. Then it is that: what
+    /// is read is the same, and nothing is lost.
+    fn may_hold_unread(&self, lost: &Followed, entry: &Entry) -> bool {
+        let is_unread = lost.position == 0 && lost.print == Print::default();
+        is_unread
+            && entry.gzip
+            && entry.stat.mtime >= lost.stat.mtime
+            && content::all(&entry.real, &entry.ident, true, self.limits).is_ok_and(|(size, _)| size >= lost.stat.size)
     }
 
     /// Whether a file holds what was read of a lost one.
