@@ -245,9 +245,33 @@ impl Follower {
             let loss = file.loss(&self.input, (from, to), LossReason::CopyTruncate);
             self.losses.push(loss);
             (file.position, file.told, file.print) = (position, position, print);
+        } else if self.files[i].replaced && self.files[i].unread_bytes() > 0 {
+            let copied = self.content_bytes(entry)?;
+            let file = &self.files[i];
+            if copied < file.stat.size {
+                tracing::warn!(
+                    path = %file.path.display(), copy = %entry.real.display(), bytes = file.stat.size, copied,
+                    "file was written to between its copy and its truncation: what was written there is lost"
+                );
+                let loss = file.loss(&self.input, (copied, file.stat.size), LossReason::CopyTruncate);
+                self.losses.push(loss);
+            }
         }
         self.files[i].adopt(entry);
         Ok(())
+    }
+
+    /// How many bytes the content of a complete copy has.
+    fn content_bytes(&mut self, entry: &Entry) -> Result<u64, NotNow> {
+        let opened = Content::open(&entry.real, &entry.ident, entry.gzip, &Print::default(), 0, self.limits);
+        let size = opened.and_then(|copy| match entry.gzip {
+            true => Ok(content::all(&entry.real, &entry.ident, true, self.limits)?.0),
+            false => Ok(copy.stat()?.size),
+        });
+        size.map_err(|_| {
+            self.look_again = true;
+            NotNow
+        })
     }
 
     /// Whether a file is a copy, or the beginning of one, of a file that is still there, as `copytruncate` and `gzip` make them.
