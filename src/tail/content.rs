@@ -318,6 +318,7 @@ impl Content {
     /// # Errors
     /// The system refused.
     pub fn stat(&self) -> io::Result<Stat> {
+        super::meanwhile();
         let file = match &self.source {
             Source::Plain(file) => file,
             Source::Gzip(decoder) => decoder.get_ref(),

@@ -12,7 +12,6 @@ use super::fingerprint::{Ident, MARK_BYTES, Prefixes, Print, Stat};
 use super::follow::Follower;
 use super::kin::{self, Kin};
 use super::listing::{Entry, Listing, Skipped};
-use super::names;
 use crate::frame::LossReason;
 
 /// Copies opened at most in search of one lost file.
@@ -107,18 +106,9 @@ impl Follower {
 
     /// Lost content is nowhere to be found.
     fn give_up(&mut self, i: usize) {
-        // Packed before its first line was read: nothing is known of it by which the packed file could be recognised as its copy, so that
-        // is followed as a new one, and read from its beginning.
-        let file = &self.files[i];
-        let may_be_it = |f: &Followed| {
-            let names = f.real.file_name().zip(file.path.file_name());
-            let is_later = f.order > file.order && names.is_some_and(|(name, base)| names::is_rotation(name, base));
-            f.gzip && (is_later || f.real.with_extension("") == file.real)
-        };
-        let is_packed = file.position == 0 && self.files.iter().any(may_be_it);
         let file = &mut self.files[i];
         let lost = file.unread_bytes();
-        if lost > 0 && !is_packed {
+        if lost > 0 {
             let from = file.position + file.pending_bytes();
             tracing::warn!(path = %file.path.display(), from, bytes = lost, "file truncated or deleted before it was read to its end");
             self.counts.truncated.add(lost);
@@ -171,7 +161,7 @@ impl Follower {
             self.complain(vec![(entry.real.clone(), Skipped::Io(error))]);
             return Err(NotNow);
         }
-        let mut early = None;
+        let (mut early, mut unread) = (None, None);
         for i in relatives {
             let file = &self.files[i];
             if file.forget || file.done {
@@ -182,6 +172,9 @@ impl Follower {
             } else if kin::may_hold(file, entry, self.options.fingerprint_bytes) {
                 self.holds_lost(file, entry)
             } else {
+                if unread.is_none() && self.may_hold_unread(file, entry) {
+                    unread = Some((i, Relation::Copy));
+                }
                 Relation::None
             };
             match relation {
@@ -197,7 +190,17 @@ impl Follower {
                 Relation::EarlyCopy => early = Some((i, relation)),
             }
         }
-        Ok(early)
+        Ok(early.or(unread))
+    }
+
+    /// Whether a compressed file that would be read as a new one may be a lost one of which nothing was read. Then it is that: what
+    /// is read is the same, and nothing is lost.
+    fn may_hold_unread(&self, lost: &Followed, entry: &Entry) -> bool {
+        let is_unread = lost.position == 0 && lost.print == Print::default();
+        is_unread
+            && entry.gzip
+            && entry.stat.mtime >= lost.stat.mtime
+            && content::all(&entry.real, &entry.ident, true, self.limits).is_ok_and(|(size, _)| size >= lost.stat.size)
     }
 
     /// Whether a file holds what was read of a lost one.
@@ -242,9 +245,33 @@ impl Follower {
             let loss = file.loss(&self.input, (from, to), LossReason::CopyTruncate);
             self.losses.push(loss);
             (file.position, file.told, file.print) = (position, position, print);
+        } else if self.files[i].replaced && self.files[i].unread_bytes() > 0 {
+            let copied = self.content_bytes(entry)?;
+            let file = &self.files[i];
+            if copied < file.stat.size {
+                tracing::warn!(
+                    path = %file.path.display(), copy = %entry.real.display(), bytes = file.stat.size, copied,
+                    "file was written to between its copy and its truncation: what was written there is lost"
+                );
+                let loss = file.loss(&self.input, (copied, file.stat.size), LossReason::CopyTruncate);
+                self.losses.push(loss);
+            }
         }
         self.files[i].adopt(entry);
         Ok(())
+    }
+
+    /// How many bytes the content of a complete copy has.
+    fn content_bytes(&mut self, entry: &Entry) -> Result<u64, NotNow> {
+        let opened = Content::open(&entry.real, &entry.ident, entry.gzip, &Print::default(), 0, self.limits);
+        let size = opened.and_then(|copy| match entry.gzip {
+            true => Ok(content::all(&entry.real, &entry.ident, true, self.limits)?.0),
+            false => Ok(copy.stat()?.size),
+        });
+        size.map_err(|_| {
+            self.look_again = true;
+            NotNow
+        })
     }
 
     /// Whether a file is a copy, or the beginning of one, of a file that is still there, as `copytruncate` and `gzip` make them.

@@ -164,10 +164,10 @@ impl Followed {
             }
             Err(e) => return failed(e),
         }
-        match content.stat() {
-            Ok(stat) => self.stat = stat,
+        let stat = match content.stat() {
+            Ok(stat) => stat,
             Err(e) => return failed(e),
-        }
+        };
         let now = Timestamp::now();
         let from = content.next_offset();
         let mut more = true;
@@ -187,6 +187,8 @@ impl Followed {
             }
             Err(e) => return failed(e),
         }
+        // Only now is it surely a state of this content, and not of what replaced it.
+        self.stat = stat;
         if content.next_offset() != from {
             self.last_read = Instant::now();
         }

@@ -1,6 +1,6 @@
 //! A directory, and a stand-in for the pipeline: it commits batches (lines and positions together), and can be killed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::frame::{Batch, Source};
+use crate::frame::{Batch, LossReason, Source};
 use crate::record::Zone;
 use crate::stats::Stats;
 use crate::tail::{Options, SavedPosition, Tail, TailError};
 
-const DEADLINE: Duration = Duration::from_secs(10);
+/// Long enough for large sets, which are looked at less often.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 pub struct World {
     pub dir: tempfile::TempDir,
@@ -23,11 +24,14 @@ pub struct World {
     pub stats: Arc<Stats>,
     /// What was committed.
     pub positions: BTreeMap<String, SavedPosition>,
-    /// Ranges that were told to be lost.
-    pub told_losses: HashSet<(u64, u64)>,
+    /// What was told to be lost: part, bytes and reason. Told again is told once, as in the `losses` table.
+    pub losses: BTreeSet<(Arc<str>, (u64, u64), LossReason)>,
+    /// How far each part was committed, also those that are forgotten.
+    pub ends: BTreeMap<Arc<str>, u64>,
     pub lines: Vec<Vec<u8>>,
     pub cut: Vec<u32>,
-    pub paths: Vec<Arc<str>>,
+    /// The part that each line is of.
+    pub parts: Vec<Arc<str>>,
     runtime: tokio::runtime::Runtime,
     running: Option<Running>,
 }
@@ -53,10 +57,11 @@ impl World {
             options,
             stats: Arc::new(Stats::default()),
             positions: BTreeMap::new(),
-            told_losses: HashSet::new(),
+            losses: BTreeSet::new(),
+            ends: BTreeMap::new(),
             lines: Vec::new(),
             cut: Vec::new(),
-            paths: Vec::new(),
+            parts: Vec::new(),
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
             running: None,
         }
@@ -143,15 +148,18 @@ impl World {
         for frame in &batch.frames {
             self.lines.push(batch.bytes_of(frame).to_vec());
             self.cut.push(frame.cut);
-            self.paths.push(Arc::clone(batch.origins[frame.origin as usize].path.as_ref().unwrap()));
+            // Batches with frames are of one file.
+            self.parts.push(Arc::clone(&batch.positions[0].part));
         }
-        self.told_losses.extend(batch.losses.iter().filter_map(|l| l.range));
+        self.losses.extend(batch.losses.iter().filter_map(|l| Some((Arc::clone(&l.part), l.range?, l.reason))));
         for change in &batch.positions {
             assert_eq!(&*change.input, "files:test");
             // Ranges follow on each other: what `tocsin verify` relies on.
             if let Some(known) = self.positions.get(&*change.part) {
-                assert!(change.from == known.position || self.told_losses.contains(&(change.from, known.position)), "{change:?}");
+                let told = |(part, range, _): &(Arc<str>, _, _)| *part == change.part && *range == (change.from, known.position);
+                assert!(change.from == known.position || self.losses.iter().any(told), "{change:?}");
             }
+            self.ends.insert(Arc::clone(&change.part), change.to);
             match change.detail.clone() {
                 Some(detail) => drop(self.positions.insert(
                     change.part.to_string(),
@@ -169,9 +177,9 @@ impl World {
         }
     }
 
-    /// Commits whatever comes until the condition holds.
-    pub fn commit_until(&mut self, what: &str, done: impl Fn(&World) -> bool) {
-        let end = Instant::now() + DEADLINE;
+    /// Commits whatever comes until the condition holds; it must hold a while after the last batch at the latest.
+    pub fn commit_until(&mut self, what: &str, mut done: impl FnMut(&World) -> bool) {
+        let mut end = Instant::now() + DEADLINE;
         while !done(self) {
             assert!(Instant::now() < end, "{what} does not come; so far: {}", text(&self.lines));
             let running = self.running.as_mut().unwrap();
@@ -180,6 +188,7 @@ impl World {
             if let Ok(batch) = next {
                 let batch = batch.expect("the tail lives");
                 self.commit(&batch);
+                end = Instant::now() + DEADLINE;
             }
         }
     }
@@ -208,8 +217,9 @@ impl World {
     }
 }
 
+/// The last of so many lines.
 fn text(lines: &[Vec<u8>]) -> String {
-    lines.iter().map(|l| String::from_utf8_lossy(l)).collect::<Vec<_>>().join(" | ")
+    lines[lines.len().saturating_sub(50)..].iter().map(|l| String::from_utf8_lossy(l)).collect::<Vec<_>>().join(" | ")
 }
 
 /// Numbered lines, as text and one by one.

@@ -126,12 +126,22 @@ fn a_set_that_is_read_from_its_end() {
 fn a_gz_file_is_read_on_from_its_position() {
     let mut world = World::new(&["app.log*"]);
     let (text, expected) = numbered("old", 0..400);
-    world.append("app.log.1", text);
+    world.append("app.log.1", &text);
     world.gzip("app.log.1");
-    world.start();
-    world.commit_lines(100);
-    world.kill();
+    let compressed = world.path("app.log.1.gz").metadata().unwrap().len();
+    // Killed again and again in the middle of it, and renamed meanwhile.
+    for (number, lines) in [(1, 100), (2, 150), (3, 390)] {
+        world.start();
+        world.commit_lines(lines);
+        world.kill();
+        let row = world.positions.values().next().unwrap();
+        let read: usize = world.lines.iter().map(|l| l.len() + 1).sum();
+        assert_eq!(row.position, read as u64);
+        assert!(row.position > compressed && read < text.len(), "in the middle of the decompressed content");
+        world.rename(&format!("app.log.{number}.gz"), &format!("app.log.{}.gz", number + 1));
+    }
     world.expect_exactly("gz", "app.log", &expected);
+    assert!(world.losses.is_empty());
 }
 
 #[test]

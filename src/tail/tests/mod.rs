@@ -2,6 +2,7 @@
 
 mod harness;
 mod lines;
+mod matrix;
 pub mod meanwhile;
 mod model;
 mod rotation;

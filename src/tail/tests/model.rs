@@ -390,3 +390,52 @@ fn a_copy_that_is_shorter_than_what_was_read() {
         }
     }
 }
+
+/// Overwritten at any moment of a turn, what was not read of a file is told with the bytes that it had.
+#[test]
+fn overwritten_content_is_told_with_the_size_that_it_had() {
+    for gap in 0..12 {
+        let mut model = Model::new(&["app.log"]);
+        let log = model.path("app.log");
+        model.append(40, false, 0);
+        meanwhile::finish();
+        model.follower().scan();
+        model.turns();
+        model.commit();
+        let size = log.metadata().unwrap().len();
+        let new = log.clone();
+        meanwhile::later(gap, move || File::options().write(true).open(log).unwrap().set_len(0).unwrap());
+        meanwhile::later(0, move || append(&new, b"other content\n"));
+        model.turns();
+        meanwhile::finish();
+        model.read_everything();
+        let (new, old): (Vec<String>, _) = model.committed.iter().cloned().partition(|line| line == "other content");
+        assert_eq!(new.len(), 1, "{gap}");
+        let whole = old.iter().filter(|line| model.written.contains(line)).count();
+        assert!(old.len() <= whole + 1 && whole < 40, "{gap}: {old:?}");
+        let read = old.iter().map(String::len).sum::<usize>() + whole;
+        assert_eq!(model.told_losses, HashSet::from([(read as u64, size)]), "{gap}");
+    }
+}
+
+/// A file that was found, and was compressed before its turn came, is read from the compressed one and not told to be lost.
+#[test]
+fn compressed_before_its_first_turn() {
+    let mut model = Model::new(&["app.log"]);
+    model.append(1, false, 0);
+    meanwhile::finish();
+    model.read_everything();
+    model.take(&Step::Rename { gap: 0 });
+    model.append(20, false, 0);
+    meanwhile::finish();
+    model.follower().scan();
+    model.take(&Step::Rename { gap: 0 });
+    model.take(&Step::Gzip { generation: 1, gap: 0 });
+    model.append(1, false, 0);
+    meanwhile::finish();
+    model.read_everything();
+    model.check().unwrap();
+    let untold = &model.follower().losses;
+    assert!(untold.is_empty(), "{untold:?}");
+    assert!(model.told_losses.is_empty(), "{:?}", model.told_losses);
+}

@@ -1,154 +1,14 @@
-//! Every way of rotating × what the daemon was doing meanwhile × what the patterns match.
+//! Rotations step by step, where the steps matter more than their product (see [`super::matrix`]).
 
 use super::harness::{World, numbered};
+use crate::frame::LossReason;
 
-/// How a file is rotated. `unread` says whether lines that were not read before are still to be found afterwards.
-struct Way {
-    name: &'static str,
-    unread: bool,
-    rotate: fn(&World, &str),
-}
-
-/// Second generations are given as text, and written by the rotation since some replace the first in one go.
-const WAYS: &[Way] = &[
-    Way {
-        name: "rename and create",
-        unread: true,
-        rotate: |w, new| {
-            w.rename("app.log", "app.log.1");
-            w.append("app.log", new);
-        },
-    },
-    Way {
-        name: "rename, shifting an older generation",
-        unread: true,
-        rotate: |w, new| {
-            w.append("app.log.1", "");
-            w.rename("app.log.1", "app.log.2");
-            w.rename("app.log", "app.log.1");
-            w.append("app.log", new);
-        },
-    },
-    Way {
-        name: "copytruncate",
-        unread: true,
-        rotate: |w, new| {
-            w.copy("app.log", "app.log.1");
-            w.truncate("app.log");
-            w.append("app.log", new);
-        },
-    },
-    Way {
-        name: "dateext",
-        unread: true,
-        rotate: |w, new| {
-            w.rename("app.log", "app.log-20260102");
-            w.append("app.log", new);
-        },
-    },
-    Way {
-        name: "dateext before the extension",
-        unread: true,
-        rotate: |w, new| {
-            w.rename("app.log", "app-20260102.log");
-            w.append("app.log", new);
-        },
-    },
-    Way {
-        name: "gzip at once",
-        unread: true,
-        rotate: |w, new| {
-            w.rename("app.log", "app.log.1");
-            w.append("app.log", new);
-            w.gzip("app.log.1");
-        },
-    },
-    Way {
-        name: "copytruncate and gzip",
-        unread: true,
-        rotate: |w, new| {
-            w.copy("app.log", "app.log.1");
-            w.truncate("app.log");
-            w.gzip("app.log.1");
-            w.append("app.log", new);
-        },
-    },
-    Way {
-        name: "gzip under the next number",
-        unread: true,
-        rotate: |w, new| {
-            w.rename("app.log", "app.log.1");
-            w.rename("app.log.1", "app.log.2");
-            w.gzip("app.log.2");
-            w.append("app.log", new);
-        },
-    },
-    Way {
-        name: "delete and create",
-        unread: false,
-        rotate: |w, new| {
-            w.remove("app.log");
-            w.append("app.log", new);
-        },
-    },
-    Way {
-        name: "another file renamed over it",
-        unread: false,
-        rotate: |w, new| {
-            w.append("new", new);
-            w.rename("new", "app.log");
-        },
-    },
-    Way { name: "rewritten in place, shorter", unread: false, rotate: |w, new| std::fs::write(w.path("app.log"), new).unwrap() },
-];
-
-const STATES: [&str; 3] = ["running", "stopped", "killed"];
 const PATTERNS: [&[&str]; 2] = [&["app.log"], &["app.log*", "app-*.log"]];
 
+/// Logs that are rotated more than once while nobody looks, with their generations renamed out of order.
 #[test]
-fn every_line_comes_once_however_the_file_is_rotated() {
-    for way in WAYS {
-        for state in STATES {
-            for patterns in PATTERNS {
-                rotate(way, state, patterns);
-            }
-        }
-    }
-}
-
-fn rotate(way: &Way, state: &str, patterns: &[&str]) {
-    let context = format!("{} while {state}, {patterns:?}", way.name);
-    let mut world = World::new(patterns);
-    let (text, mut expected) = numbered("first", 0..40);
-    world.append("app.log", text);
-    world.start();
-    match state {
-        "killed" => {
-            world.commit_lines(10);
-            world.kill();
-        }
-        _ => world.commit_lines(40),
-    }
-    if state == "stopped" {
-        world.stop();
-    }
-    if way.unread {
-        let (text, lines) = numbered("unread", 0..5);
-        world.append("app.log", text);
-        expected.extend(lines);
-    } else if state == "killed" {
-        // What was not committed when the file went away is lost to everybody.
-        expected = world.texts();
-    }
-    let (text, lines) = numbered("second", 0..20);
-    (way.rotate)(&world, &text);
-    expected.extend(lines);
-    world.expect_exactly(&context, "app.log", &expected);
-}
-
-#[test]
-fn two_rotations_at_once() {
-    for state in STATES {
+fn generations_that_change_places() {
+    for state in ["running", "stopped", "killed"] {
         for patterns in PATTERNS {
             let context = format!("two rotations while {state}, {patterns:?}");
             let mut world = World::new(patterns);
@@ -174,62 +34,6 @@ fn two_rotations_at_once() {
                 expected.extend(lines);
             }
             world.expect_exactly(&context, "app.log", &expected);
-        }
-    }
-}
-
-#[test]
-fn replaced_in_place_by_equally_long_or_longer_content() {
-    for state in STATES {
-        for lines in [40, 60] {
-            let context = format!("replaced by {lines} lines while {state}");
-            let mut world = World::new(&["app.log"]);
-            let (text, mut expected) = numbered("first", 0..40);
-            world.append("app.log", text);
-            world.start();
-            world.commit_lines(if state == "killed" { 10 } else { 40 });
-            match state {
-                "killed" => {
-                    world.kill();
-                    expected = world.texts();
-                }
-                "stopped" => world.stop(),
-                _ => {}
-            }
-            let (text, second) = numbered("other", 0..lines);
-            std::fs::write(world.path("app.log"), text).unwrap();
-            expected.extend(second);
-            world.expect_exactly(&context, "app.log", &expected);
-        }
-    }
-}
-
-#[test]
-fn a_link_that_is_pointed_to_the_next_file() {
-    for state in STATES {
-        for patterns in [&["app.log"][..], &["app.log", "logs/*"]] {
-            let context = format!("link swapped while {state}, {patterns:?}");
-            let mut world = World::new(patterns);
-            std::fs::create_dir(world.path("logs")).unwrap();
-            let (text, mut expected) = numbered("first", 0..40);
-            world.append("logs/app-1.log", text);
-            std::os::unix::fs::symlink("logs/app-1.log", world.path("app.log")).unwrap();
-            world.start();
-            world.commit_lines(if state == "killed" { 10 } else { 40 });
-            match state {
-                "killed" => world.kill(),
-                "stopped" => world.stop(),
-                _ => {}
-            }
-            let (text, lines) = numbered("unread", 0..5);
-            world.append("logs/app-1.log", text);
-            expected.extend(lines);
-            let (text, lines) = numbered("second", 0..20);
-            world.append("logs/app-2.log", text);
-            expected.extend(lines);
-            std::os::unix::fs::symlink("logs/app-2.log", world.path("link")).unwrap();
-            world.rename("link", "app.log");
-            world.expect_exactly(&context, "logs/app-2.log", &expected);
         }
     }
 }
@@ -311,4 +115,48 @@ fn unread_bytes_of_truncated_content_are_counted() {
     });
     world.stop();
     assert_eq!(world.stats.total("truncated_unread_bytes_total"), text.len() as u64 - committed);
+}
+
+/// A line that is written when the copy is made already: it is lost, unless it was read before the truncation. Whoever saw that it
+/// was there says so.
+#[test]
+fn what_is_written_between_copy_and_truncation_is_told_with_its_bytes() {
+    for compressed in [false, true] {
+        for seen in ["read", "known", "never"] {
+            let context = format!("{seen}, compressed: {compressed}");
+            let mut world = World::new(&["app.log"]);
+            let (text, mut expected) = numbered("first", 0..40);
+            world.append("app.log", &text);
+            world.copy("app.log", "copy");
+            let (gap, line) = numbered("gap", 0..1);
+            let (copied, all) = (text.len() as u64, (text.len() + gap.len()) as u64);
+            if seen == "known" {
+                world.append("app.log", &gap);
+            }
+            world.start();
+            world.commit_lines(if seen == "known" { 10 } else { 40 });
+            match seen {
+                "known" => world.kill(),
+                "read" => {
+                    world.append("app.log", &gap);
+                    expected.extend(line);
+                    world.commit_lines(41);
+                    world.stop();
+                }
+                _ => {
+                    world.stop();
+                    world.append("app.log", &gap);
+                }
+            }
+            world.rename("copy", "app.log.1");
+            world.truncate("app.log");
+            if compressed {
+                world.gzip("app.log.1");
+            }
+            world.expect_exactly(&context, "app.log", &expected);
+            let told: Vec<_> = world.losses.iter().map(|(_, range, reason)| (*range, *reason)).collect();
+            let lost = if seen == "never" { vec![] } else { vec![((copied, all), LossReason::CopyTruncate)] };
+            assert_eq!(told, lost, "{context}");
+        }
+    }
 }
