@@ -21,6 +21,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub struct World {
     pub dir: tempfile::TempDir,
     pub options: Options,
+    /// Batches handed out and not committed at most.
+    pub room: usize,
     pub stats: Arc<Stats>,
     /// What was committed.
     pub positions: BTreeMap<String, SavedPosition>,
@@ -55,6 +57,7 @@ impl World {
         World {
             dir,
             options,
+            room: 1,
             stats: Arc::new(Stats::default()),
             positions: BTreeMap::new(),
             losses: BTreeSet::new(),
@@ -105,7 +108,7 @@ impl World {
         assert!(self.running.is_none());
         let saved = self.positions.values().cloned().collect();
         let tail = Tail::new(self.options.clone(), saved, Arc::clone(&self.stats)).unwrap();
-        let (out, batches) = mpsc::channel(1);
+        let (out, batches) = mpsc::channel(self.room);
         let stop = CancellationToken::new();
         let task = self.runtime.spawn(tail.run(out, stop.clone()));
         self.running = Some(Running { batches, stop, task });
@@ -183,10 +186,11 @@ impl World {
         while !done(self) {
             assert!(Instant::now() < end, "{what} does not come; so far: {}", text(&self.lines));
             let running = self.running.as_mut().unwrap();
-            let next =
-                self.runtime.block_on(async { tokio::time::timeout(Duration::from_millis(5), running.batches.recv()).await });
+            let next = running.batches.try_recv().or_else(|_| {
+                let soon = async { tokio::time::timeout(Duration::from_millis(5), running.batches.recv()).await };
+                self.runtime.block_on(soon).map(|batch| batch.expect("the tail lives"))
+            });
             if let Ok(batch) = next {
-                let batch = batch.expect("the tail lives");
                 self.commit(&batch);
                 end = Instant::now() + DEADLINE;
             }

@@ -230,7 +230,7 @@ fn reuse_inode(world: &World, state: State, log: &str, generation: usize, new: &
     let number = inode(log);
     world.remove(log);
     let mut candidates: Vec<String> = Vec::new();
-    while candidates.len() < 50 && candidates.last().is_none_or(|last| inode(last) != number) {
+    while candidates.len() < 10 && candidates.last().is_none_or(|last| inode(last) != number) {
         candidates.push(format!("candidate-{}", candidates.len()));
         world.append(&candidates[candidates.len() - 1], "");
     }
@@ -321,15 +321,18 @@ fn run(way: Way, state: State, breadth: Breadth, files: usize) {
         Breadth::Narrow => &["??/app??.log"],
         Breadth::Wide => &["??/app*", "data/*"],
     });
+    world.room = if state == State::Slow { 1 } else { 20 };
     // Rotated generations are followed, too.
     world.options.max_files *= 2;
     fs::create_dir(world.path("data")).unwrap();
     (0..files.div_ceil(100)).for_each(|directory| fs::create_dir(world.path(&format!("{directory:02}"))).unwrap());
     let (lines, rotations) = match files {
         1 => (20, ROTATIONS),
-        100 => (4, ROTATIONS),
         _ => (3, 2),
     };
+    // Where nobody stops in the middle, small batches would only take time.
+    let in_the_middle = files == 1 || matches!(state, State::Killed | State::Slow);
+    world.options.batch_bytes = if in_the_middle { 100 } else { 1_000 };
     let (written, ledger) = (BTreeMap::new(), Ledger::default());
     let mut run = Run { name, way, state, files, lines, world, written, due: 0, ledger };
     for file in 0..files {
