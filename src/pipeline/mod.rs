@@ -71,12 +71,11 @@ pub async fn take_over(store: &Store, options: &Options) -> Result<(Saved, Engin
     if saved.transaction > 0 {
         let before_floor = |micros: i64| saved.floor.map_or(Timestamp::MIN, |f| Timestamp::from_micros(f).plus_micros(-micros));
         let from = before_floor(options.detect.warmup_micros());
-        let observe = &mut |observed: &Observed| {
-            let mut record = observed.record.clone();
+        let observe = &mut |Observed { id, event_time, mut record }: Observed| {
             if !record.message.is_empty() {
                 (record.told_by, record.count) = parse::message::told(record.app.as_deref(), &record.message);
             }
-            engine.observe(&record, observed.id, observed.event_time);
+            engine.observe(&record, id, event_time);
         };
         let seen = match options.rules.widest_window_micros() {
             None => store.each_observed(from, observe).await?,

@@ -26,7 +26,7 @@ impl Store {
     ///
     /// # Errors
     /// The statement failed.
-    pub async fn each_observed(&self, from: Timestamp, each: &mut (dyn FnMut(&Observed) + Send)) -> Result<u64, StoreError> {
+    pub async fn each_observed(&self, from: Timestamp, each: &mut (dyn FnMut(Observed) + Send)) -> Result<u64, StoreError> {
         let rows = sqlx::query(
             "SELECT id, (extract(epoch FROM event_time) * 1000000)::bigint, host, app, pid, event_type::text, severity::text, username, \
              host(src_ip), NULL::integer, NULL::text, NULL::integer, NULL::text, NULL::text, \
@@ -48,7 +48,7 @@ impl Store {
         &self,
         from: Timestamp,
         all_from: Timestamp,
-        each: &mut (dyn FnMut(&Observed) + Send),
+        each: &mut (dyn FnMut(Observed) + Send),
     ) -> Result<u64, StoreError> {
         let rows = sqlx::query(
             "SELECT id, (extract(epoch FROM event_time) * 1000000)::bigint, host, app, pid, event_type::text, severity::text, username, \
@@ -64,14 +64,14 @@ impl Store {
     async fn stream<'q>(
         &self,
         rows: sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>,
-        each: &mut (dyn FnMut(&Observed) + Send),
+        each: &mut (dyn FnMut(Observed) + Send),
     ) -> Result<u64, StoreError> {
         let mut connection = self.connection().await?;
         let mut rows = rows.fetch(&mut connection);
         let mut count = 0;
         while let Some(row) = rows.try_next().await.map_err(StoreError::at("read back what the detectors saw"))? {
             let observed = read(&row).map_err(StoreError::at("read back what the detectors saw"))?;
-            each(&observed);
+            each(observed);
             count += 1;
         }
         drop(rows);
