@@ -50,7 +50,8 @@
 //!   the journal, except where the process dies before it could cut the file back.
 //! - A failed write or sync leaves the file in an unknown state (Linux drops dirty pages after a failed fsync and reports the error
 //!   once): the writer stops acknowledging, cuts the segment back to what was synced before, reads that back, and writes what it still
-//!   holds into a new segment. It retries without end, once a second.
+//!   holds into a new segment. It retries without end, once a second. So does a start: what the journal holds can be read and stored while
+//!   nothing can be written, and where the disk is full of it, space comes back that way.
 //! - Nothing is dropped without being counted.
 //!
 //! These promises are kept under test by `simulation`: from a seed it plays lives of the journal on a modelled disk, where anything
@@ -79,7 +80,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
@@ -206,7 +207,7 @@ pub enum Health {
 pub struct Opened {
     /// Segments that were there.
     pub segments: usize,
-    /// Bytes of a torn record that were cut off the end of the last one.
+    /// Bytes of a torn record that are cut off the end of the last one.
     pub torn_bytes: u64,
     /// Where new records begin.
     pub next_offset: u64,
@@ -254,7 +255,7 @@ impl Journal {
 
     /// Opens the journal on a disk, and starts the writer's thread.
     fn start(disk: Arc<dyn Disk>, options: Options, at_least: u64, secret: u64, stats: &Stats) -> io::Result<Journal> {
-        let (journal, writer, messages) = Journal::on(disk, options, at_least, secret, stats)?;
+        let (journal, writer, messages) = Journal::on(disk, options, at_least, secret, Instant::now(), stats)?;
         std::thread::Builder::new().name("journal".into()).spawn(move || writer::run(writer, &messages))?;
         Ok(journal)
     }
@@ -265,6 +266,7 @@ impl Journal {
         options: Options,
         at_least: u64,
         secret: u64,
+        now: Instant,
         stats: &Stats,
     ) -> io::Result<(Journal, Writer, Receiver<Message>)> {
         let identity = identity(&*disk)?;
@@ -273,10 +275,7 @@ impl Journal {
         let shared = Arc::new(Shared::new(Arc::clone(&disk), options, segments, counters));
         let (sender, messages) = sync_channel(JournalHandle::channel_capacity(&shared));
         let handle = JournalHandle::new(&shared, sender);
-        let writer = Writer::begin(&shared, handle.queue(), opened.next_offset, secret)?;
-        // Not before there is a segment behind them: a process that dies in between must not forget which offsets were used.
-        cut(&*disk, &tails)?;
-        shared.counters.torn_bytes.add(opened.torn_bytes);
+        let writer = Writer::begin(&shared, handle.queue(), opened.next_offset, tails, secret, now);
         Ok((Journal { shared, handle, opened, identity, _lock: None }, writer, messages))
     }
 
@@ -454,8 +453,15 @@ impl Counters {
     }
 }
 
-/// A segment at the end of what an earlier process left, and how many bytes of it are to stay; `None`: it holds no record.
-type Tail = (u64, Option<u64>);
+/// A segment at the end of what an earlier process left.
+#[derive(Debug)]
+struct Tail {
+    base: u64,
+    /// How many bytes of it are to stay; `None`: it holds no record.
+    length: Option<u64>,
+    /// How many bytes of records that were never finished go.
+    torn: u64,
+}
 
 /// Finds the segments, whole, and what is to be done to the last of them. Syncs these, and changes nothing.
 fn survey(disk: &dyn Disk, at_least: u64) -> io::Result<(BTreeMap<u64, u64>, Opened, Vec<Tail>)> {
@@ -471,8 +477,7 @@ fn survey(disk: &dyn Disk, at_least: u64) -> io::Result<(BTreeMap<u64, u64>, Ope
         disk.open(&format::segment_name(base), Access::Write)?.sync_all()?;
         match recovery::end_of_records(disk, base, length)? {
             Some(end) if end > empty => {
-                opened.torn_bytes += base + length - end;
-                tails.push((base, Some(end - base)));
+                tails.push(Tail { base, length: Some(end - base), torn: base + length - end });
                 segments.push((base, end - base));
                 break;
             }
@@ -482,26 +487,10 @@ fn survey(disk: &dyn Disk, at_least: u64) -> io::Result<(BTreeMap<u64, u64>, Ope
                 break;
             }
             // Perhaps not even the header was finished.
-            None => opened.torn_bytes += length,
-            Some(_) => opened.torn_bytes += (base + length).checked_sub(empty).unwrap_or(length),
+            None => tails.push(Tail { base, length: None, torn: length }),
+            Some(_) => tails.push(Tail { base, length: None, torn: (base + length).checked_sub(empty).unwrap_or(length) }),
         }
-        tails.push((base, None));
     }
+    opened.torn_bytes = tails.iter().map(|tail| tail.torn).sum();
     Ok((segments.into_iter().map(|(base, length)| (base, base + length)).collect(), opened, tails))
-}
-
-/// Cuts off torn records, and removes segments that hold none.
-fn cut(disk: &dyn Disk, tails: &[Tail]) -> io::Result<()> {
-    for (base, length) in tails {
-        let name = format::segment_name(*base);
-        match length {
-            Some(length) => {
-                let file = disk.open(&name, Access::Write)?;
-                file.set_len(*length)?;
-                file.sync_all()?;
-            }
-            None => disk.remove_if_there(&name)?,
-        }
-    }
-    disk.sync()
 }

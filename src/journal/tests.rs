@@ -47,6 +47,10 @@ async fn read_all(journal: &Journal, from: u64) -> (Vec<String>, u64) {
     (out, at)
 }
 
+async fn next(reader: &mut Reader) -> Batch {
+    timeout(DEADLINE, reader.next()).await.expect("in time").unwrap().expect("a journal that is open")
+}
+
 async fn reopened(dir: &Path, stats: &Stats) -> Vec<String> {
     let journal = Journal::open(dir, small(), 0, stats).unwrap();
     journal.close().await;
@@ -233,7 +237,7 @@ async fn a_disk_that_refuses_never_leaves_the_journal_without_a_segment() {
         journal.release(stored);
         journal.handle().flush().await.unwrap();
         assert_eq!(disk.segments().len(), 1);
-        disk.set_faults(Faults { full: true, ..Faults::default() });
+        disk.set_faults(Faults { write: 1000, ..Faults::default() });
         let mut health = journal.health();
         assert!(journal.handle().append_and_wait(&group("lan", &["two"])).await.is_err());
         for _ in 0..3 {
@@ -244,6 +248,63 @@ async fn a_disk_that_refuses_never_leaves_the_journal_without_a_segment() {
         disk.set_faults(Faults::default());
         let journal = open(&disk);
         assert!(journal.opened().next_offset >= stored, "seed {seed}: no offset is used twice");
+        journal.close().await;
+    }
+}
+
+/// The journal's own segment takes the whole disk, and cannot be deleted before there is another one.
+#[tokio::test]
+async fn a_disk_that_the_journal_filled_is_drained_and_written_again() {
+    for seed in 0..20 {
+        let disk = ModelDisk::new(Chance::new(seed));
+        let options = Options { retry_pause: Duration::from_millis(1), ..small() };
+        let journal = Journal::start(Arc::new(disk.clone()), options, 0, 7, &Stats::default()).unwrap();
+        journal.handle().append_and_wait(&group("lan", &["first"])).await.unwrap();
+        disk.set_faults(Faults { full: true, ..Faults::default() });
+        assert!(journal.handle().append_and_wait(&group("lan", &["refused"])).await.is_err());
+        let mut reader = Reader::new(&journal, 0, sources());
+        let batch = next(&mut reader).await;
+        assert_eq!(texts(&batch), ["first"]);
+        journal.release(position(&batch));
+        let mut health = journal.health();
+        timeout(DEADLINE, health.wait_for(|health| *health == Health::Good)).await.unwrap().unwrap();
+        journal.handle().append_and_wait(&group("lan", &["second"])).await.unwrap();
+        assert_eq!(texts(&next(&mut reader).await), ["second"], "seed {seed}");
+        journal.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_start_on_a_full_disk_reads_what_is_there_and_writes_when_that_is_released() {
+    let long = "x".repeat(3000);
+    for seed in 0..20 {
+        let disk = ModelDisk::new(Chance::new(seed));
+        let options = Options { retry_pause: Duration::from_millis(1), ..small() };
+        let open = |disk: &ModelDisk| Journal::start(Arc::new(disk.clone()), options.clone(), 0, 7, &Stats::default()).unwrap();
+        let journal = open(&disk);
+        for n in 0..3 {
+            journal.handle().append_and_wait(&group("lan", &[&format!("{n} {long}")])).await.unwrap();
+        }
+        let disk = disk.reborn(Death::Kill);
+        journal.close().await;
+        // Somebody else took the space of the reserve, too.
+        disk.remove("reserve").unwrap();
+        disk.set_faults(Faults { full: true, ..Faults::default() });
+        let journal = open(&disk);
+        assert!(matches!(*journal.health().borrow(), Health::Failing(_)), "nothing can be written");
+        let mut reader = Reader::new(&journal, 0, sources());
+        let (mut read, mut stored) = (Vec::new(), 0);
+        while read.len() < 3 {
+            let batch = next(&mut reader).await;
+            read.extend(texts(&batch).iter().map(|text| text[..1].to_owned()));
+            stored = position(&batch);
+        }
+        assert_eq!(read, ["0", "1", "2"], "seed {seed}");
+        journal.release(stored);
+        let mut health = journal.health();
+        timeout(DEADLINE, health.wait_for(|health| *health == Health::Good)).await.unwrap().unwrap();
+        journal.handle().append_and_wait(&group("lan", &["more"])).await.unwrap();
+        assert_eq!(texts(&next(&mut reader).await), ["more"], "seed {seed}");
         journal.close().await;
     }
 }

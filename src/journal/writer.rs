@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use super::disk::{Access, DiskFile};
 use super::format::{self, RECORD_HEADER, RecordHeader, SEGMENT_HEADER, SegmentHeader};
 use super::handle::{Entry, Message};
-use super::{Health, JournalError, Shared, recovery};
+use super::{Health, JournalError, Shared, Tail, recovery};
 
 /// What is handed to the kernel at once, in bytes.
 const WRITE_BYTES: usize = 1 << 20;
@@ -23,6 +23,12 @@ const WRITE_BYTES: usize = 1 << 20;
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 /// How often it looks whether there is one.
 const CLOSE_PAUSE: Duration = Duration::from_millis(5);
+
+/// A file whose space is given up for a segment when there is none left: on a disk that the journal itself has filled, what is stored in
+/// PostgreSQL can be deleted only when a new segment tells which offsets were used.
+const RESERVE: &str = "reserve";
+/// Some blocks of any file system: for the segment's header, and for its entry in the directory.
+const RESERVE_BYTES: usize = 16 << 10;
 
 /// Feeds the writer with messages and time until it is done. Blocks.
 pub(super) fn run(mut writer: Writer, messages: &Receiver<Message>) {
@@ -70,6 +76,8 @@ pub(super) struct Writer {
     secret: u64,
     /// After a failure it stays, cut back, until there is another one. `None` only at the beginning.
     active: Option<Active>,
+    /// What is to be cut off what an earlier process left, as soon as there is a segment behind it.
+    tails: Vec<Tail>,
     /// A segment that could not be begun: its file, if there is one, is of no use.
     stillborn: Option<u64>,
     /// Where the next segment begins: behind everything that may ever have been written.
@@ -96,14 +104,23 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// A writer with a segment that begins at `next_offset`. Nobody who writes log lines may know the `secret`.
-    pub(super) fn begin(shared: &Arc<Shared>, queue: Arc<Semaphore>, next_offset: u64, secret: u64) -> io::Result<Writer> {
+    /// A writer whose first segment begins at `next_offset`. Where the disk takes none, it tries as after any other failure: what is
+    /// in the journal can be read meanwhile, and space comes back when it is released. Nobody who writes log lines may know the `secret`.
+    pub(super) fn begin(
+        shared: &Arc<Shared>,
+        queue: Arc<Semaphore>,
+        next_offset: u64,
+        tails: Vec<Tail>,
+        secret: u64,
+        now: Instant,
+    ) -> Writer {
         let mut writer = Writer {
             shared: Arc::clone(shared),
             places: queue.available_permits(),
             queue,
             secret,
             active: None,
+            tails,
             stillborn: None,
             next_offset,
             unsynced: VecDeque::new(),
@@ -117,8 +134,11 @@ impl Writer {
             gave_up: false,
             out: Vec::new(),
         };
-        writer.begin_segment()?;
-        Ok(writer)
+        match writer.begin_segment_at_any_cost().and_then(|()| writer.cut_tails()) {
+            Ok(()) => writer.keep_reserve(),
+            Err(failure) => writer.fail(&failure, now),
+        }
+        writer
     }
 
     /// How long the next [`step`](Writer::step) may wait for a message; `None` for as long as there is none.
@@ -282,10 +302,71 @@ impl Writer {
         Ok(())
     }
 
-    /// Deletes segments that lie wholly below the released offset, never the active one.
+    /// Begins a segment; where there is no space for it, in that of the reserve.
+    fn begin_segment_at_any_cost(&mut self) -> io::Result<()> {
+        match self.begin_segment() {
+            Err(e) if matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                self.bury()?;
+                self.shared.disk.remove_if_there(RESERVE)?;
+                self.begin_segment()
+            }
+            done => done,
+        }
+    }
+
+    /// Removes the file of a segment that could not be begun.
+    fn bury(&mut self) -> io::Result<()> {
+        if let Some(base) = self.stillborn {
+            self.shared.disk.remove_if_there(&format::segment_name(base))?;
+            self.stillborn = None;
+        }
+        Ok(())
+    }
+
+    /// Sees to it that there is a reserve. Without one the journal works as well, until its disk is full.
+    fn keep_reserve(&self) {
+        let disk = &self.shared.disk;
+        let made = disk.create(RESERVE).and_then(|mut file| {
+            // A file system might keep zeros without taking space for them.
+            file.write_all(&[b'.'; RESERVE_BYTES])?;
+            file.sync_all()
+        });
+        match made {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                warn!(error = %e, "the journal has no reserve of space");
+                let _ = disk.remove_if_there(RESERVE);
+            }
+            _ => {}
+        }
+    }
+
+    /// Cuts off torn records that an earlier process left, and removes segments that hold none. Not before there is a segment behind
+    /// them: a process that dies in between must not forget which offsets were used.
+    fn cut_tails(&mut self) -> io::Result<()> {
+        let disk = &self.shared.disk;
+        for Tail { base, length, .. } in &self.tails {
+            let name = format::segment_name(*base);
+            match length.map(|length| (length, disk.open(&name, Access::Write))) {
+                Some((length, Ok(file))) => {
+                    file.set_len(length)?;
+                    file.sync_all()?;
+                }
+                // Released meanwhile.
+                Some((_, Err(e))) if e.kind() == io::ErrorKind::NotFound => {}
+                Some((_, Err(e))) => return Err(e),
+                None => disk.remove_if_there(&name)?,
+            }
+        }
+        disk.sync()?;
+        self.shared.counters.torn_bytes.add(self.tails.drain(..).map(|tail| tail.torn).sum());
+        Ok(())
+    }
+
+    /// Deletes segments that lie wholly below the released offset, never the active one, nor the last one while there is none.
     fn delete_released(&mut self) {
         let released = self.shared.released.load(Ordering::Relaxed);
-        let active = self.active.as_ref().map(|a| a.base);
+        let last = || self.shared.segments().last_key_value().map(|(base, _)| *base);
+        let active = self.active.as_ref().map(|a| a.base).or_else(last);
         let mut deleted = false;
         loop {
             let oldest = self.shared.segments().first_key_value().map(|(base, end)| (*base, *end));
@@ -343,15 +424,13 @@ impl Writer {
         self.out.clear();
         self.written = 0;
         self.shared.disk.make()?;
-        if let Some(base) = self.stillborn {
-            self.shared.disk.remove_if_there(&format::segment_name(base))?;
-            self.stillborn = None;
-        }
+        self.bury()?;
         let broken = self.active.as_ref().map(|active| (active.base, active.synced));
         if let Some((base, synced)) = broken {
             self.cut_back(base, synced)?;
         }
-        self.begin_segment()?;
+        self.begin_segment_at_any_cost()?;
+        self.cut_tails()?;
         // Only now, so that there is always a segment that tells which offsets were used. One without a record is of no use, and every
         // attempt would leave another one; if it cannot be removed, it goes when it is released.
         if let Some((base, synced)) = broken.filter(|(base, synced)| *synced == base + SEGMENT_HEADER) {
@@ -359,6 +438,7 @@ impl Writer {
         }
         self.write()?;
         self.sync()?;
+        self.keep_reserve();
         self.retry_at = None;
         self.shared.health.send_replace(Health::Good);
         info!("the journal is written again");

@@ -26,7 +26,7 @@ pub struct Faults {
     pub read: u32,
     /// Creating, opening, renaming, removing, cutting and listing files.
     pub names: u32,
-    /// Nothing more can be written.
+    /// There is no space but what is taken now.
     pub full: bool,
 }
 
@@ -59,6 +59,8 @@ pub struct ModelDisk {
 struct State {
     chance: Chance,
     faults: Faults,
+    /// Bytes that all files together may have.
+    room: usize,
     /// Syncs succeed and do nothing.
     lies: bool,
     life: u64,
@@ -102,6 +104,7 @@ impl ModelDisk {
         let state = State {
             chance,
             faults: Faults::default(),
+            room: usize::MAX,
             lies: false,
             life: 0,
             dead: false,
@@ -118,7 +121,9 @@ impl ModelDisk {
     }
 
     pub fn set_faults(&self, faults: Faults) {
-        self.state().faults = faults;
+        let mut state = self.state();
+        state.faults = faults;
+        state.room = if faults.full { state.taken() } else { usize::MAX };
     }
 
     /// From now on syncs succeed and do nothing, which no journal can survive.
@@ -225,6 +230,11 @@ impl State {
     fn no_space() -> io::Error {
         const ENOSPC: i32 = 28;
         io::Error::from_raw_os_error(ENOSPC)
+    }
+
+    /// Bytes that the files have.
+    fn taken(&self) -> usize {
+        self.names.values().map(|&file| self.contents[file].cached.len()).sum()
     }
 
     fn find(&self, name: &str) -> io::Result<usize> {
@@ -353,11 +363,11 @@ impl Disk for ModelDisk {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        let file = self.operate_on_names(if is_segment(name) { "create segment" } else { "create id" }, |state| {
+        let file = self.operate_on_names(step(name, ["create segment", "create reserve", "create id"]), |state| {
             if state.names.contains_key(name) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            if state.faults.full && state.chance.one_in(2) {
+            if state.taken() >= state.room && state.chance.one_in(2) {
                 return Err(State::no_space());
             }
             let base = format::segment_base(name).unwrap_or(u64::MAX);
@@ -367,12 +377,12 @@ impl Disk for ModelDisk {
             state.change_name(NameChange::Added(name.to_owned(), file));
             Ok(file)
         })?;
-        Ok(Box::new(ModelFile { disk: self.clone(), file, base: format::segment_base(name), end: 0 }))
+        Ok(Box::new(ModelFile { disk: self.clone(), file, name: name.to_owned(), end: 0 }))
     }
 
     fn open(&self, name: &str, _: Access) -> io::Result<Box<dyn DiskFile>> {
-        let file = self.operate_on_names(if is_segment(name) { "open segment" } else { "open id" }, |state| state.find(name))?;
-        Ok(Box::new(ModelFile { disk: self.clone(), file, base: format::segment_base(name), end: 0 }))
+        let file = self.operate_on_names(step(name, ["open segment", "open reserve", "open id"]), |state| state.find(name))?;
+        Ok(Box::new(ModelFile { disk: self.clone(), file, name: name.to_owned(), end: 0 }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -384,7 +394,7 @@ impl Disk for ModelDisk {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.operate_on_names(if is_segment(name) { "remove segment" } else { "remove id" }, |state| {
+        self.operate_on_names(step(name, ["remove segment", "remove reserve", "remove id"]), |state| {
             state.find(name)?;
             state.change_name(NameChange::Removed(name.to_owned()));
             Ok(())
@@ -407,16 +417,20 @@ impl Disk for ModelDisk {
     }
 }
 
-fn is_segment(name: &str) -> bool {
-    format::segment_base(name).is_some()
+/// What is done to a file: a segment, the reserve, or the identity.
+fn step(name: &str, [segment, reserve, identity]: [&'static str; 3]) -> &'static str {
+    match name {
+        "reserve" => reserve,
+        _ if format::segment_base(name).is_some() => segment,
+        _ => identity,
+    }
 }
 
 #[derive(Debug)]
 struct ModelFile {
     disk: ModelDisk,
     file: usize,
-    /// Where it begins, if it is a segment.
-    base: Option<u64>,
+    name: String,
     /// Where the next write goes.
     end: usize,
 }
@@ -439,21 +453,19 @@ impl DiskFile for ModelFile {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let name = match (self.base.is_some(), self.end) {
-            (true, 0) => "write segment header",
-            (true, _) => "write records",
-            (false, _) => "write id",
-        };
-        let (file, base, end) = (self.file, self.base, self.end);
+        let (file, base, end) = (self.file, format::segment_base(&self.name), self.end);
+        let segment = if end == 0 { "write segment header" } else { "write records" };
+        let name = step(&self.name, [segment, "write reserve", "write id"]);
         let (taken, failure) = self.disk.operate(name, |state, midway| {
             if let Some(base) = base {
                 state.used_to = state.used_to.max(base + (end + bytes.len()) as u64);
             }
-            let failure = if state.faults.full { Some(State::no_space()) } else { state.failure(state.faults.write) };
+            let room = if state.room == usize::MAX { usize::MAX } else { state.room.saturating_sub(state.taken()) };
+            let failure = if room == 0 { Some(State::no_space()) } else { state.failure(state.faults.write) };
             let part = failure.is_some() || midway || state.chance.per_mille(state.faults.short);
             // At least a byte, as `write` promises where it does not fail.
             let taken = if part { 1 + state.chance.below(bytes.len() as u64) as usize } else { bytes.len() };
-            let taken = if failure.is_some() && state.chance.one_in(2) { 0 } else { taken };
+            let taken = if failure.is_some() && state.chance.one_in(2) { 0 } else { taken.min(room) };
             state.change(file, Change::Write(end, bytes[..taken].to_vec()));
             Ok((taken, failure))
         })?;
@@ -466,11 +478,8 @@ impl DiskFile for ModelFile {
     }
 
     fn sync_all(&self) -> io::Result<()> {
-        let name = match (self.base.is_some(), self.end) {
-            (true, 0) => "sync segment",
-            (true, _) => "sync segment header",
-            (false, _) => "sync id",
-        };
+        let segment = if self.end == 0 { "sync segment" } else { "sync segment header" };
+        let name = step(&self.name, [segment, "sync reserve", "sync id"]);
         self.disk.operate(name, |state, _| state.sync(self.file))
     }
 

@@ -296,7 +296,7 @@ impl Simulation {
             false => self.positions.values().copied().max().unwrap_or(0),
         };
         let secret = self.chance.number();
-        match Journal::on(Arc::new(self.disk.clone()), self.options.clone(), at_least, secret, &stats) {
+        match Journal::on(Arc::new(self.disk.clone()), self.options.clone(), at_least, secret, self.now, &stats) {
             Ok((journal, writer, messages)) => {
                 let from = self.positions.get(journal.identity()).copied().unwrap_or(0);
                 let next = journal.opened().next_offset;
@@ -743,7 +743,7 @@ fn a_disk_that_lies_is_found_out() {
 }
 
 /// The operations of the disk that the journal's steps consist of.
-const STEPS: [&str; 18] = [
+const STEPS: [&str; 22] = [
     // The identity, at the first start.
     "open id",
     "remove id",
@@ -768,6 +768,11 @@ const STEPS: [&str; 18] = [
     "sync segment",
     // Released, or without a record after a failure.
     "remove segment",
+    // Space that is kept, and given up for the header of a segment.
+    "create reserve",
+    "write reserve",
+    "sync reserve",
+    "remove reserve",
 ];
 
 /// A life that comes by all of them.
@@ -787,6 +792,10 @@ fn eventful_life(simulation: &mut Simulation) {
     }
     play(&append);
     play(&store);
+    // A disk that is full, and one that no longer is.
+    play(&[Act::Weather(Faults { full: true, ..Faults::default() })]);
+    play(&append);
+    play(&[Act::Step, weather(0, 0), Act::Pass(Duration::from_secs(1)), Act::Step]);
     // A record that is torn when the process dies.
     play(&[weather(0, 1000)]);
     play(&append);
