@@ -177,13 +177,11 @@ async fn no_space(stage: &mut Stage, chance: &mut Chance) {
     .unwrap();
     tokio::time::sleep(chance.millis_below(1_200)).await;
     if chance.once_in(3) {
-        // It cannot start again before there is space.
         stage.kill();
-        std::fs::remove_file(&path).unwrap();
         stage.start().await;
-    } else {
-        std::fs::remove_file(&path).unwrap();
+        tokio::time::sleep(chance.millis_below(300)).await;
     }
+    std::fs::remove_file(&path).unwrap();
 }
 
 /// While the daemon is down, flips a bit of a record that is on disk and not in the database, and on which no incident rests.
