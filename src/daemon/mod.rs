@@ -503,6 +503,7 @@ impl Inner {
             engine,
             options,
             batches: passed_in,
+            since: Timestamp::now(),
             committed,
             stats: Arc::clone(&self.stats),
             waits: Arc::clone(&self.waits),

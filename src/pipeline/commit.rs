@@ -15,7 +15,7 @@ use super::{Committed, PipelineError};
 use crate::record::Timestamp;
 use crate::stats::{Counter, Stats};
 use crate::store::ledger::day_name;
-use crate::store::{Saved, Session, Store, StoreError, Transaction, Writer};
+use crate::store::{Database, Saved, Session, Statements, StoreError, Transaction, Writer};
 
 /// A transaction that takes longer is taken to be lost with its connection. Five thousand rows take a tenth of a second.
 const FIRST_PATIENCE: Duration = Duration::from_secs(15);
@@ -23,8 +23,8 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(15);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(600);
 
 /// What both connections need.
-pub struct Shared {
-    store: Store,
+pub struct Shared<D> {
+    store: D,
     epoch: i64,
     max_evidence: usize,
     /// Number of the last transaction that is committed.
@@ -44,24 +44,23 @@ pub struct Shared {
 }
 
 /// One of the two connections: open, or not.
-#[derive(Default)]
-struct Line {
-    writer: Option<Writer>,
+struct Line<C> {
+    writer: Option<Writer<C>>,
     /// The server's end of one that was lost.
     lost: Option<Session>,
 }
 
-impl Shared {
+impl<D: Database> Shared<D> {
     /// What both connections need.
     pub fn new(
-        store: Store,
+        store: D,
         saved: &Saved,
         max_evidence: usize,
         committed: Committed,
         stats: &Stats,
         waits: Arc<Waits>,
         hard_stop: CancellationToken,
-    ) -> Shared {
+    ) -> Shared<D> {
         Shared {
             store,
             epoch: saved.epoch,
@@ -83,7 +82,7 @@ impl Shared {
 }
 
 /// Commits in order until `prepared` is closed and empty.
-pub async fn run(shared: Shared, mut prepared: mpsc::Receiver<Prepared>) -> Result<(), PipelineError> {
+pub async fn run<D: Database>(shared: Shared<D>, mut prepared: mpsc::Receiver<Prepared>) -> Result<(), PipelineError> {
     let shared = Arc::new(shared);
     shared.database_up.set(1);
     let mut tasks = JoinSet::new();
@@ -95,13 +94,15 @@ pub async fn run(shared: Shared, mut prepared: mpsc::Receiver<Prepared>) -> Resu
     }
     let mut turn = 0;
     loop {
+        // In this order, since what is left to chance could not be played again by a simulation.
         let next = tokio::select! {
-            next = prepared.recv() => next,
+            biased;
             () = shared.hard_stop.cancelled() => return Ok(()),
             // A connection ends early only when it cannot go on.
             ended = tasks.join_next() => {
                 return match ended { Some(Ok(Err(error))) => Err(error), Some(Ok(Ok(()))) if shared.hard_stop.is_cancelled() => Ok(()), _ => Err(PipelineError::Died) };
             }
+            next = prepared.recv() => next,
         };
         let Some(next) = next else { break };
         if turns[turn].send(next).await.is_err() {
@@ -117,14 +118,15 @@ pub async fn run(shared: Shared, mut prepared: mpsc::Receiver<Prepared>) -> Resu
 }
 
 /// Stores what comes over one of the two connections.
-async fn connection(shared: Arc<Shared>, mut work: mpsc::Receiver<Prepared>) -> Result<(), PipelineError> {
-    let mut line = Line::default();
+async fn connection<D: Database>(shared: Arc<Shared<D>>, mut work: mpsc::Receiver<Prepared>) -> Result<(), PipelineError> {
+    let mut line = Line { writer: None, lost: None };
     loop {
-        let next = tokio::select! { next = work.recv() => next, () = shared.hard_stop.cancelled() => return Ok(()) };
+        let next = tokio::select! { biased; () = shared.hard_stop.cancelled() => return Ok(()), next = work.recv() => next };
         let Some(prepared) = next else { break };
         tokio::select! {
-            done = shared.store_until_done(&mut line, &prepared) => done?,
+            biased;
             () = shared.hard_stop.cancelled() => return Ok(()),
+            done = shared.store_until_done(&mut line, &prepared) => done?,
         }
     }
     if let Some(writer) = line.writer {
@@ -133,9 +135,9 @@ async fn connection(shared: Arc<Shared>, mut work: mpsc::Receiver<Prepared>) -> 
     Ok(())
 }
 
-impl Shared {
+impl<D: Database> Shared<D> {
     /// Tries until it is stored, however long the database is away.
-    async fn store_until_done(&self, line: &mut Line, prepared: &Prepared) -> Result<(), PipelineError> {
+    async fn store_until_done(&self, line: &mut Line<D::Connection>, prepared: &Prepared) -> Result<(), PipelineError> {
         let mut pauses = Pauses::new(&self.waits);
         let mut patience = FIRST_PATIENCE;
         let mut quarantined = 0;
@@ -148,8 +150,8 @@ impl Shared {
                 }
                 Err(fatal @ (StoreError::Fenced { .. } | StoreError::Behind { .. })) => return Err(PipelineError::Store(fatal)),
                 Err(error) => {
-                    if let Some(writer) = line.writer.take() {
-                        line.lost = Some(writer.session().clone());
+                    if let Some(mut writer) = line.writer.take() {
+                        line.lost = Some(writer.connection().session().clone());
                     }
                     // The server may be another by now, or somebody may have dropped a partition.
                     self.days.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -183,7 +185,7 @@ impl Shared {
 
     async fn attempt(
         &self,
-        line: &mut Line,
+        line: &mut Line<D::Connection>,
         prepared: &Prepared,
         patience: Duration,
         first_try: bool,
@@ -215,17 +217,17 @@ impl Shared {
     /// The connection, with partitions for all that is to be stored; `None` if it was stored by an attempt that seemed to fail.
     async fn open<'l>(
         &self,
-        line: &'l mut Line,
+        line: &'l mut Line<D::Connection>,
         prepared: &Prepared,
         first_try: bool,
-    ) -> Result<Option<&'l mut Writer>, StoreError> {
+    ) -> Result<Option<&'l mut Writer<D::Connection>>, StoreError> {
         let fresh = line.writer.is_none();
         let writer = match &mut line.writer {
             Some(writer) => writer,
-            none => none.insert(self.store.writer().await?),
+            none => none.insert(Writer::new(self.store.connect().await?)),
         };
         if let Some(lost) = &line.lost {
-            writer.end(lost).await?;
+            writer.connection().end(lost).await?;
             line.lost = None;
         }
         // After an error nobody knows whether the COMMIT went through; the position row does.

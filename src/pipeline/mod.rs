@@ -28,7 +28,7 @@ use crate::detect::Engine;
 use crate::frame::{Batch, PositionChange};
 use crate::record::Timestamp;
 use crate::stats::Stats;
-use crate::store::{Observed, Saved, Store, StoreError};
+use crate::store::{Database, Observed, Saved, StoreError};
 use crate::{detect, parse};
 
 /// How the pipeline works.
@@ -63,7 +63,7 @@ pub enum PipelineError {
 ///
 /// # Errors
 /// A statement failed.
-pub async fn take_over(store: &Store, options: &Options) -> Result<(Saved, Engine), StoreError> {
+pub async fn take_over(store: &impl Database, options: &Options) -> Result<(Saved, Engine), StoreError> {
     let saved = store.take_over().await?;
     let mut engine = Engine::with_rules(options.detect.clone(), Arc::clone(&options.rules));
     // As it was when the last transaction was made: nothing of what is observed again may be forgotten meanwhile.
@@ -94,9 +94,9 @@ pub async fn take_over(store: &Store, options: &Options) -> Result<(Saved, Engin
 pub type Committed = Arc<dyn Fn(&[PositionChange]) + Send + Sync>;
 
 /// A pipeline that is ready to run.
-pub struct Pipeline {
+pub struct Pipeline<D> {
     /// Where to store.
-    pub store: Store,
+    pub store: D,
     /// What [`take_over`] found.
     pub saved: Saved,
     /// The detectors, where they were.
@@ -105,6 +105,8 @@ pub struct Pipeline {
     pub options: Options,
     /// What the inputs read.
     pub batches: mpsc::Receiver<Batch>,
+    /// When it took over.
+    pub since: Timestamp,
     /// Who is told of commits.
     pub committed: Committed,
     /// Counters.
@@ -115,20 +117,44 @@ pub struct Pipeline {
     pub hard_stop: CancellationToken,
 }
 
-impl Pipeline {
+impl<D: Database> Pipeline<D> {
     /// Stores batches until they end and everything is committed, or until the hard stop.
     ///
     /// # Errors
     /// Another daemon has taken over, or the database refuses for good.
     pub async fn run(self) -> Result<(), PipelineError> {
-        let Pipeline { store, saved, engine, options, batches, committed, stats, waits, hard_stop } = self;
+        let hard_stop = self.hard_stop.clone();
+        let Some((work, commit)) = self.stages().await? else { return Ok(()) };
+        let handle = tokio::runtime::Handle::current();
+        let thread = std::thread::Builder::new()
+            .name("pipeline".into())
+            .spawn(move || handle.block_on(work))
+            .map_err(|_| PipelineError::Died)?;
+        commit.await?;
+        if hard_stop.is_cancelled() {
+            // The thread may be waiting for input; it ends as soon as the inputs do.
+            return Ok(());
+        }
+        let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+        match ended {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(PipelineError::Died),
+        }
+    }
+
+    /// The two stages, each to be run beside the other: the work, which keeps a thread busy, and the commits. `None` after a hard stop.
+    async fn stages(
+        self,
+    ) -> Result<Option<(impl Future<Output = ()> + Send, impl Future<Output = Result<(), PipelineError>> + Send)>, PipelineError>
+    {
+        let Pipeline { store, saved, engine, options, batches, since, committed, stats, waits, hard_stop } = self;
         let mut pauses = Pauses::new(&waits);
         let stored = loop {
             match store.recent_deliveries().await {
                 Ok(found) => break found,
                 Err(e) if e.is_transient() => {
                     pauses.report(&e, "waiting for the database");
-                    tokio::select! { () = tokio::time::sleep(pauses.next_pause()) => {}, () = hard_stop.cancelled() => return Ok(()) }
+                    tokio::select! { biased; () = hard_stop.cancelled() => return Ok(None), () = tokio::time::sleep(pauses.next_pause()) => {} }
                 }
                 Err(e) => return Err(PipelineError::Store(e)),
             }
@@ -142,21 +168,7 @@ impl Pipeline {
         let (prepared_out, prepared_in) = mpsc::channel(1);
         let ids = work::Ids::new(store.clone(), Arc::clone(&waits));
         let shared = commit::Shared::new(store, &saved, options.max_evidence, committed, &stats, waits, hard_stop.clone());
-        let worker = work::Worker::new(options, engine, deliveries, ids, &saved, &stats, hard_stop.clone());
-        let handle = tokio::runtime::Handle::current();
-        let thread = std::thread::Builder::new()
-            .name("pipeline".into())
-            .spawn(move || worker.run(batches, &prepared_out, &handle))
-            .map_err(|_| PipelineError::Died)?;
-        commit::run(shared, prepared_in).await?;
-        if hard_stop.is_cancelled() {
-            // The thread may be waiting for input; it ends as soon as the inputs do.
-            return Ok(());
-        }
-        let ended = tokio::task::spawn_blocking(move || thread.join()).await;
-        match ended {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(PipelineError::Died),
-        }
+        let worker = work::Worker::new(options, engine, deliveries, ids, &saved, since, &stats, hard_stop);
+        Ok(Some((worker.run(batches, prepared_out), commit::run(shared, prepared_in))))
     }
 }

@@ -1,6 +1,7 @@
 //! How long to wait before trying again, how often to say so, and what is being waited for.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,12 +14,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Everything that waits for the database now; one for a daemon, for those who ask how it is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Waits(Mutex<Table>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Table {
     next: u64,
+    /// Of the pauses' jitter.
+    chance: u64,
     waits: BTreeMap<u64, Wait>,
 }
 
@@ -33,7 +36,18 @@ pub struct Wait {
     pub error: String,
 }
 
+impl Default for Waits {
+    fn default() -> Waits {
+        Waits::with_seed(RandomState::new().hash_one("pauses"))
+    }
+}
+
 impl Waits {
+    /// With the same seed, pauses are the same.
+    pub fn with_seed(seed: u64) -> Waits {
+        Waits(Mutex::new(Table { next: 0, chance: seed, waits: BTreeMap::new() }))
+    }
+
     /// What has been waiting longest.
     pub fn longest(&self) -> Option<Wait> {
         self.table().waits.values().min_by_key(|wait| wait.since).cloned()
@@ -69,9 +83,10 @@ impl Pauses {
     pub fn next_pause(&mut self) -> Duration {
         let whole = FIRST_PAUSE.saturating_mul(1 << self.tries.min(10)).min(LONGEST_PAUSE);
         self.tries += 1;
-        // Half to whole, so that two that failed together do not come back together. The clock's low digits are random enough.
-        let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
-        whole / 2 + whole.mul_f64(f64::from(nanos % 1000) / 2000.0)
+        // Half to whole, so that two that failed together do not come back together.
+        let mut table = self.waits.table();
+        table.chance = table.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        whole / 2 + whole.mul_f64((table.chance >> 33) as f64 / (1u64 << 32) as f64)
     }
 
     /// Notes why it failed; says once a minute, and when something new is wrong, what is being waited for. What time alone will not mend

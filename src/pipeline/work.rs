@@ -1,11 +1,11 @@
-//! The work of the pipeline's one thread: batches in, prepared transactions out.
+//! The work of the pipeline's one thread: batches in, prepared transactions out. It waits only between batches.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +22,7 @@ use crate::record::{EventType, LogRecord, Timestamp};
 use crate::stats::{Counter, Stats};
 use crate::store::copy::{self, RowMeta, Rows};
 use crate::store::ledger::Entry;
-use crate::store::{Refused, Saved, Store, StoreError};
+use crate::store::{Database, ID_BLOCK, Refused, Saved, StoreError};
 
 /// Everything that one transaction will store.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Prepared {
 /// Frames and rows of a transaction, unless a single batch has more: what waits is in memory several times over.
 const MAX_BYTES: usize = 8 << 20;
 
-pub struct Worker {
+pub struct Worker<D> {
     options: Options,
     engine: Engine,
     floor: Floor,
@@ -95,7 +95,7 @@ pub struct Worker {
     loss_log: LossLog,
     /// Number of the last transaction.
     number: i64,
-    ids: Ids,
+    ids: Ids<D>,
     parsed_total: Arc<Counter>,
     unparsed_total: Arc<Counter>,
     repeated_total: Arc<Counter>,
@@ -104,20 +104,21 @@ pub struct Worker {
     hard_stop: CancellationToken,
 }
 
-impl Worker {
+impl<D: Database> Worker<D> {
     pub fn new(
         options: Options,
         engine: Engine,
         deliveries: Deliveries,
-        ids: Ids,
+        ids: Ids<D>,
         saved: &Saved,
+        since: Timestamp,
         stats: &Arc<Stats>,
         hard_stop: CancellationToken,
-    ) -> Worker {
+    ) -> Worker<D> {
         Worker {
             options,
             engine,
-            floor: Floor::resumed(saved, Timestamp::now()),
+            floor: Floor::resumed(saved, since),
             deliveries,
             ledger: Keeper::starting_at(saved.transaction + 1),
             loss_log: LossLog::new(Arc::clone(stats)),
@@ -133,12 +134,21 @@ impl Worker {
     }
 
     /// Until `batches` is closed and empty, or nobody wants what comes out.
-    pub fn run(mut self, mut batches: mpsc::Receiver<Batch>, out: &mpsc::Sender<Prepared>, handle: &Handle) {
+    pub async fn run(mut self, mut batches: mpsc::Receiver<Batch>, out: mpsc::Sender<Prepared>) {
         let mut held = None;
-        while let Some(first) = held.take().or_else(|| batches.blocking_recv()) {
+        loop {
+            let Some(first) = (match held.take() {
+                Some(held) => Some(held),
+                None => batches.recv().await,
+            }) else {
+                return;
+            };
             self.number += 1;
             let mut prepared = Prepared::new(self.number);
-            self.add(&mut prepared, first, handle);
+            if self.ids.reserve(first.frames.len(), &self.hard_stop).await.is_none() {
+                return;
+            }
+            self.add(&mut prepared, first);
             // What waits is stored in the same transaction; a batch that would make it too large waits for the next.
             while let Ok(next) = batches.try_recv() {
                 if prepared.rows.len() + next.frames.len() > self.options.max_rows
@@ -147,23 +157,24 @@ impl Worker {
                     held = Some(next);
                     break;
                 }
-                self.add(&mut prepared, next, handle);
-            }
-            if self.hard_stop.is_cancelled() {
-                return;
+                if self.ids.reserve(next.frames.len(), &self.hard_stop).await.is_none() {
+                    return;
+                }
+                self.add(&mut prepared, next);
             }
             prepared.changes = self.engine.take_changes();
             prepared.floor = self.floor.get();
             prepared.ledger = self.ledger.take(self.number);
             self.loss_log.tell(Timestamp::now());
             self.detector_keys.set(self.engine.stats().keys);
-            if out.blocking_send(prepared).is_err() {
+            if out.send(prepared).await.is_err() {
                 return;
             }
         }
     }
 
-    fn add(&mut self, prepared: &mut Prepared, mut batch: Batch, handle: &Handle) {
+    /// Adds a batch, for each of whose frames there is an id.
+    fn add(&mut self, prepared: &mut Prepared, mut batch: Batch) {
         let repeated = self.repeated(&mut batch, prepared);
         let batch_index = prepared.batches.len() as u32;
         self.floor.note_unread(&batch);
@@ -174,7 +185,7 @@ impl Worker {
                 repeated_frames += 1;
                 continue;
             }
-            let Some(id) = self.ids.take(handle, &self.hard_stop) else { return };
+            let id = self.ids.take();
             let origin = &batch.origins[frame.origin as usize];
             let bytes = batch.bytes_of(frame);
             let text = parse::text(bytes);
@@ -249,46 +260,52 @@ impl Worker {
 const ID_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Ids from blocks of the sequence.
-pub struct Ids {
-    next: i64,
-    end: i64,
-    store: Store,
+pub struct Ids<D> {
+    /// Those that are left, ascending.
+    left: VecDeque<Range<i64>>,
+    store: D,
     waits: Arc<Waits>,
 }
 
-impl Ids {
-    pub fn new(store: Store, waits: Arc<Waits>) -> Ids {
-        Ids { next: 0, end: 0, store, waits }
+impl<D: Database> Ids<D> {
+    pub fn new(store: D, waits: Arc<Waits>) -> Ids<D> {
+        Ids { left: VecDeque::new(), store, waits }
     }
 
-    /// The next id; waits for the database where a new block is needed. `None` when told to stop meanwhile.
-    fn take(&mut self, handle: &Handle, hard_stop: &CancellationToken) -> Option<i64> {
-        if self.next == self.end {
-            self.take_block(handle, hard_stop)?;
+    /// Sees to it that there are so many; waits for the database where a new block is needed. `None` when told to stop meanwhile.
+    async fn reserve(&mut self, wanted: usize, hard_stop: &CancellationToken) -> Option<()> {
+        let left = |ids: &VecDeque<Range<i64>>| ids.iter().map(|range| (range.end - range.start) as usize).sum::<usize>();
+        while left(&self.left) < wanted {
+            tokio::select! {
+                biased;
+                () = hard_stop.cancelled() => return None,
+                first = next_block(&self.store, &self.waits) => self.left.push_back(first..first + ID_BLOCK),
+            }
         }
-        let id = self.next;
-        self.next += 1;
-        Some(id)
+        Some(())
     }
 
-    fn take_block(&mut self, handle: &Handle, hard_stop: &CancellationToken) -> Option<()> {
-        let mut pauses = Pauses::new(&self.waits);
-        loop {
-            let answer = handle.block_on(async { tokio::time::timeout(ID_PATIENCE, self.store.next_id_block()).await });
-            match answer.unwrap_or(Err(StoreError::Late)) {
-                Ok(first) => {
-                    (self.next, self.end) = (first, first + Store::ID_BLOCK);
-                    return Some(());
-                }
-                Err(error) => {
-                    pauses.report(&error, "waiting for the database to hand out ids");
-                    let stopped = handle.block_on(async {
-                        tokio::select! { () = tokio::time::sleep(pauses.next_pause()) => false, () = hard_stop.cancelled() => true }
-                    });
-                    if stopped {
-                        return None;
-                    }
-                }
+    /// The next one of those that were reserved.
+    fn take(&mut self) -> i64 {
+        let range = self.left.front_mut().expect("as many are reserved as are taken");
+        let id = range.start;
+        range.start += 1;
+        if range.is_empty() {
+            self.left.pop_front();
+        }
+        id
+    }
+}
+
+/// The first id of a new block, however long that takes.
+async fn next_block(store: &impl Database, waits: &Arc<Waits>) -> i64 {
+    let mut pauses = Pauses::new(waits);
+    loop {
+        match tokio::time::timeout(ID_PATIENCE, store.next_id_block()).await.unwrap_or(Err(StoreError::Late)) {
+            Ok(first) => return first,
+            Err(error) => {
+                pauses.report(&error, "waiting for the database to hand out ids");
+                tokio::time::sleep(pauses.next_pause()).await;
             }
         }
     }

@@ -2,11 +2,14 @@
 //!
 //! [`Store`] is how everything but ingestion reaches the database. Ingestion has connections of its own, a [`Writer`] each, which store
 //! a batch in one transaction: rows, positions, deliveries and incidents together, or nothing. [`Servers`] says where the database is.
+//! What ingestion asks of it is written down in [`Database`] and [`Statements`], so that a modelled database can stand in for it.
 //!
 //! Exactly once rests on one row: `positions` with the input `pipeline` holds the number of the last transaction. Each transaction
 //! says which number it follows and which epoch it belongs to; if either is not what the row says, it changes nothing.
 
+mod connection;
 pub mod copy;
+mod database;
 pub mod embedded;
 mod error;
 mod incidents;
@@ -21,13 +24,17 @@ mod writer;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Row};
+use sqlx::{Connection as _, Row};
 
+pub use connection::Connection;
+pub use database::{Database, ID_BLOCK, Session, Statements};
 pub use error::{Remedy, StoreError};
 pub use positions::{Saved, SavedPosition};
 pub use servers::Servers;
 pub use warmup::Observed;
-pub use writer::{Refused, Session, Transaction, Writer};
+pub use writer::{Refused, Transaction, Writer};
+
+use crate::record::Timestamp;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
@@ -96,7 +103,7 @@ impl Store {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first id of the next block of [`Store::ID_BLOCK`] ids.
+    /// The first id of the next block of [`ID_BLOCK`] ids.
     ///
     /// # Errors
     /// The statement failed.
@@ -107,9 +114,6 @@ impl Store {
         self.keep(connection);
         Ok(first)
     }
-
-    /// Ids in a block; the increment of `logs_id_seq`.
-    pub const ID_BLOCK: i64 = 65_536;
 
     /// Makes the partition of a UTC day (days since 1970-01-01), unless it is there.
     ///
@@ -133,8 +137,8 @@ impl Store {
     ///
     /// # Errors
     /// The server cannot be reached or refuses.
-    pub async fn writer(&self) -> Result<Writer, StoreError> {
-        Writer::connect(&self.servers).await
+    pub async fn writer(&self) -> Result<Writer<Connection>, StoreError> {
+        Connection::open(&self.servers).await.map(Writer::new)
     }
 
     /// Asks whether the database is there and can be written to.
@@ -179,5 +183,42 @@ impl Store {
             .map_err(StoreError::at("forget old deliveries"))?;
         self.keep(connection);
         Ok(())
+    }
+}
+
+impl Database for Store {
+    type Connection = Connection;
+
+    async fn take_over(&self) -> Result<Saved, StoreError> {
+        Store::take_over(self).await
+    }
+
+    async fn each_observed(&self, from: Timestamp, each: &mut (dyn FnMut(Observed) + Send)) -> Result<u64, StoreError> {
+        Store::each_observed(self, from, each).await
+    }
+
+    async fn each_stored(
+        &self,
+        from: Timestamp,
+        all_from: Timestamp,
+        each: &mut (dyn FnMut(Observed) + Send),
+    ) -> Result<u64, StoreError> {
+        Store::each_stored(self, from, all_from, each).await
+    }
+
+    async fn recent_deliveries(&self) -> Result<Vec<(String, String)>, StoreError> {
+        Store::recent_deliveries(self).await
+    }
+
+    async fn next_id_block(&self) -> Result<i64, StoreError> {
+        Store::next_id_block(self).await
+    }
+
+    async fn ensure_partition(&self, day: i64) -> Result<(), StoreError> {
+        Store::ensure_partition(self, day).await
+    }
+
+    async fn connect(&self) -> Result<Connection, StoreError> {
+        Connection::open(&self.servers).await
     }
 }

@@ -228,6 +228,6 @@ async fn ids_come_in_blocks_that_do_not_overlap() {
     let database = Database::new().await;
     let store = store(&database).await;
     let (a, b) = (store.next_id_block().await.unwrap(), store.next_id_block().await.unwrap());
-    assert_eq!(b - a, Store::ID_BLOCK);
+    assert_eq!(b - a, tocsin::store::ID_BLOCK);
     store.close().await;
 }
