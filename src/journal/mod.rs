@@ -67,7 +67,7 @@ mod loss;
 mod reader;
 pub mod recovery;
 #[cfg(test)]
-mod simulation;
+pub(crate) mod simulation;
 #[cfg(test)]
 mod tests;
 mod writer;

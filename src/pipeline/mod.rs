@@ -14,6 +14,8 @@ mod deliveries;
 mod floor;
 mod ledger;
 mod pauses;
+#[cfg(test)]
+mod simulation;
 mod work;
 
 pub use pauses::{Pauses, Wait, Waits};
@@ -21,6 +23,7 @@ pub use pauses::{Pauses, Wait, Waits};
 use std::sync::Arc;
 
 use deliveries::Deliveries;
+use floor::Floor;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -168,7 +171,8 @@ impl<D: Database> Pipeline<D> {
         let (prepared_out, prepared_in) = mpsc::channel(1);
         let ids = work::Ids::new(store.clone(), Arc::clone(&waits));
         let shared = commit::Shared::new(store, &saved, options.max_evidence, committed, &stats, waits, hard_stop.clone());
-        let worker = work::Worker::new(options, engine, deliveries, ids, &saved, since, &stats, hard_stop);
+        let resumed = work::Resumed { engine, floor: Floor::resumed(&saved, since), deliveries, transaction: saved.transaction };
+        let worker = work::Worker::new(options, resumed, ids, &stats, hard_stop);
         Ok(Some((worker.run(batches, prepared_out), commit::run(shared, prepared_in))))
     }
 }

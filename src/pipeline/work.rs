@@ -22,7 +22,7 @@ use crate::record::{EventType, LogRecord, Timestamp};
 use crate::stats::{Counter, Stats};
 use crate::store::copy::{self, RowMeta, Rows};
 use crate::store::ledger::Entry;
-use crate::store::{Database, ID_BLOCK, Refused, Saved, StoreError};
+use crate::store::{Database, ID_BLOCK, Refused, StoreError};
 
 /// Everything that one transaction will store.
 #[derive(Debug)]
@@ -86,6 +86,15 @@ impl Prepared {
 /// Frames and rows of a transaction, unless a single batch has more: what waits is in memory several times over.
 const MAX_BYTES: usize = 8 << 20;
 
+/// What a worker goes on with where another one ended.
+pub struct Resumed {
+    pub engine: Engine,
+    pub floor: Floor,
+    pub deliveries: Deliveries,
+    /// Number of the last transaction.
+    pub transaction: i64,
+}
+
 pub struct Worker<D> {
     options: Options,
     engine: Engine,
@@ -105,24 +114,16 @@ pub struct Worker<D> {
 }
 
 impl<D: Database> Worker<D> {
-    pub fn new(
-        options: Options,
-        engine: Engine,
-        deliveries: Deliveries,
-        ids: Ids<D>,
-        saved: &Saved,
-        since: Timestamp,
-        stats: &Arc<Stats>,
-        hard_stop: CancellationToken,
-    ) -> Worker<D> {
+    pub fn new(options: Options, resumed: Resumed, ids: Ids<D>, stats: &Arc<Stats>, hard_stop: CancellationToken) -> Worker<D> {
+        let Resumed { engine, floor, deliveries, transaction } = resumed;
         Worker {
             options,
             engine,
-            floor: Floor::resumed(saved, since),
+            floor,
             deliveries,
-            ledger: Keeper::starting_at(saved.transaction + 1),
+            ledger: Keeper::starting_at(transaction + 1),
             loss_log: LossLog::new(Arc::clone(stats)),
-            number: saved.transaction,
+            number: transaction,
             ids,
             parsed_total: stats.counter("parsed_total", "Frames that the pipeline parsed.", &[]),
             unparsed_total: stats.counter("unparsed_total", "Frames of which only the text was kept.", &[]),

@@ -210,7 +210,7 @@ fn each(tried: &[(String, StoreError)]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::borrow::Cow;
 
     use super::*;
@@ -250,7 +250,8 @@ mod tests {
         }
     }
 
-    fn said(code: &'static str) -> StoreError {
+    /// What a server says with that SQLSTATE.
+    pub(crate) fn said(code: &'static str) -> StoreError {
         StoreError::at("try")(sqlx::Error::Database(Box::new(Said(code, Some("a_check")))))
     }
 

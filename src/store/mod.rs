@@ -11,7 +11,7 @@ mod connection;
 pub mod copy;
 mod database;
 pub mod embedded;
-mod error;
+pub(crate) mod error;
 mod incidents;
 pub mod ledger;
 mod positions;

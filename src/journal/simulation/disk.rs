@@ -196,6 +196,7 @@ impl ModelDisk {
         if state.dead || state.life != self.life {
             return Err(io::Error::other("this process is dead"));
         }
+        debug_assert!(super::STEPS.contains(&name), "{name}");
         state.operations.push(name);
         let crash = state.crash.take_if(|(left, _)| *left == 0).map(|(_, moment)| moment);
         if let Some((left, _)) = &mut state.crash {
