@@ -16,11 +16,11 @@ mod ledger;
 mod pauses;
 mod work;
 
+pub use deliveries::Deliveries;
 pub use pauses::{Pauses, Wait, Waits};
 
 use std::sync::Arc;
 
-use deliveries::Deliveries;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -123,21 +123,19 @@ impl Pipeline {
     pub async fn run(self) -> Result<(), PipelineError> {
         let Pipeline { store, saved, engine, options, batches, committed, stats, waits, hard_stop } = self;
         let mut pauses = Pauses::new(&waits);
-        let stored = loop {
-            match store.recent_deliveries().await {
-                Ok(found) => break found,
+        let mut deliveries = Deliveries::default();
+        loop {
+            // Tried again, it meets again what it has seen, and goes on from there.
+            match store.recent_deliveries(Deliveries::MAX, &mut |source, id| deliveries.remember_older(source, id)).await {
+                Ok(()) => break,
                 Err(e) if e.is_transient() => {
                     pauses.report(&e, "waiting for the database");
                     tokio::select! { () = tokio::time::sleep(pauses.next_pause()) => {}, () = hard_stop.cancelled() => return Ok(()) }
                 }
                 Err(e) => return Err(PipelineError::Store(e)),
             }
-        };
-        let mut deliveries = Deliveries::default();
-        for (source, id) in stored.iter().rev() {
-            deliveries.remember(source, id);
         }
-        drop((stored, pauses));
+        drop(pauses);
         // Two transactions are under way; one more may be ready.
         let (prepared_out, prepared_in) = mpsc::channel(1);
         let ids = work::Ids::new(store.clone(), Arc::clone(&waits));
