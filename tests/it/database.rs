@@ -257,7 +257,7 @@ async fn while_nothing_gets_through_it_tells_how_far_behind_each_input_is() {
     database.wait_for("SELECT count(*) FROM logs", 1_000).await;
     let behind = |said: &Value, input: &str| {
         let of = said["inputs"].as_array().unwrap().iter().find(|b| b["input"] == input).cloned();
-        of.map(|b| (b["bytes"].as_u64().unwrap(), b["seconds"].as_u64().unwrap()))
+        of.and_then(|b| Some((b["bytes"].as_u64()?, b["seconds"].as_u64()?)))
     };
     wait_until("nothing is behind", async || {
         let (code, said) = ready(&daemon).await;

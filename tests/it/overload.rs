@@ -75,6 +75,12 @@ async fn figure(daemon: &Daemon, name: &str, labels: &[&str]) -> u64 {
     lines.map(|l| l.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
+/// What `/health/ready` says.
+async fn ready(daemon: &Daemon) -> serde_json::Value {
+    let answer = request(daemon.http(), "GET", "/health/ready", &[], b"").await.unwrap();
+    serde_json::from_str(&answer.body).unwrap()
+}
+
 async fn wait_for_refusals(daemon: &Daemon, source: &str, reason: &str, want: u64) {
     let labels = [format!("source=\"{source}\""), format!("reason=\"{reason}\"")];
     let labels = [labels[0].as_str(), labels[1].as_str()];
@@ -428,6 +434,33 @@ async fn a_full_journal_and_many_senders_do_not_fill_memory() {
     for sender in open {
         sender.abort();
     }
+}
+
+#[tokio::test]
+async fn a_full_journal_is_told_of_also_where_the_database_was_never_there() {
+    let state = state_dir();
+    let configuration = "[database]\nurl = \"postgres://nobody@127.0.0.1:1/none\"\n[journal]\nmax_bytes = \"4 MiB\"\nsegment_bytes = \"1 MiB\"\n\
+         [[webhook]]\nname = \"hook\"\nunauthenticated = true\n";
+    let daemon = Daemon::start(state.path(), configuration).await;
+    assert_eq!(ready(&daemon).await["journal"], "good");
+    let body = format!("{{\"message\":\"{}\"}}\n", "x".repeat(1000)).repeat(100);
+    let mut taken = 0;
+    while post(HONEST, daemon.http(), "", body.as_bytes()).await == 200 {
+        taken += 1;
+        assert!(taken < 100, "it never becomes full");
+    }
+    let full = async |daemon: &Daemon| {
+        let now = ready(daemon).await;
+        let behind = now["inputs"][0]["bytes"].as_u64().is_some_and(|bytes| bytes > 2 << 20);
+        behind && now["journal"] == "full" && now["database"] == "waiting for the database" && now["ready"] == false
+    };
+    wait_until("it says that the journal is full", async || full(&daemon).await).await;
+    stop(daemon).await;
+    // At the next start it has been full all along.
+    let daemon = Daemon::start(state.path(), configuration).await;
+    assert_eq!(ready(&daemon).await["journal"], "full");
+    wait_until("it says so again", async || full(&daemon).await).await;
+    stop(daemon).await;
 }
 
 #[tokio::test]
