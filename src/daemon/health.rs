@@ -60,7 +60,7 @@ impl Lookout {
             phase: Mutex::new((phase, since)),
             waits: Arc::clone(waits),
             probe: Mutex::default(),
-            lag: Mutex::new(Lag::new(Arc::clone(progress), Arc::clone(journal), stats)),
+            lag: Mutex::new(Lag::new(Arc::clone(progress), Arc::clone(journal), Arc::clone(stats))),
             journal: Arc::clone(journal),
             stats: Arc::clone(stats),
         }
@@ -194,7 +194,69 @@ impl Reminder {
         }
         for behind in inputs.iter().filter(|behind| behind.seconds >= BEHIND_INTERVAL.as_secs()) {
             self.told = Some(now);
-            warn!(input = behind.input, bytes = behind.bytes, seconds = behind.seconds, "behind");
+            warn!(input = behind.input, bytes = behind.bytes, records = behind.records, seconds = behind.seconds, "behind");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a test's log goes.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_log_tells_once_a_minute_of_inputs_that_are_behind() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+        let behind = |input: &str, seconds, bytes: Option<u64>| Behind {
+            input: input.to_owned(),
+            bytes,
+            records: bytes.map(|n| n / 100),
+            seconds,
+        };
+        tracing::subscriber::with_default(subscriber, || {
+            let (start, mut reminder) = (Instant::now(), Reminder::default());
+            // The journal is behind from second 0 to 199, the files never are.
+            for second in 0..300 {
+                let journal =
+                    if second < 200 { behind("journal", second, Some(second * 1000)) } else { behind("journal", 0, Some(0)) };
+                reminder.look(start + Duration::from_secs(second), &[journal, behind("files:auth", 2, None)]);
+            }
+            reminder.look(start + Duration::from_secs(400), &[behind("journal", 70, Some(500)), behind("files:auth", 60, None)]);
+        });
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let told: Vec<_> = lines.iter().map(|line| (line["level"].as_str().unwrap(), line["fields"].clone())).collect();
+        let said = |fields: serde_json::Value| ("WARN", fields);
+        let want = |input: &str, seconds: u64, bytes: u64| {
+            let records = bytes / 100;
+            said(serde_json::json!({"message": "behind", "input": input, "bytes": bytes, "records": records, "seconds": seconds}))
+        };
+        let unknown = said(serde_json::json!({"message": "behind", "input": "files:auth", "seconds": 60}));
+        assert_eq!(
+            told,
+            [
+                want("journal", 60, 60_000),
+                want("journal", 120, 120_000),
+                want("journal", 180, 180_000),
+                want("journal", 70, 500),
+                unknown
+            ]
+        );
     }
 }

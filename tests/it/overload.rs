@@ -455,6 +455,7 @@ async fn a_full_journal_is_told_of_also_where_the_database_was_never_there() {
         behind && now["journal"] == "full" && now["database"] == "waiting for the database" && now["ready"] == false
     };
     wait_until("it says that the journal is full", async || full(&daemon).await).await;
+    wait_until("it knows of how many records", async || ready(&daemon).await["inputs"][0]["records"] == taken * 100).await;
     stop(daemon).await;
     // At the next start it has been full all along.
     let daemon = Daemon::start(state.path(), configuration).await;
