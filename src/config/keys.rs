@@ -1,6 +1,7 @@
 //! Every key of the configuration: what it takes and its default. `config/tocsin.toml` shows the same list; a test holds them together.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
 
 use super::units::{Bytes, Span};
 use crate::record::Zone;
@@ -22,7 +23,7 @@ pub enum Kind {
     AddressOrOff,
     /// A size with a unit, between two bounds in bytes.
     Size(u64, u64),
-    /// A length of time with a unit, between two bounds in seconds.
+    /// A length of time with a unit, between two bounds in milliseconds.
     Time(u64, u64),
     /// A whole number between two bounds.
     Number(i64, i64),
@@ -47,7 +48,11 @@ const fn key(path: &'static str, kind: Kind) -> Key {
 }
 
 const MIB: u64 = 1 << 20;
-const DAY: u64 = 86_400;
+const SECOND: u64 = 1000;
+const HOUR: u64 = 3600 * SECOND;
+const DAY: u64 = 24 * HOUR;
+/// No peer on the other side of a network can do anything sooner, in milliseconds.
+const LEAST_PATIENCE: u64 = 100;
 
 /// The list.
 pub const KEYS: &[Key] = &[
@@ -62,11 +67,11 @@ pub const KEYS: &[Key] = &[
     key("http.max_head_bytes", Kind::Size(8192, MIB)),
     key("http.max_connections", Kind::Number(1, 1_000_000)),
     key("http.max_connections_per_peer", Kind::Number(1, 1_000_000)),
-    key("http.head_timeout", Kind::Time(0, 3600)),
-    key("http.body_timeout", Kind::Time(0, 3600)),
+    key("http.head_timeout", Kind::Time(LEAST_PATIENCE, HOUR)),
+    key("http.body_timeout", Kind::Time(LEAST_PATIENCE, HOUR)),
     key("journal.max_bytes", Kind::Size(2 * MIB, 1 << 50)),
     key("journal.segment_bytes", Kind::Size(MIB, 1 << 30)),
-    key("journal.sync_interval", Kind::Time(0, 60)),
+    key("journal.sync_interval", Kind::Time(0, 60 * SECOND)),
     key("clock.max_past", Kind::Time(DAY, 100 * 365 * DAY)),
     key("clock.max_future", Kind::Time(0, 366 * DAY)),
     key("syslog[].name", Kind::Name),
@@ -76,15 +81,15 @@ pub const KEYS: &[Key] = &[
     key("syslog[].max_frame_bytes", Kind::Size(480, 64 * MIB)),
     key("syslog[].max_connections", Kind::Number(1, 1_000_000)),
     key("syslog[].max_connections_per_peer", Kind::Number(1, 1_000_000)),
-    key("syslog[].idle_timeout", Kind::Time(1, 30 * DAY)),
-    key("syslog[].frame_timeout", Kind::Time(0, DAY)),
+    key("syslog[].idle_timeout", Kind::Time(SECOND, 30 * DAY)),
+    key("syslog[].frame_timeout", Kind::Time(LEAST_PATIENCE, DAY)),
     key("syslog[].receive_buffer", Kind::Size(4096, 1 << 30)),
     key("files[].name", Kind::Name),
     key("files[].paths", Kind::Globs),
     key("files[].read_from", Kind::Word(&["beginning", "end"])),
     key("files[].timezone", Kind::TimeZone),
     key("files[].max_line_bytes", Kind::Size(64, 64 * MIB)),
-    key("files[].poll_interval", Kind::Time(0, 3600)),
+    key("files[].poll_interval", Kind::Time(10, HOUR)),
     key("webhook[].name", Kind::Name),
     key("webhook[].token", Kind::Text),
     key("webhook[].token_file", Kind::Path),
@@ -94,12 +99,12 @@ pub const KEYS: &[Key] = &[
     key("webhook[].unauthenticated", Kind::Flag),
     key("webhook[].timezone", Kind::TimeZone),
     key("detect.rules", Kind::Path),
-    key("detect.lateness", Kind::Time(0, 3600)),
+    key("detect.lateness", Kind::Time(0, HOUR)),
     key("detect.max_keys", Kind::Number(1_000, 100_000_000)),
     key("detect.max_evidence", Kind::Number(1, 100_000)),
     key("detect.*.enabled", Kind::Flag),
     key("detect.*.threshold", Kind::Number(2, 1_000)),
-    key("detect.*.window", Kind::Time(1, 7 * DAY)),
+    key("detect.*.window", Kind::Time(SECOND, 7 * DAY)),
 ];
 
 impl Kind {
@@ -140,7 +145,7 @@ impl Kind {
             }
             Kind::Time(least, most) => {
                 let span: Span = text()?.parse()?;
-                let (least, most) = (std::time::Duration::from_secs(*least), std::time::Duration::from_secs(*most));
+                let (least, most) = (Duration::from_millis(*least), Duration::from_millis(*most));
                 if (least..=most).contains(&span.0) {
                     Ok(())
                 } else {

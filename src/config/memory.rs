@@ -14,23 +14,22 @@
 //! | HTTP: connections | `http::server::Options::worst_bytes` |
 //! | webhooks: bodies and what is made of them | `webhook::Options::max_memory_bytes` |
 //! | from the inputs to the commit: frames, rows, what is known of them | the daemon's gate, which counts them |
-//! | ids of deliveries that were stored | a million of them |
+//! | ids of deliveries that were stored | `pipeline::Deliveries::WORST_BYTES` |
 //! | each set of files: a batch that is being read, lines that are not finished, what is known of each file | `tail::Options` |
 //! | detectors: remote ends, sessions, names, long windows | `detect::Options`, all of which have a limit |
 //! | rules, where there are some: groups, windows, values | `detect::Options::max_rule_bytes` |
 //!
-//! Not in it: the compiled rules, some 50 KiB each; the PostgreSQL of our own, which is a program of its own; the kernel's socket buffers; and for a moment at the start,
-//! when nothing else is there yet, the ids of deliveries as they are read.
+//! Not in it: the compiled rules, some 50 KiB each; the PostgreSQL of our own, which is a program of its own; and the kernel's socket
+//! buffers.
 
 use super::{Bytes, Config};
 use crate::http::server;
 use crate::listen::{tcp, udp, webhook};
+use crate::pipeline::Deliveries;
 use crate::{detect, journal, tail};
 
 /// The program itself, with its threads, the buffers of its connections to the database, and what the allocator keeps, in bytes.
 const PROGRAM: usize = 40 << 20;
-/// What a million deliveries take as 16 bytes each, in a set that is at least three eighths full and in a queue.
-const DELIVERIES: usize = 56 << 20;
 /// What is known of a followed file: its paths, its fingerprint and its place among the others, in bytes.
 const FOLLOWED_FILE: usize = 1536;
 /// Fewer remote ends than this are too few to notice who attacks.
@@ -165,7 +164,7 @@ impl Config {
         }
         if self.takes_webhooks() {
             part("bodies of webhooks", String::new(), memory.bodies);
-            part("deliveries", String::new(), DELIVERIES);
+            part("deliveries", String::new(), Deliveries::WORST_BYTES);
         }
         part("from the inputs to the commit", String::new(), memory.under_way);
         for (i, files) in self.files.iter().enumerate() {

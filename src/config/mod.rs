@@ -585,6 +585,30 @@ mod tests {
     }
 
     #[test]
+    fn nobody_can_be_given_no_time_and_no_room() {
+        let nothing = "[http]\nhead_timeout = \"0 s\"\nbody_timeout = \"0 ms\"\nmax_head_bytes = \"0 B\"\nmax_connections = 0\n\
+                       max_connections_per_peer = 0\n[[syslog]]\nname = \"lan\"\ntcp = \"127.0.0.1:0\"\nframe_timeout = \"0 s\"\n\
+                       idle_timeout = \"0 s\"\nreceive_buffer = \"0 B\"\n[[files]]\nname = \"auth\"\npaths = [\"/x\"]\n\
+                       poll_interval = \"0 s\"\n";
+        assert_eq!(
+            load_text(nothing).unwrap_err(),
+            [
+                "t.toml:2: http.head_timeout: takes a time from 100 ms to 1 h, not 0 ms",
+                "t.toml:3: http.body_timeout: takes a time from 100 ms to 1 h, not 0 ms",
+                "t.toml:4: http.max_head_bytes: takes a size from 8 KiB to 1 MiB, not 0 B",
+                "t.toml:5: http.max_connections: takes a whole number from 1 to 1000000, not 0",
+                "t.toml:6: http.max_connections_per_peer: takes a whole number from 1 to 1000000, not 0",
+                "t.toml:10: syslog[0].frame_timeout: takes a time from 100 ms to 1 d, not 0 ms",
+                "t.toml:11: syslog[0].idle_timeout: takes a time from 1 s to 30 d, not 0 ms",
+                "t.toml:12: syslog[0].receive_buffer: takes a size from 4 KiB to 1 GiB, not 0 B",
+                "t.toml:16: files[0].poll_interval: takes a time from 10 ms to 1 h, not 0 ms",
+            ]
+        );
+        let least = "[http]\nhead_timeout = \"100 ms\"\n[journal]\nsync_interval = \"0 s\"\n[clock]\nmax_past = \"1 d\"\n";
+        assert_eq!(load_text(least).unwrap().http.head_timeout, Span(Duration::from_millis(100)));
+    }
+
+    #[test]
     fn what_other_rooms_would_refuse_is_refused_here() {
         let got = load_text(
             "[database]\nurl = \"mysql://h/d\"\n[log]\nlevel = \"a=b=c\"\n[detect.account_compromise]\nthreshold = 500\n\

@@ -9,6 +9,7 @@
 mod assemble;
 mod descriptors;
 mod gate;
+mod health;
 mod lag;
 mod standby;
 pub mod telemetry;
@@ -27,13 +28,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::gate::Gate;
-use self::lag::{Lag, Progress};
+use self::health::Lookout;
+use self::lag::Progress;
 use crate::config::Config;
 use crate::frame::{Batch, PositionChange, Source};
-use crate::http::{Behind, Health, Readiness};
+use crate::http::{Health, Readiness};
 use crate::journal::{self, Journal};
 use crate::listen::refused::Refusals;
-use crate::pipeline::{Pauses, Wait, Waits};
+use crate::pipeline::{Pauses, Waits};
 use crate::record::{Timestamp, Zone};
 use crate::stats::Stats;
 use crate::store::embedded::Embedded;
@@ -51,18 +53,8 @@ const LAST_MOMENT: Duration = Duration::from_millis(200);
 const SERVER_DEADLINE: Duration = Duration::from_millis(1000);
 /// Connecting and migrating takes no longer, unless nobody answers.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
-/// A journal that has no room for this many bytes is called full.
-const NEARLY_FULL: u64 = 1 << 20;
 /// How often our own log tells who was refused most.
 const REFUSALS_INTERVAL: Duration = Duration::from_secs(60);
-/// How often the database is asked whether it is there, and after which time without an answer it is said not to be.
-const PROBE_INTERVAL: Duration = Duration::from_secs(2);
-/// An answer is waited for this long, since every server of `database.url` may have to be tried; then on another connection.
-const PROBE_PATIENCE: Duration = Duration::from_secs(30);
-/// How often `/health/ready` is brought up to date.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// An input that is behind by more than this is told of in our own log, this often.
-const BEHIND_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Why the daemon cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -208,14 +200,10 @@ pub async fn start_in_turn(config: Config, Turn { lock, seat }: Turn) -> Result<
     let journal = Arc::new(assemble::open_journal(&config, &stats)?);
     let mut tasks: JoinSet<Result<(), DaemonError>> = JoinSet::new();
     let mut addresses = Addresses::default();
-    let (readiness_out, readiness) = watch::channel(Readiness {
-        ready: false,
-        database: "starting".into(),
-        database_since: Timestamp::now().to_string(),
-        database_error: None,
-        journal: "good".into(),
-        inputs: Vec::new(),
-    });
+    let progress = Arc::new(Progress::new(config.files.iter().map(|files| &*files.name)));
+    let waits = Arc::default();
+    let lookout = Lookout::new(&journal, &progress, &waits, &stats);
+    let readiness = lookout.readiness();
     let (database_out, database) = watch::channel(None);
 
     let doors = CancellationToken::new();
@@ -255,18 +243,16 @@ pub async fn start_in_turn(config: Config, Turn { lock, seat }: Turn) -> Result<
         info!("listening for HTTP on http://{address}");
     }
 
-    let progress = Arc::new(Progress::new(config.files.iter().map(|files| &*files.name)));
     let inner = Inner {
-        phase: Mutex::new(("starting", Timestamp::now())),
-        waits: Arc::default(),
+        lookout,
+        waits,
         progress,
         config,
         rules,
         stats: Arc::clone(&stats),
         journal,
-        readiness: readiness_out,
         database: database_out,
-        seat: std::sync::Mutex::new(seat),
+        seat: Mutex::new(seat),
         _lock: lock,
     };
     let task = tokio::spawn(inner.run(tasks, doors, stop.clone()));
@@ -275,19 +261,17 @@ pub async fn start_in_turn(config: Config, Turn { lock, seat }: Turn) -> Result<
 
 /// What the daemon's main task owns.
 struct Inner {
-    /// What the database half is doing, and since when.
-    phase: Mutex<(&'static str, Timestamp)>,
-    /// What it waits for.
+    lookout: Lookout,
+    /// What the database half waits for.
     waits: Arc<Waits>,
     progress: Arc<Progress>,
     config: Config,
     rules: Arc<crate::detect::Rules>,
     stats: Arc<Stats>,
     journal: Arc<Journal>,
-    readiness: watch::Sender<Readiness>,
     database: watch::Sender<Option<Database>>,
     /// Of a daemon that stood by, until it is taken.
-    seat: std::sync::Mutex<Option<Seat>>,
+    seat: Mutex<Option<Seat>>,
     _lock: std::fs::File,
 }
 
@@ -357,7 +341,7 @@ impl Inner {
         // After the hard stop, what is under way is dropped where it stands: a transaction that is not committed never was.
         let result = tokio::select! {
             done = work => done,
-            never = self.watch_health(&embedded, &store) => match never {},
+            never = self.lookout.run(&embedded, &store) => match never {},
             () = async { hard_stop.cancelled().await; tokio::time::sleep(LAST_MOMENT).await } => Ok(()),
         };
         if let Some(store) = store.get() {
@@ -389,7 +373,7 @@ impl Inner {
             Some(url) => Servers::from_url(&url).map_err(DaemonError::Store)?,
             None => {
                 let dir = self.config.state_dir.join("postgres");
-                self.say("starting the private PostgreSQL");
+                self.lookout.say("starting the private PostgreSQL");
                 let conninfo = Embedded::conninfo_in(&dir);
                 let server = tokio::task::spawn_blocking(move || Embedded::start(&dir)).await;
                 let server = server.map_err(|_| DaemonError::Died)?.map_err(DaemonError::Store)?;
@@ -398,7 +382,7 @@ impl Inner {
             }
         };
         let mut pauses = Pauses::new(&self.waits);
-        self.say("connecting");
+        self.lookout.say("connecting");
         loop {
             let connected = tokio::time::timeout(CONNECT_PATIENCE, Store::connect(servers.clone())).await;
             match connected.unwrap_or(Err(StoreError::Late)) {
@@ -417,37 +401,9 @@ impl Inner {
         }
     }
 
-    /// Notes what the database half is doing.
-    fn say(&self, what: &'static str) {
-        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = (what, Timestamp::now());
-        self.tell(None, None);
-    }
-
-    /// Brings `/health/ready` up to date: with what the database half is doing, unless it waits for something, or the probe does.
-    fn tell(&self, probe: Option<Wait>, inputs: Option<Vec<Behind>>) {
-        let (phase, since) = *self.phase.lock().unwrap_or_else(PoisonError::into_inner);
-        let journal = match &*self.journal.health().borrow() {
-            journal::Health::Good if self.journal.is_full(NEARLY_FULL) => "full".to_owned(),
-            journal::Health::Good => "good".to_owned(),
-            journal::Health::Failing(why) => format!("failing: {why}"),
-            journal::Health::Closed => "closed".to_owned(),
-        };
-        let wait = self.waits.longest().or(probe);
-        self.readiness.send_modify(|now| {
-            now.ready = wait.is_none() && phase == "storing" && journal == "good";
-            now.database = wait.as_ref().map_or(phase, |wait| wait.what).to_owned();
-            now.database_since = wait.as_ref().map_or(since, |wait| wait.since).to_string();
-            now.database_error = wait.map(|wait| wait.error);
-            now.journal = journal;
-            if let Some(inputs) = inputs {
-                now.inputs = inputs;
-            }
-        });
-    }
-
     async fn pipeline(&self, store: &Store, files: CancellationToken, hard_stop: CancellationToken) -> Result<(), DaemonError> {
         let options = assemble::pipeline_options(&self.config, Arc::clone(&self.rules));
-        self.say("rebuilding the detectors' windows");
+        self.lookout.say("rebuilding the detectors' windows");
         let mut pauses = Pauses::new(&self.waits);
         let (saved, engine) = loop {
             match pipeline::take_over(store, &options).await {
@@ -485,7 +441,7 @@ impl Inner {
         let _ = self
             .database
             .send(Some(Database { store: store.clone(), conninfo: conninfo.map(|dir| Embedded::conninfo_in(&dir)) }));
-        self.say("storing");
+        self.lookout.say("storing");
 
         let committed: pipeline::Committed = {
             let (journal, progress) = (Arc::clone(&self.journal), Arc::clone(&self.progress));
@@ -511,7 +467,7 @@ impl Inner {
         };
         let work = work.run();
         tokio::pin!(work);
-        let seat = self.seat.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner).take();
         let seat = standby::hold(store, seat);
         tokio::pin!(seat);
         loop {
@@ -530,91 +486,6 @@ impl Inner {
                 never = &mut seat => match never {},
             }
         }
-    }
-
-    /// Keeps `/health/ready` true to what happens, the private PostgreSQL running, and the memory of deliveries short.
-    async fn watch_health(&self, embedded: &OnceLock<Arc<Embedded>>, store: &OnceLock<Store>) -> std::convert::Infallible {
-        let probe = Mutex::new(Probe::default());
-        tokio::select! {
-            never = self.probe(embedded, store, &probe) => never,
-            never = self.look(&probe) => never,
-        }
-    }
-
-    /// Asks the database from time to time whether it is there.
-    async fn probe(
-        &self,
-        embedded: &OnceLock<Arc<Embedded>>,
-        store: &OnceLock<Store>,
-        probe: &Mutex<Probe>,
-    ) -> std::convert::Infallible {
-        let probe = || probe.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut forgot = Instant::now();
-        loop {
-            tokio::time::sleep(PROBE_INTERVAL).await;
-            let Some(store) = store.get() else { continue };
-            probe().asked = Some(Timestamp::now());
-            let answer = tokio::time::timeout(PROBE_PATIENCE, store.probe()).await.unwrap_or(Err(StoreError::Late));
-            let is_there = answer.is_ok();
-            probe().answered(answer);
-            if !is_there {
-                keep_running(embedded.get()).await;
-            } else if forgot.elapsed() > Duration::from_secs(3600) {
-                forgot = Instant::now();
-                let _ = store.forget_old_deliveries().await;
-            }
-        }
-    }
-
-    /// Tells from time to time how things are.
-    async fn look(&self, probe: &Mutex<Probe>) -> std::convert::Infallible {
-        let mut lag = Lag::new(Arc::clone(&self.progress), Arc::clone(&self.journal), &self.stats);
-        let waiting =
-            self.stats.gauge("database_waiting_seconds", "For how long something has been waiting for the database.", &[]);
-        let mut told = Instant::now();
-        loop {
-            tokio::time::sleep(LOOK_INTERVAL).await;
-            let now = Timestamp::now();
-            let inputs = lag.look(Instant::now(), now);
-            let probed = probe.lock().unwrap_or_else(PoisonError::into_inner).wait(now);
-            let since = self.waits.longest().or(probed.clone()).map(|wait| wait.since);
-            waiting.set(since.map_or(0, |since| u64::try_from(now.micros_since(since) / 1_000_000).unwrap_or(0)));
-            if told.elapsed() > BEHIND_INTERVAL {
-                told = Instant::now();
-                for behind in inputs.iter().filter(|behind| behind.seconds > BEHIND_INTERVAL.as_secs()) {
-                    warn!(input = behind.input, bytes = behind.bytes, seconds = behind.seconds, "behind");
-                }
-            }
-            self.tell(probed, Some(inputs));
-        }
-    }
-}
-
-/// What asking the database came to.
-#[derive(Debug, Default)]
-struct Probe {
-    /// When it was asked what it has not answered.
-    asked: Option<Timestamp>,
-    /// What it answered, where that was not what it should be.
-    failed: Option<Wait>,
-}
-
-impl Probe {
-    fn answered(&mut self, answer: Result<(), StoreError>) {
-        let asked = self.asked.take().unwrap_or_else(Timestamp::now);
-        let since = self.failed.as_ref().map_or(asked, |failed| failed.since);
-        self.failed = answer.err().map(|e| Wait { since, what: "waiting for the database", error: e.in_one_line() });
-    }
-
-    /// What is wrong at the moment.
-    fn wait(&self, now: Timestamp) -> Option<Wait> {
-        let is_late = |asked: &Timestamp| now.micros_since(*asked) > PROBE_INTERVAL.as_micros() as i64;
-        let late = self.asked.filter(is_late).map(|since| Wait {
-            since,
-            what: "waiting for the database",
-            error: StoreError::Late.to_string(),
-        });
-        self.failed.clone().or(late)
     }
 }
 
@@ -652,8 +523,7 @@ async fn read_journal(mut reader: journal::Reader, out: mpsc::Sender<Batch>) -> 
     }
 }
 
-/// Makes the state directory and holds its lock as long as the file is open.
-/// Keeps daemons away from a state directory for as long as the file is held.
+/// Makes the state directory, and keeps other daemons away from it for as long as the file is held.
 ///
 /// # Errors
 /// Another daemon has it, or it cannot be made.

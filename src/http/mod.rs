@@ -43,6 +43,9 @@ pub struct Behind {
     /// Bytes that are there and not committed; `None` (`null`) where nobody has looked yet. Before the database has told where to go on
     /// it is all that the journal holds.
     pub bytes: Option<u64>,
+    /// About how many records those are, reckoned from the mean length of those of the input that were seen since the start; `None`
+    /// (`null`) where none was. 0 means 0.
+    pub records: Option<u64>,
     /// For how long the oldest of them has been waiting, in seconds.
     pub seconds: u64,
 }

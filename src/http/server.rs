@@ -2,7 +2,8 @@
 //!
 //! A connection without a request on its way is closed when none has come for [`Options::head_timeout`], whether its peer is silent
 //! between two requests or sends a head byte by byte. A body has a time of its own, where it is read (`listen::webhook`). A peer that
-//! does not take its answer is given up by the kernel.
+//! does not take its answer is given up by the kernel. One that has to give its place to another peer (`listen::accept`) is closed where it
+//! stands.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -123,20 +124,25 @@ impl Server {
 
 /// Serves one connection to its end.
 async fn serve(http: http1::Builder, accepted: Accepted, router: Router, shared: Arc<Shared>, stop: CancellationToken) {
-    let Accepted { stream, peer, place: _place } = accepted;
+    let Accepted { stream, peer, place, leave } = accepted;
     if let Err(error) = setsockopt(&stream, sockopt::TcpUserTimeout, &SEND_PATIENCE_MILLIS) {
         debug!(%peer, %error, "a peer that takes no answer will be waited for");
     }
     let asked = AtomicBool::new(false);
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
         asked.store(true, Ordering::Relaxed);
+        place.heard();
         request.extensions_mut().insert(ConnectInfo(peer));
         TowerToHyperService::new(router.clone()).call(request.map(Body::new))
     });
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = leave.cancelled() => {
+            if !stop.is_cancelled() {
+                // Somebody needs its place, and does not wait for a body that may never end. What was not answered is to be sent again.
+                return;
+            }
             connection.as_mut().graceful_shutdown();
             connection.await
         }

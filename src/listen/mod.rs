@@ -1,8 +1,8 @@
 //! The doors: syslog over UDP (RFC 5426) and TCP (RFC 6587), and JSON over HTTP. What arrives goes to the journal, unread and in order.
 //!
 //! A listener is bound, asked for its address and run until it is stopped. It limits what strangers can take, all together and each of
-//! them: connections, sizes, time, memory. What it does not keep it counts, as `dropped_total{source,reason}` and
-//! `rejected_total{source,reason}`, and who is refused most stands in our own log.
+//! them: connections, sizes, time, memory; where many fill it together, who has most makes room for who has less. What it does not keep
+//! it counts, as `dropped_total{source,reason}` and `rejected_total{source,reason}`, and who is refused most stands in our own log.
 //!
 //! When the journal is full, each door does the honest thing of its protocol: UDP drops the newest and counts it, TCP stops reading, HTTP
 //! answers 503 with Retry-After.

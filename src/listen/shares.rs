@@ -1,7 +1,7 @@
 //! Something that there is only so much of (places for connections, bytes of memory), and how much of it one peer may hold, so that
 //! who floods a door does not lock out the others.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -49,6 +49,18 @@ impl Shares {
     /// A share of that peer, of nothing yet.
     pub fn of(self: &Arc<Self>, peer: IpAddr) -> Share {
         Share { of: Arc::clone(self), peer: holder(peer), amount: 0 }
+    }
+
+    /// Who holds most, where one of them could give one to that peer and would still hold no less than it does then; otherwise nobody.
+    /// So what is given never comes back: with each time the shares are more equal than before.
+    pub(super) fn rich_beside(&self, peer: IpAddr) -> HashSet<IpAddr> {
+        let held = self.lock();
+        let most = held.by_peer.values().copied().max().unwrap_or(0);
+        let its = held.by_peer.get(&holder(peer)).copied().unwrap_or(0);
+        if most <= its + 1 {
+            return HashSet::new();
+        }
+        held.by_peer.iter().filter(|(_, amount)| **amount == most).map(|(peer, _)| *peer).collect()
     }
 }
 
@@ -114,6 +126,11 @@ impl Drop for Share {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -140,6 +157,61 @@ mod tests {
         assert_eq!(one.resize(1), Ok(()));
         assert_eq!(stock.of("2001:db8::ffff:2".parse().unwrap()).resize(1), Err(Exhausted::Peer));
         assert_eq!(stock.of("2001:db8:0:1::1".parse().unwrap()).resize(1), Ok(()));
+        let stock = Shares::new(3, 3);
+        let held: Vec<Share> = ["2001:db8::1", "2001:db8::2", "2001:db8::3"]
+            .map(|ip| {
+                let mut share = stock.of(ip.parse().unwrap());
+                assert_eq!(share.resize(1), Ok(()));
+                share
+            })
+            .into();
+        assert_eq!(stock.rich_beside("192.0.2.1".parse().unwrap()), HashSet::from(["2001:db8::".parse().unwrap()]));
+        assert_eq!(stock.rich_beside("2001:db8::4".parse().unwrap()), HashSet::new(), "it is the same peer");
+        drop(held);
         assert_eq!(holder("::ffff:192.0.2.1".parse().unwrap()), IpAddr::from([192, 0, 2, 1]));
+    }
+
+    proptest! {
+        /// Whoever has to give one up asks for another at once, and everybody wants as much as there is.
+        #[test]
+        fn giving_comes_to_an_end_when_all_hold_the_same(all in 1..60usize, first in vec(0..20u8, 0..60), asking in vec(0..20u8, 1..200)) {
+            let stock = Shares::new(all, all);
+            let ip = |n: u8| IpAddr::from([192, 0, 2, n]);
+            let mut given: HashMap<u8, Vec<Share>> = HashMap::new();
+            let take = |given: &mut HashMap<u8, Vec<Share>>, n: u8| {
+                let mut share = stock.of(ip(n));
+                let taken = share.resize(1);
+                if taken.is_ok() {
+                    given.entry(n).or_default().push(share);
+                }
+                taken
+            };
+            for n in first {
+                let _ = take(&mut given, n);
+            }
+            let mut asking = VecDeque::from(asking);
+            let wanted: HashSet<u8> = asking.iter().copied().collect();
+            let mut times = 0;
+            while let Some(n) = asking.pop_front() {
+                if take(&mut given, n).is_ok() {
+                    asking.push_back(n);
+                    continue;
+                }
+                let before = given.get(&n).map_or(0, Vec::len);
+                let Some(rich) = given.keys().copied().find(|k| stock.rich_beside(ip(n)).contains(&ip(*k))) else { continue };
+                given.get_mut(&rich).unwrap().pop();
+                prop_assert!(given[&rich].len() > before, "it has no less than the other has now");
+                prop_assert_eq!(take(&mut given, n), Ok(()));
+                asking.extend([n, rich]);
+                times += 1;
+                prop_assert!(times <= all * all, "it goes on for ever");
+            }
+            let most = given.values().map(Vec::len).max().unwrap_or(0);
+            for n in wanted {
+                let its = given.get(&n).map_or(0, Vec::len);
+                prop_assert!(its + 1 >= most, "{} has {} of {}, another {}", n, its, all, most);
+            }
+            prop_assert_eq!(given.values().map(Vec::len).sum::<usize>(), all);
+        }
     }
 }

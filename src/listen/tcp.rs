@@ -2,8 +2,9 @@
 //!
 //! TCP has no acknowledgement that a sender could wait for, except one: **when a peer ends its side of the connection (FIN), we append
 //! and sync everything it sent, and only then end ours.** A sender that shuts its side down and reads until end of file knows that all
-//! of it is on disk. Every other end of a connection (we are stopped or killed, it was idle, it broke a limit) is a reset, so that no
-//! end can be taken for that one. A frame that is unfinished when the connection ends, in whatever way, is kept as it is.
+//! of it is on disk. Every other end of a connection (we are stopped or killed, it was idle, it broke a limit, another peer needs its
+//! place) is a reset, so that no end can be taken for that one. A frame that is unfinished when the connection ends, in whatever way, is
+//! kept as it is.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -162,8 +163,8 @@ impl Listener {
         let result = loop {
             match self.door.next(&stop).await {
                 Ok(Some(accepted)) => {
-                    let connection = Connection::new(&self.shared, accepted);
-                    connections.spawn(connection.run(stop.clone()));
+                    let leave = accepted.leave.clone();
+                    connections.spawn(Connection::new(&self.shared, accepted).run(leave));
                 }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
@@ -185,7 +186,7 @@ struct Connection {
     /// What this connection's unfinished frame takes of the memory for all.
     pending: Share,
     unfinished: Unfinished,
-    _place: Place,
+    place: Place,
 }
 
 /// What is known of the frame that is not finished yet.
@@ -212,7 +213,7 @@ enum End {
 }
 
 impl Connection {
-    fn new(shared: &Arc<Shared>, Accepted { stream, peer, place }: Accepted) -> Connection {
+    fn new(shared: &Arc<Shared>, Accepted { stream, peer, place, .. }: Accepted) -> Connection {
         // Whoever closes this socket, the kernel after a crash of ours included, resets the connection; see `acknowledge`.
         let _ = stream.set_zero_linger();
         let peer = peer.ip().to_canonical();
@@ -222,7 +223,7 @@ impl Connection {
             splitter: Splitter::new(shared.options.max_frame_bytes),
             pending: shared.pending.of(peer),
             unfinished: Unfinished::default(),
-            _place: place,
+            place,
             shared: Arc::clone(shared),
         }
     }
@@ -248,7 +249,7 @@ impl Connection {
         }
     }
 
-    /// Takes frames until the connection is over; on return they are synced.
+    /// Takes frames until the connection is over, or what has arrived when `stop` is cancelled; on return they are synced.
     async fn receive(&mut self, stop: &CancellationToken) -> Result<End, JournalError> {
         let shared = Arc::clone(&self.shared);
         let mut last_bytes = LAST_BYTES;
@@ -309,6 +310,7 @@ impl Connection {
         };
         match tokio::time::timeout(patience, self.stream.readable()).await {
             Ok(Ok(())) => {
+                self.place.heard();
                 self.unfinished.waited += began.elapsed();
                 Ok(())
             }
@@ -464,6 +466,78 @@ mod tests {
         let mut rest = Vec::new();
         let _ = tokio::time::timeout(DEADLINE, second.read_to_end(&mut rest)).await.expect("closed in time");
         assert_eq!(running.stats.total("rejected_total"), 1);
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn where_many_fill_the_door_who_has_most_gives_way_and_equals_do_not() {
+        let running = start(|o| o.connections = Limits { connections: 40, per_peer: 10 }, JournalOptions::default()).await;
+        let connect = async |peer: u8| {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(([127, 0, 0, peer], 0).into()).unwrap();
+            socket.connect(running.address).await
+        };
+        let end = async |stream: &mut TcpStream| {
+            let read = tokio::time::timeout(DEADLINE, stream.read(&mut [0; 1])).await.expect("ended in time");
+            read.map_err(|e| e.kind())
+        };
+        let wait_for = async |name: &str, want: u64| {
+            let deadline = Instant::now() + DEADLINE;
+            while running.stats.total(name) != want {
+                assert!(Instant::now() < deadline, "{name} is {}", running.stats.total(name));
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // The reset may come before or after its peer knows that it is connected.
+        let turned_away = async |peer: u8| match connect(peer).await {
+            Ok(mut stream) => end(&mut stream).await,
+            Err(error) => Err(error.kind()),
+        };
+        // Twenty peers with two each, and each has something to say on its first, and half of something on its second.
+        let mut open = Vec::new();
+        for peer in 100..120 {
+            for text in ["<13>first\n", "<13>whole\n<13>half"] {
+                let mut stream = connect(peer).await.unwrap();
+                stream.write_all(text.as_bytes()).await.unwrap();
+                open.push(stream);
+                // One after the other, so that it is known who was heard last.
+                wait_for("frames_total", open.len() as u64).await;
+            }
+        }
+        assert_eq!(running.frames(40).await.len(), 40);
+        open[0].write_all(b"<13>again\n").await.unwrap();
+        assert_eq!(running.frames(41).await[40].0, "<13>again");
+
+        let mut honest = connect(1).await.unwrap();
+        honest.write_all(b"<13>honest\n").await.unwrap();
+        assert_eq!(end(&mut open[1]).await, Err(io::ErrorKind::ConnectionReset), "the most silent, and not in order");
+        assert_eq!(running.frames(43).await[41..], ["<13>half", "<13>honest"].map(|text| (text.to_owned(), 0)));
+        wait_for("rejected_total", 1).await;
+        wait_for("connections", 40).await;
+
+        // It has one, the others one or two: one with two would only change places with it.
+        for peer in [1, 100] {
+            assert_eq!(turned_away(peer).await, Err(io::ErrorKind::ConnectionReset), "{peer}");
+        }
+        wait_for("rejected_total", 3).await;
+        assert_eq!((running.stats.total("connections"), running.stats.total("frames_total")), (40, 43));
+        // Those who are left can still be heard.
+        honest.write_all(b"<13>still here\n").await.unwrap();
+        for left in [0, 39] {
+            open[left].write_all(b"<13>still here\n").await.unwrap();
+        }
+        running.frames(46).await;
+        // Another may come for each that has two, and no more.
+        let mut others = Vec::new();
+        for peer in 2..21 {
+            others.push(connect(peer).await.unwrap());
+            others.last_mut().unwrap().write_all(b"<13>other\n").await.unwrap();
+        }
+        wait_for("rejected_total", 22).await;
+        assert_eq!(turned_away(21).await, Err(io::ErrorKind::ConnectionReset), "all have one");
+        wait_for("rejected_total", 23).await;
+        wait_for("connections", 40).await;
+        running.frames(46 + 19).await;
         running.stop().await;
     }
 

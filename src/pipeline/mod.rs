@@ -18,11 +18,11 @@ mod pauses;
 mod simulation;
 mod work;
 
+pub use deliveries::Deliveries;
 pub use pauses::{Pauses, Wait, Waits};
 
 use std::sync::Arc;
 
-use deliveries::Deliveries;
 use floor::Floor;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -152,21 +152,19 @@ impl<D: Database> Pipeline<D> {
     {
         let Pipeline { store, saved, engine, options, batches, since, committed, stats, waits, hard_stop } = self;
         let mut pauses = Pauses::new(&waits);
-        let stored = loop {
-            match store.recent_deliveries().await {
-                Ok(found) => break found,
+        let mut deliveries = Deliveries::default();
+        loop {
+            // Tried again, it meets again what it has seen, and goes on from there.
+            match store.recent_deliveries(Deliveries::MAX, &mut |source, id| deliveries.remember_older(source, id)).await {
+                Ok(()) => break,
                 Err(e) if e.is_transient() => {
                     pauses.report(&e, "waiting for the database");
                     tokio::select! { biased; () = hard_stop.cancelled() => return Ok(None), () = tokio::time::sleep(pauses.next_pause()) => {} }
                 }
                 Err(e) => return Err(PipelineError::Store(e)),
             }
-        };
-        let mut deliveries = Deliveries::default();
-        for (source, id) in stored.iter().rev() {
-            deliveries.remember(source, id);
         }
-        drop((stored, pauses));
+        drop(pauses);
         // Two transactions are under way; one more may be ready.
         let (prepared_out, prepared_in) = mpsc::channel(1);
         let ids = work::Ids::new(store.clone(), Arc::clone(&waits));

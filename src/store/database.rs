@@ -34,8 +34,12 @@ pub trait Database: Debug + Clone + Send + Sync + 'static {
         each: &mut (dyn FnMut(Observed) + Send),
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Source and id of deliveries stored within the last days, the newest first.
-    fn recent_deliveries(&self) -> impl Future<Output = Result<Vec<(String, String)>, StoreError>> + Send;
+    /// Streams source and id of the deliveries that were stored within the last days, the newest first, at most `most`.
+    fn recent_deliveries(
+        &self,
+        most: usize,
+        each: &mut (dyn FnMut(&str, &str) + Send),
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The first id of the next block of [`ID_BLOCK`] ids, which nobody else gets.
     fn next_id_block(&self) -> impl Future<Output = Result<i64, StoreError>> + Send;

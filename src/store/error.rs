@@ -13,6 +13,9 @@ pub enum StoreError {
     /// The server takes no changes: it is a standby, or somebody made it read-only.
     #[error("the server is read-only")]
     ReadOnly,
+    /// The server and we do not agree on TLS: it offers none, or one of us does not accept the other.
+    #[error("connect to the database with TLS")]
+    Tls(#[source] sqlx::Error),
     /// None of several servers can be used.
     #[error("none of the servers can be used{}", each(tried))]
     NoServer {
@@ -81,6 +84,16 @@ impl StoreError {
         move |source| StoreError::Statement { what, source }
     }
 
+    /// Wraps the error of an attempt to connect. A handshake that breaks off is trouble on the way there, as any other; what one side
+    /// refuses in it stays refused, and comes as invalid data (rustls::ConnectionCommon::complete_io).
+    pub fn connecting(source: sqlx::Error) -> StoreError {
+        match &source {
+            sqlx::Error::Tls(_) => StoreError::Tls(source),
+            sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => StoreError::Tls(source),
+            _ => StoreError::Statement { what: "connect to the database", source },
+        }
+    }
+
     /// With its causes, in one line.
     pub fn in_one_line(&self) -> String {
         let mut text = self.to_string();
@@ -109,7 +122,7 @@ impl StoreError {
                 }
             }
             StoreError::Url(_) | StoreError::TooOld { .. } | StoreError::Disk { .. } | StoreError::Embedded(_) => Remedy::Act,
-            StoreError::Migrate(_) | StoreError::Fenced { .. } | StoreError::Behind { .. } => Remedy::Act,
+            StoreError::Tls(_) | StoreError::Migrate(_) | StoreError::Fenced { .. } | StoreError::Behind { .. } => Remedy::Act,
         }
     }
 
@@ -137,6 +150,16 @@ impl StoreError {
 
     /// What a person can do about it.
     pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            StoreError::Tls(_) => {
+                return Some(
+                    "look at sslmode, sslrootcert and the name of the host in database.url, and at the server's certificate: its name, who \
+                     signed it, and until when it is valid",
+                );
+            }
+            StoreError::NoServer { tried } => return tried.iter().find_map(|(_, error)| error.advice()),
+            _ => {}
+        }
         Some(match self.sqlstate()?.as_str() {
             "28P01" => "the server does not take the password of database.url (or of database.url_file, or of ~/.pgpass)",
             "28000" => "the server does not let this user in: is there such a role, and does pg_hba.conf allow it from here?",
@@ -177,8 +200,8 @@ fn remedy(error: &sqlx::Error) -> Remedy {
             None => Remedy::Wait,
         },
         // Trouble on the way there.
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => Remedy::Wait,
-        sqlx::Error::Configuration(_) => Remedy::Act,
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => Remedy::Wait,
+        sqlx::Error::Configuration(_) | sqlx::Error::Tls(_) => Remedy::Act,
         _ => Remedy::Unknown,
     }
 }
@@ -320,5 +343,28 @@ pub(crate) mod tests {
         let wrong = several(vec![said("28P01"), said("28P01")]);
         assert_eq!((wrong.remedy(), wrong.advice().is_some()), (Act, true));
         assert_eq!(several(vec![StoreError::ReadOnly, said("3D000")]).remedy(), Wait);
+    }
+
+    #[test]
+    fn what_is_refused_in_a_handshake_takes_a_person_and_one_that_breaks_off_takes_time() {
+        use std::io::{Error, ErrorKind};
+        let connecting = |error: Error| StoreError::connecting(sqlx::Error::Io(error));
+        for refused in [
+            StoreError::connecting(sqlx::Error::Tls("server does not support TLS".into())),
+            connecting(Error::new(ErrorKind::InvalidData, "invalid peer certificate: UnknownIssuer")),
+            connecting(Error::new(ErrorKind::InvalidData, "received fatal alert: CertificateRequired")),
+        ] {
+            assert_eq!(refused.remedy(), Remedy::Act, "{refused:?}");
+            assert!(refused.advice().is_some_and(|advice| advice.contains("sslrootcert")), "{refused:?}");
+            let several = StoreError::NoServer { tried: vec![("a:5432".into(), refused)] };
+            assert!(several.remedy() == Remedy::Act && several.advice().is_some(), "{several:?}");
+        }
+        for kind in [ErrorKind::ConnectionReset, ErrorKind::UnexpectedEof, ErrorKind::BrokenPipe, ErrorKind::TimedOut] {
+            let broken = connecting(kind.into());
+            assert_eq!((broken.remedy(), broken.advice()), (Remedy::Wait, None), "{kind}");
+        }
+        // On a connection that stood it is the wire that is bad.
+        let later = StoreError::at("commit")(sqlx::Error::Io(ErrorKind::InvalidData.into()));
+        assert_eq!(later.remedy(), Remedy::Wait);
     }
 }

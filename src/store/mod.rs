@@ -23,6 +23,7 @@ mod writer;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::TryStreamExt;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Row};
 
@@ -155,20 +156,24 @@ impl Store {
         Ok(())
     }
 
-    /// Deliveries stored within the last days, at most the newest million.
+    /// Streams source and id of the deliveries that were stored within the last days, the newest first, at most `most`.
     ///
     /// # Errors
     /// The statement failed.
-    pub async fn recent_deliveries(&self) -> Result<Vec<(String, String)>, StoreError> {
+    pub async fn recent_deliveries(&self, most: usize, each: &mut (dyn FnMut(&str, &str) + Send)) -> Result<(), StoreError> {
+        let failed = || StoreError::at("read the deliveries");
         let mut connection = self.connection().await?;
-        let deliveries = sqlx::query_as(
-            "SELECT source, delivery_id FROM deliveries WHERE stored_at > now() - interval '7 days' ORDER BY stored_at DESC LIMIT 1000000",
+        let mut rows = sqlx::query(
+            "SELECT source, delivery_id FROM deliveries WHERE stored_at > now() - interval '7 days' ORDER BY stored_at DESC LIMIT $1",
         )
-        .fetch_all(&mut connection)
-        .await
-        .map_err(StoreError::at("read the deliveries"))?;
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .fetch(&mut connection);
+        while let Some(row) = rows.try_next().await.map_err(failed())? {
+            each(row.try_get(0).map_err(failed())?, row.try_get(1).map_err(failed())?);
+        }
+        drop(rows);
         self.keep(connection);
-        Ok(deliveries)
+        Ok(())
     }
 
     /// Forgets deliveries of more than seven days ago.
@@ -206,8 +211,8 @@ impl Database for Store {
         Store::each_stored(self, from, all_from, each).await
     }
 
-    async fn recent_deliveries(&self) -> Result<Vec<(String, String)>, StoreError> {
-        Store::recent_deliveries(self).await
+    async fn recent_deliveries(&self, most: usize, each: &mut (dyn FnMut(&str, &str) + Send)) -> Result<(), StoreError> {
+        Store::recent_deliveries(self, most, each).await
     }
 
     async fn next_id_block(&self) -> Result<i64, StoreError> {

@@ -154,7 +154,7 @@ impl fmt::Debug for Servers {
 
 /// A connection, and whether it can be written to.
 async fn open(options: &PgConnectOptions) -> Result<(PgConnection, bool), StoreError> {
-    let mut connection = PgConnection::connect_with(options).await.map_err(StoreError::at("connect to the database"))?;
+    let mut connection = PgConnection::connect_with(options).await.map_err(StoreError::connecting)?;
     connection.execute(SETTINGS).await.map_err(StoreError::at("set up a connection"))?;
     let row = sqlx::raw_sql("SELECT current_setting('transaction_read_only')").fetch_one(&mut connection).await;
     let read_only: String = row.and_then(|row| row.try_get(0)).map_err(StoreError::at("ask whether the server is read-only"))?;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sqlx::{ConnectOptions, Executor};
 use tocsin::record::Timestamp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Daemon, Database, PATIENCE, Server, findings, request, send_tcp, state_dir, tocsin, verify, wait_until};
 use crate::wire::{Fault, Wire};
@@ -257,7 +258,10 @@ async fn while_nothing_gets_through_it_tells_how_far_behind_each_input_is() {
     database.wait_for("SELECT count(*) FROM logs", 1_000).await;
     let behind = |said: &Value, input: &str| {
         let of = said["inputs"].as_array().unwrap().iter().find(|b| b["input"] == input).cloned();
-        of.map(|b| (b["bytes"].as_u64().unwrap(), b["seconds"].as_u64().unwrap()))
+        of.and_then(|b| Some((b["bytes"].as_u64()?, b["seconds"].as_u64()?)))
+    };
+    let records = |said: &Value| -> Vec<u64> {
+        said["inputs"].as_array().unwrap().iter().map(|b| b["records"].as_u64().unwrap()).collect()
     };
     wait_until("nothing is behind", async || {
         let (code, said) = ready(&daemon).await;
@@ -274,6 +278,8 @@ async fn while_nothing_gets_through_it_tells_how_far_behind_each_input_is() {
         let (journal, files) = (behind(&said, "journal").unwrap(), behind(&said, "files:auth").unwrap());
         let full = journal.0 > 100 * 30 && journal.1 >= 4 && files.0 > size / 2 && files.0 <= size && files.1 >= 4;
         assert!(!full || (code == 503 && said["database_since"].is_string()), "{said}");
+        // Files first; its lines have become longer with the numbers in them.
+        assert!(!full || matches!(records(&said)[..], [30_000..=75_000, 95..=105]), "{said}");
         full
     })
     .await;
@@ -282,6 +288,8 @@ async fn while_nothing_gets_through_it_tells_how_far_behind_each_input_is() {
     let metrics = request(daemon.http(), "GET", "/metrics", &[], b"").await.unwrap().body;
     for gauge in [
         "tocsin_behind_bytes{input=\"journal\"}",
+        "tocsin_behind_records{input=\"journal\"}",
+        "tocsin_behind_records{input=\"files:auth\"}",
         "tocsin_behind_seconds{input=\"files:auth\"}",
         "tocsin_database_waiting_seconds",
     ] {
@@ -410,6 +418,109 @@ async fn a_full_disk_is_waited_for_and_puts_nothing_in_quarantine() {
         None => execute(&database, "DROP TRIGGER full_disk ON logs").await,
     }
     story.ends_well(&database, daemon, state.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_that_is_refused_takes_a_person_and_a_handshake_that_breaks_off_takes_time() {
+    let (server, state) = (own_server().await, state_dir());
+    let database = Database::on(Arc::clone(&server)).await;
+    let configuration = |at: String, parameters: &str| {
+        let url = format!("postgres://tocsin@{at}/{}?{parameters}", database.options.get_database().unwrap());
+        format!("[database]\nurl = {url:?}\n[[syslog]]\nname = \"lan\"\ntcp = \"127.0.0.1:0\"\n")
+    };
+    let refused = async |configuration: &str, why: &str| {
+        let (code, log) = Daemon::spawn(state.path(), configuration).ended().await;
+        assert_eq!(code, Some(1), "{log:#?}");
+        let told = |line: &String| line.contains("look at sslmode, sslrootcert") && line.contains(why);
+        assert!(log.iter().any(told), "{why}: {log:#?}");
+    };
+
+    // One that is not there yet, or dies in the middle: it says that it will, and is gone.
+    let breaking = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = breaking.local_addr().unwrap().to_string();
+    let breaks_off = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = breaking.accept().await {
+            let mut request = [0; 8];
+            if stream.read_exact(&mut request).await.is_ok() && stream.write_all(b"S").await.is_ok() {
+                let _ = stream.read(&mut request).await;
+            }
+            stream.set_zero_linger().unwrap();
+        }
+    });
+    let daemon = Daemon::start(state.path(), &configuration(at, "sslmode=require")).await;
+    waits_for(&daemon, "connect to the database").await;
+    assert_eq!(daemon.stop().await.0, Some(0));
+    breaks_off.abort();
+
+    // One that offers none: over its Unix socket PostgreSQL does not.
+    let wire = Wire::to(&database).await;
+    refused(&configuration(wire.address.to_string(), "sslmode=require"), "does not support TLS").await;
+
+    let Some(tls) = Tls::start(&server, &database, state.path()).await else {
+        eprintln!("no openssl to make a certificate with: nobody is shown a wrong one");
+        return;
+    };
+    let root = format!("sslmode=verify-full&sslrootcert={}", tls.certificate.display());
+    refused(&configuration(format!("localhost:{}", tls.port), "sslmode=verify-full"), "UnknownIssuer").await;
+    refused(&configuration(format!("127.0.0.1:{}", tls.port), &root), "certificate not valid for name").await;
+    let daemon = Daemon::start(state.path(), &configuration(format!("localhost:{}", tls.port), &root)).await;
+    is_ready(&daemon).await;
+    send_tcp(daemon.tcp(), b"<13>Nov 20 10:00:00 fw app: sealed\n").await.unwrap();
+    wait_until("it is stored", async || {
+        let metrics = request(daemon.http(), "GET", "/metrics", &[], b"").await.unwrap().body;
+        metrics.contains("\ntocsin_rows_committed_total 1\n")
+    })
+    .await;
+    assert_eq!(daemon.stop().await.0, Some(0));
+}
+
+/// The server, started again with TLS on a port of this machine, and a certificate for `localhost` that it has signed itself.
+struct Tls {
+    port: u16,
+    certificate: PathBuf,
+}
+
+impl Tls {
+    /// `None` without openssl.
+    async fn start(server: &Server, database: &Database, dir: &Path) -> Option<Tls> {
+        use std::os::unix::fs::MetadataExt;
+        use std::os::unix::process::CommandExt;
+        let data =
+            PathBuf::from(database.column("SELECT setting FROM pg_settings WHERE name = 'data_directory'").await.remove(0));
+        let program = std::fs::read_link(format!("/proc/{}/exe", server.postmaster())).unwrap();
+        let owner = std::fs::metadata(&data).unwrap();
+        let run = |program: &Path, arguments: &[&str]| {
+            let mut command = std::process::Command::new(program);
+            command.args(arguments).current_dir(&data).env("LC_ALL", "C.UTF-8");
+            if nix::unistd::geteuid().is_root() {
+                command.uid(owner.uid()).gid(owner.gid());
+            }
+            command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+            command.status()
+        };
+        let certificate = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout server.key -out server.crt -days 2 \
+                           -subj /CN=localhost -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE";
+        let made = run(Path::new("openssl"), &certificate.split_whitespace().collect::<Vec<_>>());
+        if made.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            return None;
+        }
+        // Others may read it; the key stays where it is.
+        let root = dir.join("root.crt");
+        std::fs::copy(data.join("server.crt"), &root).unwrap();
+        server.embedded.stop().unwrap();
+        let rules = std::fs::read_to_string(data.join("pg_hba.conf")).unwrap();
+        std::fs::write(data.join("pg_hba.conf"), format!("hostssl all all localhost trust\n{rules}")).unwrap();
+        // The server takes no port 0: somebody else may be quicker.
+        for _ in 0..10 {
+            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let options = format!("-k '' -c listen_addresses=localhost -c port={port} -c ssl=on");
+            let start = ["-D", ".", "-l", "server.log", "-o", &options, "-w", "-t", "60", "start"];
+            if run(&program.with_file_name("pg_ctl"), &start).unwrap().success() {
+                return Some(Tls { port, certificate: root });
+            }
+        }
+        panic!("the server does not start: {}", std::fs::read_to_string(data.join("server.log")).unwrap());
+    }
 }
 
 /// A file system of 64 MiB in memory.

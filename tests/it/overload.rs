@@ -75,6 +75,12 @@ async fn figure(daemon: &Daemon, name: &str, labels: &[&str]) -> u64 {
     lines.map(|l| l.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
+/// What `/health/ready` says.
+async fn ready(daemon: &Daemon) -> serde_json::Value {
+    let answer = request(daemon.http(), "GET", "/health/ready", &[], b"").await.unwrap();
+    serde_json::from_str(&answer.body).unwrap()
+}
+
 async fn wait_for_refusals(daemon: &Daemon, source: &str, reason: &str, want: u64) {
     let labels = [format!("source=\"{source}\""), format!("reason=\"{reason}\"")];
     let labels = [labels[0].as_str(), labels[1].as_str()];
@@ -130,6 +136,61 @@ async fn a_flood_of_connections_from_one_peer_leaves_room_for_others() {
     let log = stop(daemon).await;
     let told = |source: &str| log.iter().any(|l| l.contains("\"refused\"") && l.contains("127.0.0.2") && l.contains(source));
     assert!(told("lan") && told("http"), "{log:#?}");
+}
+
+#[tokio::test]
+async fn many_peers_that_fill_a_door_together_do_not_keep_others_out() {
+    let (database, state) = (Database::new().await, state_dir());
+    let daemon = Daemon::start_with_http(state.path(), &configuration(&database, "", ""), "head_timeout = \"10 m\"\n").await;
+    room_for(5000);
+    // More than there are places for, no peer with more than its part, and who is turned away comes back.
+    let mut attack = JoinSet::new();
+    for (door, connections) in [(daemon.tcp(), 1100), (daemon.http(), 300)] {
+        for n in 0..connections {
+            // One after the other: of a burst the kernel forgets some of which their peer believes that they stand.
+            let from = Ipv4Addr::new(127, 0, 6, (n % 20) as u8);
+            let mut stream = connect(from, door).await.ok();
+            attack.spawn(async move {
+                loop {
+                    if let Some(mut stream) = stream {
+                        let _ = stream.read(&mut [0; 1]).await;
+                    }
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    stream = connect(from, door).await.ok();
+                }
+            });
+        }
+    }
+    let given =
+        async |source: &str| figure(&daemon, "rejected_total", &[source, "gave way to a peer with fewer connections"]).await;
+    for source in ["\"lan\"", "\"http\""] {
+        wait_until("the door is full", async || {
+            figure(&daemon, "rejected_total", &[source, "\"too many connections\""]).await > 0
+        })
+        .await;
+    }
+    for n in 0..20 {
+        send(HONEST, daemon.tcp(), &format!("<13>Nov 20 10:00:00 fw app: let in {n}\n")).await;
+        assert_eq!(post(HONEST, daemon.http(), "", format!("{{\"message\":\"let in {n}\"}}").as_bytes()).await, 200);
+    }
+    let mut staying = connect(HONEST, daemon.tcp()).await.unwrap();
+    staying.write_all(b"<13>Nov 20 10:00:00 fw app: let in to stay\n").await.unwrap();
+    database.wait_for("SELECT count(*) FROM logs WHERE message LIKE 'let in %'", 41).await;
+    assert!(given("\"lan\"").await > 0 && given("\"http\"").await > 0);
+    // Who has fewer than the others never has to go.
+    for n in 0..5 {
+        send(Ipv4Addr::new(127, 0, 7, n), daemon.tcp(), "<13>Nov 20 10:00:00 fw app: beside\n").await;
+    }
+    staying.write_all(b"<13>Nov 20 10:00:00 fw app: stayed\n").await.unwrap();
+    staying.shutdown().await.unwrap();
+    assert_eq!(staying.read(&mut [0; 1]).await.expect("acknowledged"), 0);
+    database.wait_for("SELECT count(*) FROM logs WHERE message IN ('beside', 'stayed')", 6).await;
+    attack.shutdown().await;
+    assert!(peak(&daemon) <= MEMORY, "{}", peak(&daemon));
+    let log = stop(daemon).await;
+    assert!(log.iter().any(|l| l.contains("\"refused\"") && l.contains("127.0.6.")), "{log:#?}");
+    let (code, verdict) = verify(state.path(), &[]);
+    assert_eq!((code, findings(&verdict)), (0, vec![]), "{verdict}");
 }
 
 #[tokio::test]
@@ -428,6 +489,34 @@ async fn a_full_journal_and_many_senders_do_not_fill_memory() {
     for sender in open {
         sender.abort();
     }
+}
+
+#[tokio::test]
+async fn a_full_journal_is_told_of_also_where_the_database_was_never_there() {
+    let state = state_dir();
+    let configuration = "[database]\nurl = \"postgres://nobody@127.0.0.1:1/none\"\n[journal]\nmax_bytes = \"4 MiB\"\nsegment_bytes = \"1 MiB\"\n\
+         [[webhook]]\nname = \"hook\"\nunauthenticated = true\n";
+    let daemon = Daemon::start(state.path(), configuration).await;
+    assert_eq!(ready(&daemon).await["journal"], "good");
+    let body = format!("{{\"message\":\"{}\"}}\n", "x".repeat(1000)).repeat(100);
+    let mut taken = 0;
+    while post(HONEST, daemon.http(), "", body.as_bytes()).await == 200 {
+        taken += 1;
+        assert!(taken < 100, "it never becomes full");
+    }
+    let full = async |daemon: &Daemon| {
+        let now = ready(daemon).await;
+        let behind = now["inputs"][0]["bytes"].as_u64().is_some_and(|bytes| bytes > 2 << 20);
+        behind && now["journal"] == "full" && now["database"] == "waiting for the database" && now["ready"] == false
+    };
+    wait_until("it says that the journal is full", async || full(&daemon).await).await;
+    wait_until("it knows of how many records", async || ready(&daemon).await["inputs"][0]["records"] == taken * 100).await;
+    stop(daemon).await;
+    // At the next start it has been full all along.
+    let daemon = Daemon::start(state.path(), configuration).await;
+    assert_eq!(ready(&daemon).await["journal"], "full");
+    wait_until("it says so again", async || full(&daemon).await).await;
+    stop(daemon).await;
 }
 
 #[tokio::test]

@@ -231,3 +231,20 @@ async fn ids_come_in_blocks_that_do_not_overlap() {
     assert_eq!(b - a, tocsin::store::ID_BLOCK);
     store.close().await;
 }
+
+#[tokio::test]
+async fn deliveries_are_read_back_newest_first_and_no_more_than_are_wanted() {
+    let database = Database::new().await;
+    let store = store(&database).await;
+    let stored = "INSERT INTO deliveries SELECT 'hook', 'd-' || n, now() - n * interval '1 hour' FROM generate_series(1, 200) n";
+    database.pool.execute(stored).await.unwrap();
+    let read = async |most| {
+        let mut read = Vec::new();
+        store.recent_deliveries(most, &mut |source, id| read.push(format!("{source} {id}"))).await.unwrap();
+        read
+    };
+    assert_eq!(read(2).await, ["hook d-1", "hook d-2"]);
+    let all = read(1_000).await;
+    assert_eq!((all.len(), all.last().unwrap().as_str()), (167, "hook d-167"), "those of seven days");
+    store.close().await;
+}

@@ -463,8 +463,12 @@ impl Database for ModelDatabase {
         self.each(move |o| o.event_time >= from.min(all_from), each).await
     }
 
-    async fn recent_deliveries(&self) -> Result<Vec<(String, String)>, StoreError> {
-        self.at("read deliveries", None, |state| Ok(state.tables.deliveries.iter().rev().cloned().collect())).await
+    async fn recent_deliveries(&self, most: usize, each: &mut (dyn FnMut(&str, &str) + Send)) -> Result<(), StoreError> {
+        self.at("read deliveries", None, |state| {
+            state.tables.deliveries.iter().rev().take(most).for_each(|(source, id)| each(source, id));
+            Ok(())
+        })
+        .await
     }
 
     async fn next_id_block(&self) -> Result<i64, StoreError> {
