@@ -255,7 +255,7 @@ pub async fn start_in_turn(config: Config, Turn { lock, seat }: Turn) -> Result<
         info!("listening for HTTP on http://{address}");
     }
 
-    let progress = Arc::new(Progress::new(config.files.iter().map(|files| &*files.name)));
+    let progress = Arc::new(Progress::new(config.files.iter().map(|files| &*files.name), journal.opened().next_offset));
     let inner = Inner {
         phase: Mutex::new(("starting", Timestamp::now())),
         waits: Arc::default(),
@@ -552,7 +552,7 @@ impl Inner {
         loop {
             tokio::time::sleep(PROBE_INTERVAL).await;
             let Some(store) = store.get() else { continue };
-            probe().asked = Some(Timestamp::now());
+            probe().asked = Some((Instant::now(), Timestamp::now()));
             let answer = tokio::time::timeout(PROBE_PATIENCE, store.probe()).await.unwrap_or(Err(StoreError::Late));
             let is_there = answer.is_ok();
             probe().answered(answer);
@@ -573,11 +573,9 @@ impl Inner {
         let mut told = Instant::now();
         loop {
             tokio::time::sleep(LOOK_INTERVAL).await;
-            let now = Timestamp::now();
-            let inputs = lag.look(Instant::now(), now);
-            let probed = probe.lock().unwrap_or_else(PoisonError::into_inner).wait(now);
-            let since = self.waits.longest().or(probed.clone()).map(|wait| wait.since);
-            waiting.set(since.map_or(0, |since| u64::try_from(now.micros_since(since) / 1_000_000).unwrap_or(0)));
+            let inputs = lag.look(Instant::now());
+            let probed = probe.lock().unwrap_or_else(PoisonError::into_inner).wait();
+            waiting.set(self.waits.longest().or(probed.clone()).map_or(0, |wait| wait.began.elapsed().as_secs()));
             if told.elapsed() > BEHIND_INTERVAL {
                 told = Instant::now();
                 for behind in inputs.iter().filter(|behind| behind.seconds > BEHIND_INTERVAL.as_secs()) {
@@ -593,23 +591,23 @@ impl Inner {
 #[derive(Debug, Default)]
 struct Probe {
     /// When it was asked what it has not answered.
-    asked: Option<Timestamp>,
+    asked: Option<(Instant, Timestamp)>,
     /// What it answered, where that was not what it should be.
     failed: Option<Wait>,
 }
 
 impl Probe {
     fn answered(&mut self, answer: Result<(), StoreError>) {
-        let asked = self.asked.take().unwrap_or_else(Timestamp::now);
-        let since = self.failed.as_ref().map_or(asked, |failed| failed.since);
-        self.failed = answer.err().map(|e| Wait { since, what: "waiting for the database", error: e.in_one_line() });
+        let asked = self.asked.take().unwrap_or_else(|| (Instant::now(), Timestamp::now()));
+        let (began, since) = self.failed.as_ref().map_or(asked, |failed| (failed.began, failed.since));
+        self.failed = answer.err().map(|e| Wait { since, began, what: "waiting for the database", error: e.in_one_line() });
     }
 
     /// What is wrong at the moment.
-    fn wait(&self, now: Timestamp) -> Option<Wait> {
-        let is_late = |asked: &Timestamp| now.micros_since(*asked) > PROBE_INTERVAL.as_micros() as i64;
-        let late = self.asked.filter(is_late).map(|since| Wait {
+    fn wait(&self) -> Option<Wait> {
+        let late = self.asked.filter(|(began, _)| began.elapsed() > PROBE_INTERVAL).map(|(began, since)| Wait {
             since,
+            began,
             what: "waiting for the database",
             error: StoreError::Late.to_string(),
         });

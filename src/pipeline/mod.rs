@@ -14,6 +14,7 @@ mod deliveries;
 mod floor;
 mod ledger;
 mod pauses;
+mod steady;
 mod work;
 
 pub use pauses::{Pauses, Wait, Waits};

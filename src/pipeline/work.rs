@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -14,6 +14,7 @@ use super::deliveries::Deliveries;
 use super::floor::Floor;
 use super::ledger::{Keeper, LossLog};
 use super::pauses::{Pauses, Waits};
+use super::steady::SteadyClock;
 use crate::detect::Engine;
 use crate::frame::{Batch, Loss, PositionChange};
 use crate::parse::{self, Context};
@@ -38,8 +39,8 @@ pub struct Prepared {
     pub deliveries: Vec<(String, String)>,
     pub changes: Vec<IncidentChange>,
     pub floor: Option<Timestamp>,
-    /// The newest time of receipt in it.
-    pub newest_receipt: Option<Timestamp>,
+    /// When its first batch came.
+    pub began: Instant,
     /// The frames, should a row be refused.
     batches: Vec<Batch>,
     /// For each row its id, batch and frame.
@@ -58,7 +59,7 @@ impl Prepared {
             deliveries: Vec::new(),
             changes: Vec::new(),
             floor: None,
-            newest_receipt: None,
+            began: Instant::now(),
             batches: Vec::new(),
             frames: Vec::new(),
         }
@@ -90,6 +91,7 @@ pub struct Worker {
     options: Options,
     engine: Engine,
     floor: Floor,
+    steady: SteadyClock,
     deliveries: Deliveries,
     ledger: Keeper,
     loss_log: LossLog,
@@ -117,7 +119,8 @@ impl Worker {
         Worker {
             options,
             engine,
-            floor: Floor::resumed(saved, Timestamp::now()),
+            floor: Floor::resumed(saved, Instant::now()),
+            steady: SteadyClock::since(saved.last_received),
             deliveries,
             ledger: Keeper::starting_at(saved.transaction + 1),
             loss_log: LossLog::new(Arc::clone(stats)),
@@ -155,7 +158,7 @@ impl Worker {
             prepared.changes = self.engine.take_changes();
             prepared.floor = self.floor.get();
             prepared.ledger = self.ledger.take(self.number);
-            self.loss_log.tell(Timestamp::now());
+            self.loss_log.tell(Instant::now());
             self.detector_keys.set(self.engine.stats().keys);
             if out.blocking_send(prepared).is_err() {
                 return;
@@ -168,6 +171,7 @@ impl Worker {
         let batch_index = prepared.batches.len() as u32;
         self.floor.note_unread(&batch);
         self.ledger.begin(self.number, &batch);
+        let (now, steady_now) = (Instant::now(), self.steady.now());
         let mut repeated_frames = 0;
         for (i, frame) in batch.frames.iter().enumerate() {
             if repeated.iter().any(|range| range.contains(&i)) {
@@ -198,8 +202,8 @@ impl Worker {
                 record.set("tocsin.cut_bytes", i64::from(frame.cut));
             }
             copy::fit(&mut record);
-            let event_time = self.filed_under(&mut record, frame.received_at);
-            if self.floor.note(event_time, frame.received_at) {
+            let event_time = self.filed_under(&mut record, frame.received_at, steady_now);
+            if self.floor.note(event_time, now) {
                 self.engine.set_floor(self.floor.get());
             }
             self.engine.observe(&record, id, event_time);
@@ -208,7 +212,6 @@ impl Worker {
             let meta = RowMeta { id, event_time, received_at: frame.received_at, source: &origin.source.name, frame: bytes };
             prepared.rows.push(&record, &meta);
             prepared.frames.push((id, batch_index, i as u32));
-            prepared.newest_receipt = prepared.newest_receipt.max(Some(frame.received_at));
         }
         self.parsed_total.add(batch.frames.len() as u64);
         self.engine.set_floor(self.floor.get());
@@ -219,11 +222,12 @@ impl Worker {
         prepared.batches.push(batch);
     }
 
-    /// The time that a record is filed under: its own, unless it has none or an absurd one; that claim is kept as a field.
-    fn filed_under(&self, record: &mut LogRecord<'_>, received_at: Timestamp) -> Timestamp {
+    /// The time that a record is filed under: its own, unless it has none or an absurd one; that claim is kept as a field. Absurd is what
+    /// both clocks of ours say is absurd: when somebody sets the wall clock, senders' clocks are as right as they were before.
+    fn filed_under(&self, record: &mut LogRecord<'_>, received_at: Timestamp, steady_now: Timestamp) -> Timestamp {
         let Some(claimed) = record.event_time else { return received_at };
-        let ahead = claimed.micros_since(received_at);
-        if ahead <= self.options.max_future_micros && ahead >= -self.options.max_past_micros {
+        let span = -self.options.max_past_micros..=self.options.max_future_micros;
+        if [received_at, steady_now].iter().any(|now| span.contains(&claimed.micros_since(*now))) {
             return claimed;
         }
         record.set("tocsin.claimed_time", claimed.to_string());

@@ -151,32 +151,34 @@ impl Store {
         Ok(())
     }
 
-    /// Deliveries stored within the last days, at most the newest million.
+    /// Deliveries that are not forgotten yet, at most the newest million.
     ///
     /// # Errors
     /// The statement failed.
     pub async fn recent_deliveries(&self) -> Result<Vec<(String, String)>, StoreError> {
         let mut connection = self.connection().await?;
-        let deliveries = sqlx::query_as(
-            "SELECT source, delivery_id FROM deliveries WHERE stored_at > now() - interval '7 days' ORDER BY stored_at DESC LIMIT 1000000",
-        )
-        .fetch_all(&mut connection)
-        .await
-        .map_err(StoreError::at("read the deliveries"))?;
+        let deliveries = sqlx::query_as("SELECT source, delivery_id FROM deliveries ORDER BY stored_at DESC LIMIT 1000000")
+            .fetch_all(&mut connection)
+            .await
+            .map_err(StoreError::at("read the deliveries"))?;
         self.keep(connection);
         Ok(deliveries)
     }
 
-    /// Forgets deliveries of more than seven days ago.
+    /// Forgets deliveries of more than seven days ago, but for the newest hundred thousand: where the server's clock was set to another
+    /// week, those of a minute ago are of long ago.
     ///
     /// # Errors
     /// The statement failed.
     pub async fn forget_old_deliveries(&self) -> Result<(), StoreError> {
         let mut connection = self.connection().await?;
-        sqlx::query("DELETE FROM deliveries WHERE stored_at < now() - interval '7 days'")
-            .execute(&mut connection)
-            .await
-            .map_err(StoreError::at("forget old deliveries"))?;
+        sqlx::query(
+            "DELETE FROM deliveries WHERE stored_at < now() - interval '7 days' \
+             AND stored_at < (SELECT stored_at FROM deliveries ORDER BY stored_at DESC OFFSET 99999 LIMIT 1)",
+        )
+        .execute(&mut connection)
+        .await
+        .map_err(StoreError::at("forget old deliveries"))?;
         self.keep(connection);
         Ok(())
     }
