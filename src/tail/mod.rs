@@ -37,11 +37,11 @@
 //! least the same length, on the same inode, is not noticed.
 
 mod begin;
-mod content;
+pub mod content;
 mod copies;
 mod counts;
 mod file;
-mod fingerprint;
+pub mod fingerprint;
 mod follow;
 mod kin;
 mod listing;
