@@ -25,7 +25,7 @@ impl Follower {
         };
         let mut file = self.followed(lane, entry.path, entry.real, entry.ident);
         file.gzip = entry.gzip;
-        file.stat = entry.stat;
+        (file.stat, file.observed_bytes) = (entry.stat, entry.stat.size);
         file.tried = entry.stat.if_settled();
         file.since = self.since.get(&file.path).copied().unwrap_or(i64::MIN);
         file.ready = true;
@@ -60,6 +60,7 @@ impl Follower {
             print: Print::default(),
             prefixes: Prefixes::default(),
             stat: Stat::default(),
+            observed_bytes: 0,
             since: i64::MIN,
             tried: Stat::default(),
             content: None,

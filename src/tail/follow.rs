@@ -89,7 +89,7 @@ impl Follower {
             (file.position, file.told) = (position, position);
             file.print = print;
             file.prefixes = detail.prefixes();
-            file.stat = stat;
+            (file.stat, file.observed_bytes) = (stat, stat.size);
             file.since = detail.since;
             let since = follower.since.entry(file.path.clone()).or_insert(detail.since);
             *since = detail.since.min(*since);
@@ -251,14 +251,29 @@ impl Follower {
         }
     }
 
+    /// Makes room for so many more open files, as far as others are idle; says for how many there is room.
+    pub(super) fn make_room(&mut self, wanted: usize) -> usize {
+        let limit = self.options.max_open_files;
+        self.close(limit.saturating_sub(wanted));
+        limit.saturating_sub(self.files.iter().filter(|f| f.content.is_some()).count())
+    }
+
     /// Closes files that were idle for long, and the longest idle ones where too many are open. Their identity stays.
     pub(super) fn close_idle(&mut self) {
-        let is_idle = |f: &Followed| f.content.is_some() && !f.ready && !f.replaced && !matches!(f.place, Place::Gone { .. });
+        self.close(self.options.max_open_files);
+    }
+
+    /// The same, until no more than `limit` are open.
+    fn close(&mut self, limit: usize) {
+        let has_nothing = |f: &Followed| !f.ready || !f.gzip && f.unread_bytes() == 0;
+        let is_idle =
+            |f: &Followed| f.content.is_some() && has_nothing(f) && !f.replaced && !matches!(f.place, Place::Gone { .. });
         let open = self.files.iter().filter(|f| f.content.is_some()).count();
         let mut held = self.files.iter().filter(|f| f.content.is_some()).map(Followed::pending_bytes).sum::<u64>();
-        let mut excess = open.saturating_sub(self.options.max_open_files);
+        let mut excess = open.saturating_sub(limit);
         let mut idle: Vec<usize> = (0..self.files.len()).filter(|i| is_idle(&self.files[*i])).collect();
-        idle.sort_by_key(|i| self.files[*i].last_read);
+        // Those that have something to read are closed last: what is not open is lost with its name.
+        idle.sort_by_key(|i| (self.files[*i].unread_bytes() > 0, self.files[*i].last_read));
         for i in idle {
             let file = &mut self.files[i];
             // Its unfinished last line is handed out soon.

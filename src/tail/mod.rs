@@ -32,7 +32,9 @@
 //! What is written between the copy and the truncation of `copytruncate` is lost to everybody; where it is noticed, a warning says so.
 //! Where content is known to have been there and is found nowhere, the bytes are counted (`truncated_unread_bytes_total`) and a
 //! warning names the range.
-//! A file that is deleted while it is closed here (idle for long, or the daemon is down) cannot be read.
+//! A file that is deleted while it is closed here (idle for long, one of too many, or the daemon is down) cannot be read. What it had more
+//! at the last look than was read of it is told as a loss. So is what a file had when it was found, if it is overwritten before its turn;
+//! of a compressed one nobody knows, and of content that begins with what the old one had.
 //! Content that is replaced by content with the same first 1,024 bytes, the same 256 bytes before the position, and at
 //! least the same length, on the same inode, is not noticed.
 

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use super::content::{Content, OpenError};
 use super::file::{Followed, Place};
-use super::fingerprint::Ident;
+use super::fingerprint::{Ident, Print};
 use super::follow::Follower;
 use super::listing::{self, Entry, Listing, Skipped};
 
@@ -42,6 +42,7 @@ impl Follower {
         unknown.sort_by(|a, b| (a.stat.mtime, &a.path, &a.real).cmp(&(b.stat.mtime, &b.path, &b.real)));
         self.take_up(unknown);
         self.forget_gone();
+        self.hold_waiting();
         self.index();
     }
 
@@ -58,9 +59,9 @@ impl Follower {
         }
     }
 
-    /// A file of which nothing was handed out has nothing to lose: it is simply read anew.
+    /// A file of which nothing is known but that it is there has nothing to lose: it is simply read anew.
     fn reset_untouched(&mut self) {
-        for file in self.files.iter_mut().filter(|f| f.replaced && f.position == 0) {
+        for file in self.files.iter_mut().filter(|f| f.replaced && f.position == 0 && f.print == Print::default()) {
             file.replaced = false;
             file.content = None;
             file.ready = true;
@@ -147,6 +148,37 @@ impl Follower {
         }
     }
 
+    /// Opens files that wait to be read, as many as may be open: those that have nothing to read make room. All the others are looked into
+    /// for a moment, where nothing is known of them: what they begin with tells whether they are overwritten before their turn.
+    fn hold_waiting(&mut self) {
+        let waits = |f: &Followed| {
+            f.ready
+                && f.content.is_none()
+                && !f.gzip
+                && !f.replaced
+                && !f.forget
+                && !f.done
+                && !matches!(f.place, Place::Gone { .. })
+        };
+        let mut waiting: Vec<usize> = (0..self.files.len()).filter(|i| waits(&self.files[*i])).collect();
+        waiting.retain(|i| self.files[*i].unread_bytes() > 0);
+        if waiting.is_empty() {
+            return;
+        }
+        let mut room = self.make_room(waiting.len());
+        for i in waiting {
+            let file = &mut self.files[i];
+            if room == 0 && (file.position > 0 || file.print != Print::default()) {
+                continue;
+            }
+            self.look_again |= file.hold(self.limits).moved;
+            match room {
+                0 => file.content = None,
+                _ => room -= usize::from(file.content.is_some()),
+            }
+        }
+    }
+
     /// Files that are gone, read to their end and in no copy for long enough are forgotten.
     fn forget_gone(&mut self) {
         let limit = self.options.forget_after;
@@ -186,6 +218,7 @@ impl Followed {
     fn see(&mut self, entry: &Entry) {
         self.seen = true;
         self.real.clone_from(&entry.real);
+        self.observed_bytes = entry.stat.size;
         self.place = if entry.path == self.path { Place::Home } else { Place::Away };
         if self.tried == entry.stat {
             return;

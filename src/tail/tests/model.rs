@@ -245,6 +245,9 @@ impl Model {
         while quiet < 8 {
             let before = self.committed.len();
             self.follower().scan();
+            let told: Vec<_> =
+                self.follower().losses.extract_if(.., |loss| loss.range.is_some()).filter_map(|l| l.range).collect();
+            self.told_losses.extend(told);
             loop {
                 while !self.handed_out.is_empty() {
                     self.commit();
@@ -438,4 +441,35 @@ fn compressed_before_its_first_turn() {
     let untold = &model.follower().losses;
     assert!(untold.is_empty(), "{untold:?}");
     assert!(model.told_losses.is_empty(), "{:?}", model.told_losses);
+}
+
+/// Overwritten at any moment between the look that finds it and the end of its first turn, a file is told to be lost with the bytes that it
+/// had and that were not read.
+#[test]
+fn overwritten_before_its_first_turn() {
+    for lines in [1, 40, 60] {
+        for gap in 0..12 {
+            let mut model = Model::new(&["app.log"]);
+            let log = model.path("app.log");
+            model.append(40, false, 0);
+            meanwhile::finish();
+            let size = log.metadata().unwrap().len();
+            model.follower().scan();
+            let new: Vec<String> = (0..lines).map(|n| format!("other content, number {n:02}")).collect();
+            let text: String = new.iter().map(|line| format!("{line}\n")).collect();
+            meanwhile::later(gap, move || fs::write(log, text).unwrap());
+            model.turns();
+            meanwhile::finish();
+            model.read_everything();
+            let (got, old): (Vec<String>, Vec<String>) =
+                model.committed.iter().cloned().partition(|line| line.starts_with("other"));
+            assert_eq!(got, new, "{gap}");
+            // The last of the old lines may be the beginning of one.
+            let whole = old.iter().zip(&model.written).take_while(|(line, written)| line == written).count();
+            assert!(old.len() <= whole + 1, "{gap}: {old:?}");
+            let read = (old.iter().map(String::len).sum::<usize>() + whole) as u64;
+            let lost = if read < size { HashSet::from([(read, size)]) } else { HashSet::new() };
+            assert_eq!(model.told_losses, lost, "{lines} lines, {gap}");
+        }
+    }
 }
