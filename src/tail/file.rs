@@ -250,6 +250,11 @@ impl Followed {
         Turn::default()
     }
 
+    /// Whether it has something to read and nothing of it was handed out yet.
+    pub fn is_unread(&self) -> bool {
+        self.ready && !self.delivered
+    }
+
     /// Whether its content can still be read, here or where it is now.
     pub fn is_alive(&self) -> bool {
         !self.replaced && !self.done && (self.content.is_some() || !matches!(self.place, Place::Gone { .. }))

@@ -47,6 +47,10 @@ pub(super) struct Follower {
     bell: Arc<Bell>,
     chunk: Vec<u8>,
     by_path: HashMap<PathBuf, usize>,
+    /// Of this round: files that are open.
+    open_files: usize,
+    /// Of this round: files that have something to read and of which nothing was handed out yet.
+    unread_files: usize,
     pub(super) next_order: u64,
     pub(super) random: RandomState,
     /// The very first look of a set that is to be read from the end.
@@ -73,6 +77,8 @@ impl Follower {
             complained: HashSet::new(),
             since: BTreeMap::new(),
             by_path: HashMap::new(),
+            open_files: 0,
+            unread_files: 0,
             next_order: 0,
             random: RandomState::new(),
             look_again: false,
@@ -172,7 +178,10 @@ impl Follower {
     /// Whose turn it is in this round: of each log the oldest generation that has something to read, the oldest log first.
     pub(super) fn turns(&mut self) -> Vec<usize> {
         let settle = self.options.settle;
+        (self.open_files, self.unread_files) = (0, 0);
         for file in &mut self.files {
+            self.open_files += usize::from(file.content.is_some());
+            self.unread_files += usize::from(file.is_unread());
             let over = match file.place {
                 Place::Home => false,
                 Place::Away => file.pending_bytes() > 0,
@@ -194,8 +203,26 @@ impl Follower {
         order
     }
 
-    /// Lets a file hand out one batch, if it has something to hand out.
+    /// Lets a file hand out one batch, if it has something to hand out. It stays open if there is room.
     pub(super) fn turn(&mut self, i: usize) -> Option<Batch> {
+        let file = &self.files[i];
+        let before = (file.content.is_some(), file.is_unread());
+        let batch = self.read_batch(i);
+        let file = &mut self.files[i];
+        self.open_files = self.open_files + usize::from(file.content.is_some()) - usize::from(before.0);
+        // One that is gone or overwritten can be read here only, an unfinished line in a rotated one is handed out soon, and a compressed
+        // one would be read from its first byte again.
+        let must_stay = file.gzip || file.replaced || file.place != Place::Home;
+        if file.content.is_some() && !must_stay && self.open_files > self.options.max_open_files {
+            self.open_files -= 1;
+            file.content = None;
+        }
+        self.unread_files = self.unread_files + usize::from(file.is_unread()) - usize::from(before.1);
+        let unread_files = self.unread_files as u32;
+        batch.map(|batch| Batch { unread_files, ..batch })
+    }
+
+    fn read_batch(&mut self, i: usize) -> Option<Batch> {
         let file = &mut self.files[i];
         let mut batch = Batch::default();
         let before = file.position;
@@ -237,7 +264,6 @@ impl Follower {
         file.delivered = true;
         file.saved = true;
         file.row_is_stale = false;
-        batch.unread_files = self.files.iter().filter(|f| f.ready && !f.delivered).count() as u32;
         Some(batch)
     }
 

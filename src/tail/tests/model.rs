@@ -473,3 +473,24 @@ fn overwritten_before_its_first_turn() {
         }
     }
 }
+
+/// Of more files than may be open, those that have something to read are held open, and what the others had is told when they are deleted.
+#[test]
+fn deleted_before_they_are_read() {
+    let mut model = Model::new(&["*.log"]);
+    model.options.max_open_files = 4;
+    let paths: Vec<PathBuf> = (0..10).map(|n| model.path(&format!("{n}.log"))).collect();
+    paths.iter().for_each(|path| append(path, b"one\n"));
+    model.read_everything();
+    // Others are open, and have nothing more to read.
+    for path in &paths[4..] {
+        append(path, b"two\n");
+    }
+    model.follower().scan();
+    paths[4..].iter().for_each(|path| fs::remove_file(path).unwrap());
+    model.read_everything();
+    let count = |text: &str| model.committed.iter().filter(|line| *line == text).count();
+    assert_eq!((count("one"), count("two")), (10, 4));
+    let losses = model.stats.total("truncated_unread_bytes_total");
+    assert_eq!((losses, &model.told_losses), (2 * 4, &HashSet::from([(4, 8)])));
+}
