@@ -57,6 +57,8 @@ pub(super) struct Follower {
     pub(super) skip_existing: bool,
     /// Something is not what it was: look around soon.
     pub(super) look_again: bool,
+    /// When it was told that files are left out.
+    pub(super) told_left_out: Option<Instant>,
     /// What was found to be lost since the last batch.
     pub(super) losses: Vec<Loss>,
 }
@@ -82,6 +84,7 @@ impl Follower {
             next_order: 0,
             random: RandomState::new(),
             look_again: false,
+            told_left_out: None,
             losses: Vec::new(),
         };
         let mut saved: Vec<Saved> = saved.into_iter().filter(|s| s.detail.is_some()).collect();

@@ -113,7 +113,7 @@ pub struct Options {
     pub source: Arc<Source>,
     /// Bytes at the start of a file that are part of its fingerprint.
     pub fingerprint_bytes: usize,
-    /// Files followed at most; further ones are named once in the log and skipped.
+    /// Files followed at most, with their rotated generations; of further ones the oldest are left out, which is told once a minute.
     pub max_files: usize,
     /// Files held open at most; further idle ones are closed and opened again when they grow.
     pub max_open_files: usize,

@@ -494,3 +494,25 @@ fn deleted_before_they_are_read() {
     let losses = model.stats.total("truncated_unread_bytes_total");
     assert_eq!((losses, &model.told_losses), (2 * 4, &HashSet::from([(4, 8)])));
 }
+
+/// Of more files than are followed, the newest are; the others are counted, and read when there is room.
+#[test]
+fn more_files_than_are_followed() {
+    let mut model = Model::new(&["*.log"]);
+    model.options.max_files = 3;
+    model.options.forget_after = std::time::Duration::ZERO;
+    let now = std::time::SystemTime::now();
+    for n in 0..5 {
+        append(&model.path(&format!("{n}.log")), format!("{n}\n").as_bytes());
+        let file = File::options().append(true).open(model.path(&format!("{n}.log"))).unwrap();
+        file.set_modified(now - Duration::from_secs(100 - n)).unwrap();
+    }
+    model.read_everything();
+    assert_eq!(model.committed, ["2", "3", "4"]);
+    assert_eq!(model.stats.total("files_left_out"), 2);
+    fs::remove_file(model.path("3.log")).unwrap();
+    fs::remove_file(model.path("4.log")).unwrap();
+    model.read_everything();
+    assert_eq!(model.committed, ["2", "3", "4", "0", "1"]);
+    assert_eq!(model.stats.total("files_left_out"), 0);
+}
