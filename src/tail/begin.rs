@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::SET_PART;
 use super::content;
+use super::elders::Elders;
 use super::file::{Followed, Place};
 use super::fingerprint::{Ident, Prefixes, Print, Stat};
 use super::follow::Follower;
@@ -27,7 +28,9 @@ impl Follower {
         file.gzip = entry.gzip;
         (file.stat, file.observed_bytes) = (entry.stat, entry.stat.size);
         file.tried = entry.stat.if_settled();
-        file.since = self.since.get(&file.path).copied().unwrap_or(i64::MIN);
+        if let Some(elders) = self.elders.get(&file.path) {
+            file.elders = Arc::clone(elders);
+        }
         file.ready = true;
         file.seen = true;
         if self.skip_existing {
@@ -61,7 +64,7 @@ impl Follower {
             prefixes: Prefixes::default(),
             stat: Stat::default(),
             observed_bytes: 0,
-            since: i64::MIN,
+            elders: Arc::new(Elders::NONE),
             tried: Stat::default(),
             content: None,
             ready: false,

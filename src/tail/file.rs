@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::content::{Content, Limits, OpenError, Progress};
+use super::elders::Elders;
 use super::fingerprint::{Ident, Prefixes, Print, Stat};
 use super::listing::Entry;
 use super::positions::Detail;
@@ -56,8 +57,8 @@ pub struct Followed {
     pub stat: Stat,
     /// Bytes that the file had at the last look, whatever its content was.
     pub observed_bytes: u64,
-    /// Rotated neighbours of its path that were last modified then, or before, were there before the path was first found.
-    pub since: i64,
+    /// Rotated neighbours of its path that were there before the path was first found.
+    pub elders: Arc<Elders>,
     /// State of the file when reading it was last tried.
     pub tried: Stat,
     /// Open, if it is.

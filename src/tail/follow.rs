@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::content::{CHUNK_BYTES, Limits};
 use super::counts::Counts;
+use super::elders::Elders;
 use super::file::{Budget, Followed, Place};
 use super::fingerprint::Stat;
 use super::kin::family;
@@ -41,8 +42,8 @@ pub(super) struct Follower {
     pub(super) counts: Counts,
     /// Paths of which it was said why they are not read.
     pub(super) complained: HashSet<PathBuf>,
-    /// Of each path that was found: [`Followed::since`].
-    pub(super) since: BTreeMap<PathBuf, i64>,
+    /// Of each path that was found: [`Followed::elders`].
+    pub(super) elders: BTreeMap<PathBuf, Arc<Elders>>,
     pub(super) input: Arc<str>,
     bell: Arc<Bell>,
     chunk: Vec<u8>,
@@ -77,7 +78,7 @@ impl Follower {
             patterns,
             files: Vec::new(),
             complained: HashSet::new(),
-            since: BTreeMap::new(),
+            elders: BTreeMap::new(),
             by_path: HashMap::new(),
             open_files: 0,
             unread_files: 0,
@@ -99,9 +100,16 @@ impl Follower {
             file.print = print;
             file.prefixes = detail.prefixes();
             (file.stat, file.observed_bytes) = (stat, stat.size);
-            file.since = detail.since;
-            let since = follower.since.entry(file.path.clone()).or_insert(detail.since);
-            *since = detail.since.min(*since);
+            let elders = Elders { until: detail.since, times: detail.elders };
+            let known = follower.elders.entry(file.path.clone()).or_insert_with(|| Arc::new(elders.clone()));
+            if **known == elders {
+                file.elders = Arc::clone(known);
+            } else {
+                file.elders = Arc::new(elders);
+                // A path that was found twice: from the first time on it was followed.
+                let earlier = [&*known, &file.elders].into_iter().min_by_key(|e| (e.until, e.times.last().copied()));
+                *known = Arc::clone(earlier.unwrap_or(known));
+            }
             file.saved = true;
             follower.files.push(file);
         }

@@ -42,6 +42,7 @@ mod begin;
 pub mod content;
 mod copies;
 mod counts;
+mod elders;
 mod file;
 pub mod fingerprint;
 mod follow;

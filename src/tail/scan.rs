@@ -14,9 +14,11 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::content::{Content, OpenError};
+use super::elders::Elders;
 use super::file::{Followed, Place};
 use super::fingerprint::{Ident, Print};
 use super::follow::Follower;
@@ -50,12 +52,12 @@ impl Follower {
     /// is looked at, so what is among them was rotated before anything was known of it.
     fn note_first_sight(&mut self, paths: &BTreeSet<PathBuf>) {
         let followed: HashSet<&PathBuf> = self.files.iter().map(|f| &f.path).collect();
-        self.since.retain(|path, _| paths.contains(path) || followed.contains(path));
+        self.elders.retain(|path, _| paths.contains(path) || followed.contains(path));
         let mut listing = Listing::default();
         for path in paths {
-            let Some(name) = path.file_name().filter(|_| !self.since.contains_key(path)) else { continue };
-            let since = listing.around(path).rotations(name).map(|e| e.stat.mtime).max();
-            self.since.insert(path.clone(), since.unwrap_or(i64::MIN));
+            let Some(name) = path.file_name().filter(|_| !self.elders.contains_key(path)) else { continue };
+            let elders = Elders::of(listing.around(path).rotations(name).map(|e| e.stat.mtime));
+            self.elders.insert(path.clone(), Arc::new(elders));
         }
     }
 
@@ -138,10 +140,10 @@ impl Follower {
     fn find_unseen_generations(&self, unknown: &mut Vec<Entry>, listing: &mut Listing) {
         let mut met = self.known();
         met.extend(unknown.iter().map(|e| e.ident));
-        for (path, since) in &self.since {
+        for (path, elders) in &self.elders {
             let Some(name) = path.file_name() else { continue };
             for sibling in listing.around(path).rotations(name) {
-                if sibling.stat.mtime > *since && met.insert(sibling.ident) {
+                if !elders.include(sibling.stat.mtime) && met.insert(sibling.ident) {
                     unknown.push(Entry { path: path.clone(), ..sibling.clone() });
                 }
             }

@@ -516,3 +516,27 @@ fn more_files_than_are_followed() {
     assert_eq!(model.committed, ["2", "3", "4", "0", "1"]);
     assert_eq!(model.stats.total("files_left_out"), 0);
 }
+
+/// The clock is set back by a year while the daemon is down, and the log is rotated twice: what is rotated then is modified before what was
+/// there when the log was first found, and that alone is not read.
+#[test]
+fn generations_of_a_year_before_the_elder() {
+    let mut model = Model::new(&["app.log"]);
+    let year = Duration::from_secs(365 * 86_400);
+    elder(&mut model, false);
+    model.append(2, false, 0);
+    meanwhile::finish();
+    model.read_everything();
+    model.take(&Step::Kill);
+    for _ in 0..2 {
+        model.take(&Step::Rename { gap: 0 });
+        model.append(2, false, 0);
+        meanwhile::finish();
+        let file = File::options().append(true).open(model.path("app.log")).unwrap();
+        file.set_modified(std::time::SystemTime::now() - year).unwrap();
+    }
+    model.take(&Step::Gzip { generation: 3, gap: 0 });
+    meanwhile::finish();
+    model.read_everything();
+    model.check().unwrap();
+}
