@@ -17,7 +17,7 @@ use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
 use tocsin::frame::Source;
-use tocsin::record::{Timestamp, Zone};
+use tocsin::record::Zone;
 use tocsin::stats::Stats;
 use tocsin::store::Store;
 use tocsin::store::embedded::Embedded;
@@ -136,7 +136,6 @@ async fn ingest(database: &PgConnectOptions, file: &Path, lines: u64) -> Figures
         engine,
         options,
         batches,
-        since: Timestamp::now(),
         committed: watched,
         stats,
         waits: Arc::default(),

@@ -38,7 +38,7 @@ pub struct Arguments {
     /// Configuration file of the daemon
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Only what was committed from this time on (RFC 3339)
+    /// Only from the first transactions on that were committed at this time or later (RFC 3339)
     #[arg(long, value_name = "TIME", value_parser = Timestamp::parse_rfc3339)]
     since: Option<Timestamp>,
     /// Write one JSON object instead of text

@@ -115,7 +115,7 @@ impl Config {
             bodies: limit / 8,
             under_way: limit / 16 * 3,
             unfinished_lines: (limit / 64 / sets) as u64,
-            files: (limit / 32 / sets / FOLLOWED_FILE).min(10_000),
+            files: limit / 32 / sets / FOLLOWED_FILE,
             detect_heap: limit / 16,
             rules: limit / 16,
             detect_names: (limit >> 14).min(262_144),

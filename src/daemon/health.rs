@@ -91,7 +91,7 @@ impl Lookout {
         loop {
             tokio::time::sleep(PROBE_INTERVAL).await;
             let Some(store) = store.get() else { continue };
-            self.probe().asked = Some(Timestamp::now());
+            self.probe().asked = Some((Instant::now(), Timestamp::now()));
             let answer = tokio::time::timeout(PROBE_PATIENCE, store.probe()).await.unwrap_or(Err(StoreError::Late));
             let is_there = answer.is_ok();
             self.probe().answered(answer);
@@ -110,11 +110,10 @@ impl Lookout {
             self.stats.gauge("database_waiting_seconds", "For how long something has been waiting for the database.", &[]);
         let mut reminder = Reminder::default();
         loop {
-            let (now, time) = (Instant::now(), Timestamp::now());
-            let inputs = self.lag.lock().unwrap_or_else(PoisonError::into_inner).look(now, time);
-            let probed = self.probe().wait(time);
-            let since = self.waits.longest().or(probed.clone()).map(|wait| wait.since);
-            waiting.set(since.map_or(0, |since| u64::try_from(time.micros_since(since) / 1_000_000).unwrap_or(0)));
+            let now = Instant::now();
+            let inputs = self.lag.lock().unwrap_or_else(PoisonError::into_inner).look(now);
+            let probed = self.probe().wait();
+            waiting.set(self.waits.longest().or(probed.clone()).map_or(0, |wait| wait.began.elapsed().as_secs()));
             reminder.look(now, &inputs);
             self.tell(probed, Some(inputs));
             tokio::time::sleep(LOOK_INTERVAL).await;
@@ -157,23 +156,23 @@ fn state_of(journal: &Journal) -> String {
 #[derive(Debug, Default)]
 struct Probe {
     /// When it was asked what it has not answered.
-    asked: Option<Timestamp>,
+    asked: Option<(Instant, Timestamp)>,
     /// What it answered, where that was not what it should be.
     failed: Option<Wait>,
 }
 
 impl Probe {
     fn answered(&mut self, answer: Result<(), StoreError>) {
-        let asked = self.asked.take().unwrap_or_else(Timestamp::now);
-        let since = self.failed.as_ref().map_or(asked, |failed| failed.since);
-        self.failed = answer.err().map(|e| Wait { since, what: "waiting for the database", error: e.in_one_line() });
+        let asked = self.asked.take().unwrap_or_else(|| (Instant::now(), Timestamp::now()));
+        let (began, since) = self.failed.as_ref().map_or(asked, |failed| (failed.began, failed.since));
+        self.failed = answer.err().map(|e| Wait { since, began, what: "waiting for the database", error: e.in_one_line() });
     }
 
     /// What is wrong at the moment.
-    fn wait(&self, now: Timestamp) -> Option<Wait> {
-        let is_late = |asked: &Timestamp| now.micros_since(*asked) > PROBE_INTERVAL.as_micros() as i64;
-        let late = self.asked.filter(is_late).map(|since| Wait {
+    fn wait(&self) -> Option<Wait> {
+        let late = self.asked.filter(|(began, _)| began.elapsed() > PROBE_INTERVAL).map(|(began, since)| Wait {
             since,
+            began,
             what: "waiting for the database",
             error: StoreError::Late.to_string(),
         });

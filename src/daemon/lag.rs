@@ -2,7 +2,8 @@
 //!
 //! What is there is looked at every few seconds. An input is behind by the age of the first look that saw something which is not
 //! committed yet. That holds for whatever the pipeline has not even read, however much that is; of what was there before the start
-//! nobody knows more than that, until the pipeline has read when it was received.
+//! nobody knows more than that, until the pipeline has read when it was received. Only there the wall clock is asked, and only once, at
+//! the start: whoever sets it later makes nothing older.
 //!
 //! What was not read was not split into records either. How many there are is reckoned from the mean length of those of the same input
 //! that the pipeline has seen; for the journal, of those that the doors have put into it since the start, if they have.
@@ -30,6 +31,10 @@ const MAX_LOOKS: usize = 1024;
 #[derive(Debug)]
 pub struct Progress {
     flows: BTreeMap<String, Flow>,
+    /// The start, by both clocks.
+    started: (Instant, Timestamp),
+    /// What the journal held then ends there.
+    started_at: u64,
     /// Where the journal was read to, once the database has told.
     journal: OnceLock<AtomicU64>,
 }
@@ -40,15 +45,21 @@ struct Flow {
     passed_bytes: AtomicU64,
     committed_bytes: AtomicU64,
     seen: Mutex<Seen>,
-    /// Of each batch of the journal that is not committed, where it ends, and when its first frame was received.
-    under_way: Mutex<VecDeque<(u64, Timestamp)>>,
+    /// Of each batch of the journal that was there before the start and is not committed, where it ends, and how old its first frame was
+    /// at the start.
+    under_way: Mutex<VecDeque<(u64, Duration)>>,
 }
 
 impl Progress {
-    /// For the journal and the file sets of these names.
-    pub fn new<'n>(files: impl Iterator<Item = &'n str>) -> Progress {
+    /// For the journal and the file sets of these names; `journal_end`: where the journal ends now.
+    pub fn new<'n>(files: impl Iterator<Item = &'n str>, journal_end: u64) -> Progress {
         let names = files.map(|name| format!("files:{name}")).chain([JOURNAL.to_owned()]);
-        Progress { flows: names.map(|name| (name, Flow::default())).collect(), journal: OnceLock::new() }
+        Progress {
+            flows: names.map(|name| (name, Flow::default())).collect(),
+            started: (Instant::now(), Timestamp::now()),
+            started_at: journal_end,
+            journal: OnceLock::new(),
+        }
     }
 
     /// The pipeline starts; the journal was committed up to an offset.
@@ -68,8 +79,12 @@ impl Progress {
             // More than that is a gap: a first segment does not begin at 0, a damaged one is skipped, a file is begun at its end.
             let of_records = if bytes <= most { bytes } else { least };
             flow.seen.lock().unwrap_or_else(PoisonError::into_inner).add(frames, of_records);
-            if let (JOURNAL, Some(first)) = (&*change.input, batch.frames.first()) {
-                flow.under_way.lock().unwrap_or_else(PoisonError::into_inner).push_back((change.to, first.received_at));
+            if let (JOURNAL, Some(first)) = (&*change.input, batch.frames.first())
+                && change.from < self.started_at
+            {
+                let age = u64::try_from(self.started.1.micros_since(first.received_at)).unwrap_or(0);
+                let mut under_way = flow.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+                under_way.push_back((change.to, Duration::from_micros(age)));
             }
         }
     }
@@ -186,7 +201,7 @@ impl Lag {
     }
 
     /// Looks at every input.
-    pub fn look(&mut self, now: Instant, time: Timestamp) -> Vec<Behind> {
+    pub fn look(&mut self, now: Instant) -> Vec<Behind> {
         let journal = self.progress.journal.get().map(|offset| offset.load(Ordering::Relaxed));
         self.arrivals.look(&self.stats, self.journal.synced());
         let each = self.inputs.iter_mut().map(|input| {
@@ -206,9 +221,9 @@ impl Lag {
                 }
             };
             let waiting = if behind == Some(0) { input.looks.nothing() } else { input.looks.look(now, end, done) };
-            let oldest = flow.under_way.lock().unwrap_or_else(PoisonError::into_inner).front().map(|(_, received)| *received);
-            let received = oldest.map_or(0, |at| u64::try_from(time.micros_since(at) / 1_000_000).unwrap_or(0));
-            let seconds = waiting.as_secs().max(received);
+            let oldest = flow.under_way.lock().unwrap_or_else(PoisonError::into_inner).front().map(|(_, age)| *age);
+            let received = oldest.map_or(Duration::ZERO, |age| age + now.duration_since(self.progress.started.0));
+            let seconds = waiting.max(received).as_secs();
             let seen = match self.arrivals.seen {
                 arrived if input.unread.is_none() && arrived.records > 0 => arrived,
                 _ => *flow.seen.lock().unwrap_or_else(PoisonError::into_inner),
@@ -278,10 +293,10 @@ mod tests {
     async fn records_are_reckoned_from_those_that_were_seen() {
         let (dir, stats) = (tempfile::tempdir().unwrap(), Arc::new(Stats::default()));
         let journal = Arc::new(Journal::open(dir.path(), Default::default(), 1 << 60, &stats).unwrap());
-        let progress = Arc::new(Progress::new(["auth"].into_iter()));
+        let progress = Arc::new(Progress::new(["auth"].into_iter(), 0));
         let mut lag = Lag::new(Arc::clone(&progress), Arc::clone(&journal), Arc::clone(&stats));
         let mut look = || {
-            let behind = lag.look(Instant::now(), Timestamp::now());
+            let behind = lag.look(Instant::now());
             let of = |input: &str| behind.iter().find(|b| b.input == input).map(|b| (b.bytes, b.records)).unwrap();
             (of(JOURNAL), of("files:auth"))
         };
@@ -332,15 +347,32 @@ mod tests {
         let stats = Arc::new(Stats::default());
         drop((lag, journal));
         let journal = Arc::new(Journal::open(dir.path(), Default::default(), 0, &stats).unwrap());
-        let progress = Arc::new(Progress::new([].into_iter()));
+        let progress = Arc::new(Progress::new([].into_iter(), 0));
         let mut lag = Lag::new(Arc::clone(&progress), Arc::clone(&journal), stats);
-        let mut records = || lag.look(Instant::now(), Timestamp::now())[0].records;
+        let mut records = || lag.look(Instant::now())[0].records;
         assert_eq!(records(), None, "nobody has read any of it");
         progress.begin(0);
         progress.passed(&batch(JOURNAL, 0, journal.synced(), &[42; 200]));
         let reckoned = records().unwrap();
         assert!((200..=300).contains(&reckoned), "{reckoned}");
         journal.close().await;
+    }
+
+    #[test]
+    fn what_was_there_before_the_start_is_as_old_as_it_was_then() {
+        let progress = Progress::new(std::iter::empty(), 100);
+        let batch = |from, to, received_at| {
+            let change = PositionChange { input: JOURNAL.into(), part: "".into(), from, to, detail: None };
+            let frames = vec![FrameSpan { start: 0, end: 0, origin: 0, cut: 0, received_at }];
+            Batch { positions: vec![change], frames, ..Batch::default() }
+        };
+        let before = |seconds: i64| progress.started.1.plus_micros(-seconds * 1_000_000);
+        let batches = [batch(0, 50, before(70)), batch(50, 100, before(-3_600)), batch(100, 150, before(31_536_000))];
+        batches.iter().for_each(|batch| progress.passed(batch));
+        let ages = || progress.flows[JOURNAL].under_way.lock().unwrap().iter().map(|(_, age)| age.as_secs()).collect::<Vec<_>>();
+        assert_eq!(ages(), [70, 0], "the clock was set back before the start; what came after it is not asked for its time");
+        progress.committed(&batches[0].positions);
+        assert_eq!(ages(), [0]);
     }
 
     #[test]

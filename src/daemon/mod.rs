@@ -36,7 +36,7 @@ use crate::http::{Health, Readiness};
 use crate::journal::{self, Journal};
 use crate::listen::refused::Refusals;
 use crate::pipeline::{Pauses, Waits};
-use crate::record::{Timestamp, Zone};
+use crate::record::Zone;
 use crate::stats::Stats;
 use crate::store::embedded::Embedded;
 use crate::store::seat::Seat;
@@ -200,7 +200,7 @@ pub async fn start_in_turn(config: Config, Turn { lock, seat }: Turn) -> Result<
     let journal = Arc::new(assemble::open_journal(&config, &stats)?);
     let mut tasks: JoinSet<Result<(), DaemonError>> = JoinSet::new();
     let mut addresses = Addresses::default();
-    let progress = Arc::new(Progress::new(config.files.iter().map(|files| &*files.name)));
+    let progress = Arc::new(Progress::new(config.files.iter().map(|files| &*files.name), journal.opened().next_offset));
     let waits = Arc::default();
     let lookout = Lookout::new(&journal, &progress, &waits, &stats);
     let readiness = lookout.readiness();
@@ -459,7 +459,6 @@ impl Inner {
             engine,
             options,
             batches: passed_in,
-            since: Timestamp::now(),
             committed,
             stats: Arc::clone(&self.stats),
             waits: Arc::clone(&self.waits),

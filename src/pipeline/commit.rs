@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use super::pauses::{Pauses, Waits};
 use super::work::Prepared;
 use super::{Committed, PipelineError};
-use crate::record::Timestamp;
 use crate::stats::{Counter, Stats};
 use crate::store::ledger::day_name;
 use crate::store::{Database, Saved, Session, Statements, StoreError, Transaction, Writer};
@@ -75,7 +74,11 @@ impl<D: Database> Shared<D> {
             quarantined_total: stats.counter("quarantined_total", "Rows that PostgreSQL refused.", &[]),
             findings_total: stats.counter("incident_changes_total", "Times that detectors opened or fed an incident.", &[]),
             database_up: stats.gauge("database_up", "1 while the last attempt to reach the database succeeded.", &[]),
-            lag_seconds: stats.gauge("commit_lag_seconds", "Time from receipt to commit of the newest record, seconds.", &[]),
+            lag_seconds: stats.gauge(
+                "commit_lag_seconds",
+                "Time from its first frame to the commit of the last transaction, seconds.",
+                &[],
+            ),
             waits,
         }
     }
@@ -175,9 +178,7 @@ impl<D: Database> Shared<D> {
         if quarantined > 0 {
             tracing::warn!(rows = quarantined, "rows were refused by the database and put in quarantine");
         }
-        if let Some(newest) = prepared.newest_receipt {
-            self.lag_seconds.set(u64::try_from(Timestamp::now().micros_since(newest) / 1_000_000).unwrap_or(0));
-        }
+        self.lag_seconds.set(prepared.began.elapsed().as_secs());
         (self.committed)(&prepared.positions);
         self.last.send_replace(prepared.number);
         Ok(())

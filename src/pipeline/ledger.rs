@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::frame::{Batch, Loss, LossReason};
 use crate::record::Timestamp;
@@ -111,11 +112,11 @@ struct Lost {
     /// Since it was told last.
     untold: u64,
     untold_frames: u64,
-    told_at: Timestamp,
+    told_at: Option<Instant>,
 }
 
 /// The least time between two lines of the log about one input and reason.
-const TELL_EVERY_MICROS: i64 = 60 * 1_000_000;
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 impl LossLog {
     pub fn new(stats: Arc<Stats>) -> LossLog {
@@ -136,7 +137,7 @@ impl LossLog {
                     ),
                     untold: 0,
                     untold_frames: 0,
-                    told_at: Timestamp::MIN,
+                    told_at: None,
                 }
             });
             lost.total.add(1);
@@ -147,13 +148,33 @@ impl LossLog {
     }
 
     /// Tells what is due.
-    pub fn tell(&mut self, now: Timestamp) {
+    pub fn tell(&mut self, now: Instant) {
         for ((input, reason), lost) in &mut self.lost {
-            if lost.untold > 0 && now.micros_since(lost.told_at) >= TELL_EVERY_MICROS {
+            if lost.untold > 0 && lost.told_at.is_none_or(|told| now.duration_since(told) >= TELL_EVERY) {
                 let (times, frames, reason) = (lost.untold, lost.untold_frames, reason.as_str());
                 tracing::warn!(%input, reason, times, frames, "something was lost; \"tocsin verify\" tells what");
-                (lost.untold, lost.untold_frames, lost.told_at) = (0, 0, now);
+                (lost.untold, lost.untold_frames, lost.told_at) = (0, 0, Some(now));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_are_told_once_a_minute_whatever_the_wall_clock_says() {
+        let mut log = LossLog::new(Arc::default());
+        let start = Instant::now();
+        // Each noticed a day before the one before it.
+        let mut untold = |day: i64, seconds: u64| {
+            let noticed_at = Timestamp::from_secs(1_700_000_000 - day * 86_400);
+            let reason = LossReason::KernelDrop;
+            log.note(&[Loss { input: "syslog:lan".into(), part: "".into(), range: None, frames: Some(1), reason, noticed_at }]);
+            log.tell(start + Duration::from_secs(seconds));
+            log.lost.values().map(|lost| lost.untold).sum::<u64>()
+        };
+        assert_eq!([untold(0, 0), untold(1, 1), untold(2, 59), untold(3, 60), untold(4, 61), untold(5, 120)], [0, 1, 2, 0, 1, 0]);
     }
 }

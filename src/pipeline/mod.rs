@@ -16,6 +16,7 @@ mod ledger;
 mod pauses;
 #[cfg(test)]
 mod simulation;
+mod steady;
 mod work;
 
 pub use deliveries::Deliveries;
@@ -24,7 +25,9 @@ pub use pauses::{Pauses, Wait, Waits};
 use std::sync::Arc;
 
 use floor::Floor;
+use steady::SteadyClock;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::detect::Engine;
@@ -108,8 +111,6 @@ pub struct Pipeline<D> {
     pub options: Options,
     /// What the inputs read.
     pub batches: mpsc::Receiver<Batch>,
-    /// When it took over.
-    pub since: Timestamp,
     /// Who is told of commits.
     pub committed: Committed,
     /// Counters.
@@ -150,7 +151,7 @@ impl<D: Database> Pipeline<D> {
         self,
     ) -> Result<Option<(impl Future<Output = ()> + Send, impl Future<Output = Result<(), PipelineError>> + Send)>, PipelineError>
     {
-        let Pipeline { store, saved, engine, options, batches, since, committed, stats, waits, hard_stop } = self;
+        let Pipeline { store, saved, engine, options, batches, committed, stats, waits, hard_stop } = self;
         let mut pauses = Pauses::new(&waits);
         let mut deliveries = Deliveries::default();
         loop {
@@ -169,7 +170,9 @@ impl<D: Database> Pipeline<D> {
         let (prepared_out, prepared_in) = mpsc::channel(1);
         let ids = work::Ids::new(store.clone(), Arc::clone(&waits));
         let shared = commit::Shared::new(store, &saved, options.max_evidence, committed, &stats, waits, hard_stop.clone());
-        let resumed = work::Resumed { engine, floor: Floor::resumed(&saved, since), deliveries, transaction: saved.transaction };
+        let floor = Floor::resumed(&saved, Instant::now());
+        let steady = SteadyClock::since(saved.last_received);
+        let resumed = work::Resumed { engine, floor, steady, deliveries, transaction: saved.transaction };
         let worker = work::Worker::new(options, resumed, ids, &stats, hard_stop);
         Ok(Some((worker.run(batches, prepared_out), commit::run(shared, prepared_in))))
     }

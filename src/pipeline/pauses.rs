@@ -28,8 +28,10 @@ struct Table {
 /// Something that is tried again and again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wait {
-    /// When it failed first.
+    /// When it failed first, as the wall clock showed it then.
     pub since: Timestamp,
+    /// The same by the clock that nobody sets.
+    pub began: Instant,
     /// What is being waited for.
     pub what: &'static str,
     /// Why it failed last, in one line.
@@ -50,7 +52,7 @@ impl Waits {
 
     /// What has been waiting longest.
     pub fn longest(&self) -> Option<Wait> {
-        self.table().waits.values().min_by_key(|wait| wait.since).cloned()
+        self.table().waits.values().min_by_key(|wait| wait.began).cloned()
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -97,11 +99,12 @@ impl Pauses {
             _ => "the database refuses, and somebody has to act; it is tried again until it is accepted",
         };
         let text = error.in_one_line();
-        let wait = Wait { since: Timestamp::now(), what, error: text.clone() };
+        let wait = Wait { since: Timestamp::now(), began: Instant::now(), what, error: text.clone() };
         let before = {
             let mut table = self.waits.table();
-            let since = table.waits.get(&self.key).map_or(wait.since, |before| before.since);
-            table.waits.insert(self.key, Wait { since, ..wait })
+            let (since, began) =
+                table.waits.get(&self.key).map_or((wait.since, wait.began), |before| (before.since, before.began));
+            table.waits.insert(self.key, Wait { since, began, ..wait })
         };
         self.began.get_or_insert_with(Instant::now);
         let is_new = before.is_none_or(|before| before.what != what);

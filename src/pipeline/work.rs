@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
@@ -14,6 +15,7 @@ use super::deliveries::Deliveries;
 use super::floor::Floor;
 use super::ledger::{Keeper, LossLog};
 use super::pauses::{Pauses, Waits};
+use super::steady::SteadyClock;
 use crate::detect::Engine;
 use crate::frame::{Batch, Loss, PositionChange};
 use crate::parse::{self, Context};
@@ -38,8 +40,8 @@ pub struct Prepared {
     pub deliveries: Vec<(String, String)>,
     pub changes: Vec<IncidentChange>,
     pub floor: Option<Timestamp>,
-    /// The newest time of receipt in it.
-    pub newest_receipt: Option<Timestamp>,
+    /// When its first batch came.
+    pub began: Instant,
     /// The frames, should a row be refused.
     batches: Vec<Batch>,
     /// For each row its id, batch and frame.
@@ -58,7 +60,7 @@ impl Prepared {
             deliveries: Vec::new(),
             changes: Vec::new(),
             floor: None,
-            newest_receipt: None,
+            began: Instant::now(),
             batches: Vec::new(),
             frames: Vec::new(),
         }
@@ -90,6 +92,7 @@ const MAX_BYTES: usize = 8 << 20;
 pub struct Resumed {
     pub engine: Engine,
     pub floor: Floor,
+    pub steady: SteadyClock,
     pub deliveries: Deliveries,
     /// Number of the last transaction.
     pub transaction: i64,
@@ -99,6 +102,7 @@ pub struct Worker<D> {
     options: Options,
     engine: Engine,
     floor: Floor,
+    steady: SteadyClock,
     deliveries: Deliveries,
     ledger: Keeper,
     loss_log: LossLog,
@@ -115,11 +119,12 @@ pub struct Worker<D> {
 
 impl<D: Database> Worker<D> {
     pub fn new(options: Options, resumed: Resumed, ids: Ids<D>, stats: &Arc<Stats>, hard_stop: CancellationToken) -> Worker<D> {
-        let Resumed { engine, floor, deliveries, transaction } = resumed;
+        let Resumed { engine, floor, steady, deliveries, transaction } = resumed;
         Worker {
             options,
             engine,
             floor,
+            steady,
             deliveries,
             ledger: Keeper::starting_at(transaction + 1),
             loss_log: LossLog::new(Arc::clone(stats)),
@@ -166,7 +171,7 @@ impl<D: Database> Worker<D> {
             prepared.changes = self.engine.take_changes();
             prepared.floor = self.floor.get();
             prepared.ledger = self.ledger.take(self.number);
-            self.loss_log.tell(Timestamp::now());
+            self.loss_log.tell(Instant::now().into_std());
             self.detector_keys.set(self.engine.stats().keys);
             if out.send(prepared).await.is_err() {
                 return;
@@ -180,6 +185,7 @@ impl<D: Database> Worker<D> {
         let batch_index = prepared.batches.len() as u32;
         self.floor.note_unread(&batch);
         self.ledger.begin(self.number, &batch);
+        let (now, steady_now) = (Instant::now(), self.steady.now());
         let mut repeated_frames = 0;
         for (i, frame) in batch.frames.iter().enumerate() {
             if repeated.iter().any(|range| range.contains(&i)) {
@@ -210,8 +216,8 @@ impl<D: Database> Worker<D> {
                 record.set("tocsin.cut_bytes", i64::from(frame.cut));
             }
             copy::fit(&mut record);
-            let event_time = self.filed_under(&mut record, frame.received_at);
-            if self.floor.note(event_time, frame.received_at) {
+            let event_time = self.filed_under(&mut record, frame.received_at, steady_now);
+            if self.floor.note(event_time, now) {
                 self.engine.set_floor(self.floor.get());
             }
             self.engine.observe(&record, id, event_time);
@@ -220,7 +226,6 @@ impl<D: Database> Worker<D> {
             let meta = RowMeta { id, event_time, received_at: frame.received_at, source: &origin.source.name, frame: bytes };
             prepared.rows.push(&record, &meta);
             prepared.frames.push((id, batch_index, i as u32));
-            prepared.newest_receipt = prepared.newest_receipt.max(Some(frame.received_at));
         }
         self.parsed_total.add(batch.frames.len() as u64);
         self.engine.set_floor(self.floor.get());
@@ -231,11 +236,12 @@ impl<D: Database> Worker<D> {
         prepared.batches.push(batch);
     }
 
-    /// The time that a record is filed under: its own, unless it has none or an absurd one; that claim is kept as a field.
-    fn filed_under(&self, record: &mut LogRecord<'_>, received_at: Timestamp) -> Timestamp {
+    /// The time that a record is filed under: its own, unless it has none or an absurd one; that claim is kept as a field. Absurd is what
+    /// both clocks of ours say is absurd: when somebody sets the wall clock, senders' clocks are as right as they were before.
+    fn filed_under(&self, record: &mut LogRecord<'_>, received_at: Timestamp, steady_now: Timestamp) -> Timestamp {
         let Some(claimed) = record.event_time else { return received_at };
-        let ahead = claimed.micros_since(received_at);
-        if ahead <= self.options.max_future_micros && ahead >= -self.options.max_past_micros {
+        let span = -self.options.max_past_micros..=self.options.max_future_micros;
+        if [received_at, steady_now].iter().any(|now| span.contains(&claimed.micros_since(*now))) {
             return claimed;
         }
         record.set("tocsin.claimed_time", claimed.to_string());

@@ -34,7 +34,7 @@ pub trait Database: Debug + Clone + Send + Sync + 'static {
         each: &mut (dyn FnMut(Observed) + Send),
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Streams source and id of the deliveries that were stored within the last days, the newest first, at most `most`.
+    /// Streams source and id of the deliveries that are not forgotten yet, the newest first, at most `most`.
     fn recent_deliveries(
         &self,
         most: usize,

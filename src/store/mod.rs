@@ -156,18 +156,16 @@ impl Store {
         Ok(())
     }
 
-    /// Streams source and id of the deliveries that were stored within the last days, the newest first, at most `most`.
+    /// Streams source and id of the deliveries that are not forgotten yet, the newest first, at most `most`.
     ///
     /// # Errors
     /// The statement failed.
     pub async fn recent_deliveries(&self, most: usize, each: &mut (dyn FnMut(&str, &str) + Send)) -> Result<(), StoreError> {
         let failed = || StoreError::at("read the deliveries");
         let mut connection = self.connection().await?;
-        let mut rows = sqlx::query(
-            "SELECT source, delivery_id FROM deliveries WHERE stored_at > now() - interval '7 days' ORDER BY stored_at DESC LIMIT $1",
-        )
-        .bind(i64::try_from(most).unwrap_or(i64::MAX))
-        .fetch(&mut connection);
+        let mut rows = sqlx::query("SELECT source, delivery_id FROM deliveries ORDER BY stored_at DESC LIMIT $1")
+            .bind(i64::try_from(most).unwrap_or(i64::MAX))
+            .fetch(&mut connection);
         while let Some(row) = rows.try_next().await.map_err(failed())? {
             each(row.try_get(0).map_err(failed())?, row.try_get(1).map_err(failed())?);
         }
@@ -176,16 +174,20 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets deliveries of more than seven days ago.
+    /// Forgets deliveries of more than seven days ago, but for the newest hundred thousand: where the server's clock was set to another
+    /// week, those of a minute ago are of long ago.
     ///
     /// # Errors
     /// The statement failed.
     pub async fn forget_old_deliveries(&self) -> Result<(), StoreError> {
         let mut connection = self.connection().await?;
-        sqlx::query("DELETE FROM deliveries WHERE stored_at < now() - interval '7 days'")
-            .execute(&mut connection)
-            .await
-            .map_err(StoreError::at("forget old deliveries"))?;
+        sqlx::query(
+            "DELETE FROM deliveries WHERE stored_at < now() - interval '7 days' \
+             AND stored_at < (SELECT stored_at FROM deliveries ORDER BY stored_at DESC OFFSET 99999 LIMIT 1)",
+        )
+        .execute(&mut connection)
+        .await
+        .map_err(StoreError::at("forget old deliveries"))?;
         self.keep(connection);
         Ok(())
     }

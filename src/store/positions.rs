@@ -4,6 +4,7 @@ use sqlx::{PgConnection, Row};
 
 use super::{Store, StoreError};
 use crate::frame::PositionChange;
+use crate::record::Timestamp;
 
 /// A row of `positions`.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,8 @@ pub struct Saved {
     pub transaction: i64,
     /// Event time from which the detectors still need records; `None` if that is not known.
     pub floor: Option<i64>,
+    /// The latest receipt in the newest thousand entries of the ledger, about a week: by the clocks of the daemons that wrote them.
+    pub last_received: Option<Timestamp>,
     /// Where each input is.
     pub positions: Vec<SavedPosition>,
 }
@@ -64,8 +67,15 @@ impl Store {
             })
             .collect::<Result<_, sqlx::Error>>()
             .map_err(StoreError::at("read the positions"))?;
+        let last_received: Option<i64> = sqlx::query_scalar(
+            "SELECT (extract(epoch FROM max(last_received)) * 1000000)::bigint \
+             FROM (SELECT last_received FROM ledger ORDER BY first_transaction DESC, piece DESC LIMIT 1000) AS newest",
+        )
+        .fetch_one(&mut connection)
+        .await
+        .map_err(StoreError::at("read when something was received last"))?;
         self.keep(connection);
-        Ok(Saved { epoch, transaction, floor, positions })
+        Ok(Saved { epoch, transaction, floor, last_received: last_received.map(Timestamp::from_micros), positions })
     }
 }
 

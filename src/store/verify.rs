@@ -140,7 +140,16 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
 }
 
-/// Reads the facts; with `since`, only of entries that were committed from then on, and what was noticed from then on.
+/// The entries from the first on that was committed at `$1` or later. Clocks can be set, so what follows on it may have an earlier time;
+/// an entry that is left out amidst others would look like a gap.
+macro_rules! from_since {
+    () => {
+        "(first_transaction, piece) >= (SELECT first_transaction, piece FROM ledger WHERE committed_at >= to_timestamp($1::float8) \
+         ORDER BY first_transaction, piece LIMIT 1)"
+    };
+}
+
+/// Reads the facts; with `since`, only from the first entry on that was committed then or later, and what was noticed or told from then on.
 ///
 /// # Errors
 /// The database cannot be reached or read, or has no ledger.
@@ -157,22 +166,24 @@ async fn facts(connection: &mut PgConnection, since: Timestamp) -> Result<Facts,
     connection.execute("SET timezone = 'UTC'; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let since = since.as_micros().div_euclid(1_000_000).max(-200_000_000_000) as f64;
     let mut facts = Facts::default();
-    let rows = sqlx::query(
+    let rows = sqlx::query(concat!(
         "SELECT first_transaction, piece, ids::text, days, (extract(epoch FROM first_received) * 1000000)::bigint, \
              (extract(epoch FROM last_received) * 1000000)::bigint \
-         FROM ledger WHERE committed_at >= to_timestamp($1::float8) ORDER BY first_transaction, piece",
-    )
+         FROM ledger WHERE ",
+        from_since!(),
+        " ORDER BY first_transaction, piece",
+    ))
     .bind(since)
     .fetch_all(&mut *connection)
     .await?;
     for row in &rows {
         facts.entries.push(entry(row)?);
     }
-    let rows = sqlx::query(
-        "SELECT r.input, r.part, r.first_transaction, r.piece, r.from_position, r.to_position, r.frames, r.repeated, r.cut \
-         FROM ledger_ranges r JOIN ledger USING (first_transaction, piece) \
-         WHERE committed_at >= to_timestamp($1::float8) ORDER BY r.first_transaction, r.piece",
-    )
+    let rows = sqlx::query(concat!(
+        "SELECT input, part, first_transaction, piece, from_position, to_position, frames, repeated, cut FROM ledger_ranges WHERE ",
+        from_since!(),
+        " ORDER BY first_transaction, piece",
+    ))
     .bind(since)
     .fetch_all(&mut *connection)
     .await?;
@@ -190,7 +201,8 @@ async fn facts(connection: &mut PgConnection, since: Timestamp) -> Result<Facts,
     }
     let rows = sqlx::query(
         "SELECT input, part, from_position, to_position, frames, reason, (extract(epoch FROM noticed_at) * 1000000)::bigint \
-         FROM losses WHERE noticed_at >= to_timestamp($1::float8) ORDER BY id",
+         FROM losses WHERE noticed_at >= to_timestamp($1::float8) \
+            OR transaction >= (SELECT min(first_transaction) FROM ledger WHERE committed_at >= to_timestamp($1::float8)) ORDER BY id",
     )
     .bind(since)
     .fetch_all(&mut *connection)

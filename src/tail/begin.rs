@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::SET_PART;
 use super::content;
+use super::elders::Elders;
 use super::file::{Followed, Place};
 use super::fingerprint::{Ident, Prefixes, Print, Stat};
 use super::follow::Follower;
@@ -25,9 +26,11 @@ impl Follower {
         };
         let mut file = self.followed(lane, entry.path, entry.real, entry.ident);
         file.gzip = entry.gzip;
-        file.stat = entry.stat;
+        (file.stat, file.observed_bytes) = (entry.stat, entry.stat.size);
         file.tried = entry.stat.if_settled();
-        file.since = self.since.get(&file.path).copied().unwrap_or(i64::MIN);
+        if let Some(elders) = self.elders.get(&file.path) {
+            file.elders = Arc::clone(elders);
+        }
         file.ready = true;
         file.seen = true;
         if self.skip_existing {
@@ -60,7 +63,8 @@ impl Follower {
             print: Print::default(),
             prefixes: Prefixes::default(),
             stat: Stat::default(),
-            since: i64::MIN,
+            observed_bytes: 0,
+            elders: Arc::new(Elders::NONE),
             tried: Stat::default(),
             content: None,
             ready: false,

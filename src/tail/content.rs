@@ -124,6 +124,9 @@ impl Content {
         };
         if gzip {
             content.skip_to(print, position)?;
+            if position < u64::from(print.head_len) {
+                content.head = content.head_beyond(path, ident, print)?;
+            }
         } else {
             let wanted = limits.head.min(usize::try_from(position).unwrap_or(usize::MAX));
             let (head, mark) = content.read_print(wanted.max(print.head_len as usize), position)?;
@@ -171,6 +174,21 @@ impl Content {
         Ok(())
     }
 
+    /// The head of a gzip stream of which less than that was read: it is read for itself.
+    fn head_beyond(&self, path: &Path, ident: &Ident, print: &Print) -> Result<Vec<u8>, OpenError> {
+        let (file, found, _) = open(path)?;
+        if found != *ident {
+            return Err(OpenError::Moved);
+        }
+        let (len, mut head) = (print.head_len as usize, Vec::new());
+        match MultiGzDecoder::new(file).take(len as u64).read_to_end(&mut head) {
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(OpenError::Unfinished),
+            Err(e) => Err(OpenError::Io(e)),
+            Ok(_) if head.len() < len => Err(OpenError::Different),
+            Ok(_) => Ok(head),
+        }
+    }
+
     /// The head and the mark as they stand in a plain file now.
     fn read_print(&self, head_len: usize, position: u64) -> io::Result<(Vec<u8>, Vec<u8>)> {
         let Source::Plain(file) = &self.source else { return Ok((Vec::new(), Vec::new())) };
@@ -178,6 +196,15 @@ impl Content {
         let head = read_range(file, 0, head_len)?;
         let mark = read_range(file, position - mark_len as u64, mark_len)?;
         Ok((head, mark))
+    }
+
+    /// What tells content that was opened at 0 from other content before anything of it was read: its first bytes.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn first_print(&mut self) -> io::Result<Print> {
+        self.head = self.range(0, self.limits.head)?;
+        Ok(Print::of(&self.head, &[]))
     }
 
     /// Whether what was read still stands in the file. Content is only ever replaced by later content, so a yes vouches for
@@ -237,9 +264,11 @@ impl Content {
             return Ok(Progress::End);
         }
         let chunk = &chunk[..read];
-        let missing = self.limits.head.saturating_sub(self.head.len()).min(read);
-        if self.head.len() as u64 == self.next {
-            self.head.extend_from_slice(&chunk[..missing]);
+        // Of what was known of it before it was read, the head may be longer than what was read.
+        let known = (self.head.len() as u64).checked_sub(self.next).and_then(|known| usize::try_from(known).ok());
+        if let Some(known) = known.filter(|known| *known < read) {
+            let missing = self.limits.head.saturating_sub(self.head.len()).min(read - known);
+            self.head.extend_from_slice(&chunk[known..known + missing]);
         }
         let (mut input, mut lines, mut cut, mut end) = (chunk, 0, 0, None);
         while !input.is_empty() {

@@ -5,6 +5,8 @@
 //! again, since all files of interest are met at every look.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::content::{self, Content, OpenError};
 use super::file::Followed;
@@ -19,6 +21,9 @@ const MAX_CANDIDATES: usize = 256;
 
 /// Searches without a doubt before lost content is given up.
 const MAX_SEARCHES: u8 = 3;
+
+/// The least time between two lines of the log about files that are left out.
+const TELL_LEFT_OUT: Duration = Duration::from_secs(60);
 
 /// Bytes of a gzip stream that are compared with the original. Of a plain file the first and the last bytes are.
 const GZIP_COMPARED_BYTES: usize = 1 << 20;
@@ -122,14 +127,15 @@ impl Follower {
 
     /// Follows what is new of these files, and goes on in those that are copies of lost ones.
     pub(super) fn take_up(&mut self, unknown: Vec<Entry>) {
-        if unknown.is_empty() {
-            return;
-        }
+        let room = self.options.max_files.saturating_sub(self.files.len());
+        // Where there is no room for all, the newest matter most. They come last.
+        let first_followed = unknown.len().saturating_sub(room);
+        let mut left_out = Vec::new();
         let (mut known, mut kin) = (self.known(), Kin::default());
         for (i, file) in self.files.iter().enumerate().filter(|(_, f)| !f.forget && !f.done) {
             kin.note(i, file);
         }
-        for entry in unknown {
+        for (n, entry) in unknown.into_iter().enumerate() {
             if known.contains(&entry.ident) {
                 continue;
             }
@@ -138,12 +144,12 @@ impl Follower {
                     Ok(()) => i,
                     Err(NotNow) => continue,
                 },
-                Ok(None) if self.files.len() < self.options.max_files => {
+                Ok(None) if n >= first_followed => {
                     self.add(entry);
                     self.files.len() - 1
                 }
                 Ok(None) => {
-                    self.complain(vec![(entry.path, Skipped::Kind("one file more than are followed"))]);
+                    left_out.push(entry.real);
                     continue;
                 }
                 Err(NotNow) => continue,
@@ -151,6 +157,27 @@ impl Follower {
             known.insert(self.files[i].ident);
             kin.note(i, &self.files[i]);
         }
+        self.tell_left_out(&left_out);
+    }
+
+    /// Says once a minute which files are not read for want of room.
+    fn tell_left_out(&mut self, left_out: &[PathBuf]) {
+        const NAMED: usize = 5;
+        self.counts.left_out.set(left_out.len() as u64);
+        if left_out.is_empty() || self.told_left_out.is_some_and(|told| told.elapsed() < TELL_LEFT_OUT) {
+            return;
+        }
+        self.told_left_out = Some(Instant::now());
+        let named: Vec<_> = left_out.iter().rev().take(NAMED).map(|path| path.display().to_string()).collect();
+        tracing::warn!(
+            set = self.options.name,
+            files = left_out.len(),
+            followed = self.files.len(),
+            most = self.options.max_files,
+            newest = named.join(", "),
+            "files are NOT read, the oldest of all: what is known of each takes memory, and there is no room for more. Raise limits.memory, \
+             or match fewer rotated files"
+        );
     }
 
     /// Where a file belongs, among its relatives: to a lost one whose content it holds, or nowhere, since it is new.

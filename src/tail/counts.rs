@@ -8,6 +8,7 @@ use crate::stats::{Counter, Stats};
 #[derive(Debug)]
 pub(super) struct Counts {
     pub(super) followed: Arc<Counter>,
+    pub(super) left_out: Arc<Counter>,
     pub(super) lag: Arc<Counter>,
     pub(super) cut: Arc<Counter>,
     pub(super) truncated: Arc<Counter>,
@@ -19,6 +20,7 @@ impl Counts {
         let labels = [("source", source)];
         Counts {
             followed: stats.gauge("files_followed", "Files that are followed.", &labels),
+            left_out: stats.gauge("files_left_out", "Files that are not read, since there is no room to follow more.", &labels),
             lag: stats.gauge("lag_bytes", "Bytes that wait to be read.", &labels),
             cut: stats.counter("lines_cut_total", "Lines that were longer than the limit and lost their end.", &labels),
             truncated: stats.counter(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::content::{Content, Limits, OpenError, Progress};
+use super::elders::Elders;
 use super::fingerprint::{Ident, Prefixes, Print, Stat};
 use super::listing::Entry;
 use super::positions::Detail;
@@ -54,8 +55,10 @@ pub struct Followed {
     pub prefixes: Prefixes,
     /// State of the file when it was last known to hold this content.
     pub stat: Stat,
-    /// Rotated neighbours of its path that were last modified then, or before, were there before the path was first found.
-    pub since: i64,
+    /// Bytes that the file had at the last look, whatever its content was.
+    pub observed_bytes: u64,
+    /// Rotated neighbours of its path that were there before the path was first found.
+    pub elders: Arc<Elders>,
     /// State of the file when reading it was last tried.
     pub tried: Stat,
     /// Open, if it is.
@@ -227,7 +230,30 @@ impl Followed {
 
     /// Bytes that are known to be there and were not read. Unknown, and 0, for compressed files.
     pub fn unread_bytes(&self) -> u64 {
-        if self.gzip { 0 } else { self.stat.size.saturating_sub(self.position + self.pending_bytes()) }
+        // What a look saw of a file that was overwritten since may have been the new content.
+        let size = if self.replaced { self.stat.size } else { self.stat.size.max(self.observed_bytes) };
+        if self.gzip { 0 } else { size.saturating_sub(self.position + self.pending_bytes()) }
+    }
+
+    /// Opens a file that waits to be read, so that it can be read when its name is gone, and notes how it begins where nothing was read of
+    /// it. Compressed ones are opened in their turn: it takes reading them up to the position.
+    pub fn hold(&mut self, limits: Limits) -> Turn {
+        if let Err(turn) = self.open(limits) {
+            return turn;
+        }
+        let Some(content) = &mut self.content else { return Turn::default() };
+        if self.position == 0
+            && self.print == Print::default()
+            && let (Ok(stat), Ok(print)) = (content.stat(), content.first_print())
+        {
+            (self.stat, self.print) = (stat, print);
+        }
+        Turn::default()
+    }
+
+    /// Whether it has something to read and nothing of it was handed out yet.
+    pub fn is_unread(&self) -> bool {
+        self.ready && !self.delivered
     }
 
     /// Whether its content can still be read, here or where it is now.
@@ -241,7 +267,7 @@ impl Followed {
         self.real.clone_from(&copy.real);
         self.ident = copy.ident;
         self.gzip = copy.gzip;
-        self.stat = copy.stat;
+        (self.stat, self.observed_bytes) = (copy.stat, copy.stat.size);
         self.tried = copy.stat.if_settled();
         self.content = None;
         self.replaced = false;

@@ -42,12 +42,18 @@ pub struct Stat {
 /// Clocks of filesystems tick every 1 to 10 ms: a file that is changed twice within a tick looks as if it was changed once.
 const TICK: Duration = Duration::from_millis(100);
 
+/// The clock that files are stamped with, nanoseconds since 1970.
+pub fn now_nanos() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| i64::try_from(now.as_nanos()).unwrap_or(i64::MAX))
+}
+
 impl Stat {
-    /// This state, if a further change would make another one of it; otherwise that of no file.
+    /// This state, if a further change would make another one of it; otherwise that of no file. A change in what is the future, as after
+    /// the clock was set back, is as far from being repeated as one of the past.
     pub fn if_settled(self) -> Stat {
-        let changed = u64::try_from(self.mtime.max(self.ctime)).unwrap_or(0);
-        let age = SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_nanos(changed));
-        if age.is_ok_and(|age| age > TICK) { self } else { Stat::default() }
+        let now = now_nanos();
+        let is_near = |changed: i64| Duration::from_nanos(now.abs_diff(changed)) <= TICK;
+        if is_near(self.mtime) || is_near(self.ctime) { Stat::default() } else { self }
     }
 
     /// The state that the metadata shows.
@@ -119,4 +125,25 @@ pub fn hash(bytes: &[u8]) -> u128 {
     }
     let digest = Sha256::digest(bytes);
     digest.iter().take(16).fold(0, |sum, byte| sum << 8 | u128::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_settled_unless_it_changed_just_now() {
+        let hour = 3_600_000_000_000;
+        let stat = |mtime, ctime| Stat { size: 1, mtime: now_nanos() + mtime, ctime: now_nanos() + ctime };
+        for (mtime, ctime, settled) in [
+            (0, -hour, false),
+            (-hour, 0, false),
+            (hour, 0, false),
+            (-hour, -hour, true),
+            (hour, hour, true),
+            (hour, -hour, true),
+        ] {
+            assert_eq!(stat(mtime, ctime).if_settled() != Stat::default(), settled, "{mtime} {ctime}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::content::{CHUNK_BYTES, Limits};
 use super::counts::Counts;
+use super::elders::Elders;
 use super::file::{Budget, Followed, Place};
 use super::fingerprint::Stat;
 use super::kin::family;
@@ -41,18 +42,24 @@ pub(super) struct Follower {
     pub(super) counts: Counts,
     /// Paths of which it was said why they are not read.
     pub(super) complained: HashSet<PathBuf>,
-    /// Of each path that was found: [`Followed::since`].
-    pub(super) since: BTreeMap<PathBuf, i64>,
+    /// Of each path that was found: [`Followed::elders`].
+    pub(super) elders: BTreeMap<PathBuf, Arc<Elders>>,
     pub(super) input: Arc<str>,
     bell: Arc<Bell>,
     chunk: Vec<u8>,
     by_path: HashMap<PathBuf, usize>,
+    /// Of this round: files that are open.
+    open_files: usize,
+    /// Of this round: files that have something to read and of which nothing was handed out yet.
+    unread_files: usize,
     pub(super) next_order: u64,
     pub(super) random: RandomState,
     /// The very first look of a set that is to be read from the end.
     pub(super) skip_existing: bool,
     /// Something is not what it was: look around soon.
     pub(super) look_again: bool,
+    /// When it was told that files are left out.
+    pub(super) told_left_out: Option<Instant>,
     /// What was found to be lost since the last batch.
     pub(super) losses: Vec<Loss>,
 }
@@ -71,11 +78,14 @@ impl Follower {
             patterns,
             files: Vec::new(),
             complained: HashSet::new(),
-            since: BTreeMap::new(),
+            elders: BTreeMap::new(),
             by_path: HashMap::new(),
+            open_files: 0,
+            unread_files: 0,
             next_order: 0,
             random: RandomState::new(),
             look_again: false,
+            told_left_out: None,
             losses: Vec::new(),
         };
         let mut saved: Vec<Saved> = saved.into_iter().filter(|s| s.detail.is_some()).collect();
@@ -89,10 +99,17 @@ impl Follower {
             (file.position, file.told) = (position, position);
             file.print = print;
             file.prefixes = detail.prefixes();
-            file.stat = stat;
-            file.since = detail.since;
-            let since = follower.since.entry(file.path.clone()).or_insert(detail.since);
-            *since = detail.since.min(*since);
+            (file.stat, file.observed_bytes) = (stat, stat.size);
+            let elders = Elders { until: detail.since, times: detail.elders };
+            let known = follower.elders.entry(file.path.clone()).or_insert_with(|| Arc::new(elders.clone()));
+            if **known == elders {
+                file.elders = Arc::clone(known);
+            } else {
+                file.elders = Arc::new(elders);
+                // A path that was found twice: from the first time on it was followed.
+                let earlier = [&*known, &file.elders].into_iter().min_by_key(|e| (e.until, e.times.last().copied()));
+                *known = Arc::clone(earlier.unwrap_or(known));
+            }
             file.saved = true;
             follower.files.push(file);
         }
@@ -172,7 +189,10 @@ impl Follower {
     /// Whose turn it is in this round: of each log the oldest generation that has something to read, the oldest log first.
     pub(super) fn turns(&mut self) -> Vec<usize> {
         let settle = self.options.settle;
+        (self.open_files, self.unread_files) = (0, 0);
         for file in &mut self.files {
+            self.open_files += usize::from(file.content.is_some());
+            self.unread_files += usize::from(file.is_unread());
             let over = match file.place {
                 Place::Home => false,
                 Place::Away => file.pending_bytes() > 0,
@@ -194,8 +214,26 @@ impl Follower {
         order
     }
 
-    /// Lets a file hand out one batch, if it has something to hand out.
+    /// Lets a file hand out one batch, if it has something to hand out. It stays open if there is room.
     pub(super) fn turn(&mut self, i: usize) -> Option<Batch> {
+        let file = &self.files[i];
+        let before = (file.content.is_some(), file.is_unread());
+        let batch = self.read_batch(i);
+        let file = &mut self.files[i];
+        self.open_files = self.open_files + usize::from(file.content.is_some()) - usize::from(before.0);
+        // One that is gone or overwritten can be read here only, an unfinished line in a rotated one is handed out soon, and a compressed
+        // one would be read from its first byte again.
+        let must_stay = file.gzip || file.replaced || file.place != Place::Home;
+        if file.content.is_some() && !must_stay && self.open_files > self.options.max_open_files {
+            self.open_files -= 1;
+            file.content = None;
+        }
+        self.unread_files = self.unread_files + usize::from(file.is_unread()) - usize::from(before.1);
+        let unread_files = self.unread_files as u32;
+        batch.map(|batch| Batch { unread_files, ..batch })
+    }
+
+    fn read_batch(&mut self, i: usize) -> Option<Batch> {
         let file = &mut self.files[i];
         let mut batch = Batch::default();
         let before = file.position;
@@ -237,7 +275,6 @@ impl Follower {
         file.delivered = true;
         file.saved = true;
         file.row_is_stale = false;
-        batch.unread_files = self.files.iter().filter(|f| f.ready && !f.delivered).count() as u32;
         Some(batch)
     }
 
@@ -251,14 +288,29 @@ impl Follower {
         }
     }
 
+    /// Makes room for so many more open files, as far as others are idle; says for how many there is room.
+    pub(super) fn make_room(&mut self, wanted: usize) -> usize {
+        let limit = self.options.max_open_files;
+        self.close(limit.saturating_sub(wanted));
+        limit.saturating_sub(self.files.iter().filter(|f| f.content.is_some()).count())
+    }
+
     /// Closes files that were idle for long, and the longest idle ones where too many are open. Their identity stays.
     pub(super) fn close_idle(&mut self) {
-        let is_idle = |f: &Followed| f.content.is_some() && !f.ready && !f.replaced && !matches!(f.place, Place::Gone { .. });
+        self.close(self.options.max_open_files);
+    }
+
+    /// The same, until no more than `limit` are open.
+    fn close(&mut self, limit: usize) {
+        let has_nothing = |f: &Followed| !f.ready || !f.gzip && f.unread_bytes() == 0;
+        let is_idle =
+            |f: &Followed| f.content.is_some() && has_nothing(f) && !f.replaced && !matches!(f.place, Place::Gone { .. });
         let open = self.files.iter().filter(|f| f.content.is_some()).count();
         let mut held = self.files.iter().filter(|f| f.content.is_some()).map(Followed::pending_bytes).sum::<u64>();
-        let mut excess = open.saturating_sub(self.options.max_open_files);
+        let mut excess = open.saturating_sub(limit);
         let mut idle: Vec<usize> = (0..self.files.len()).filter(|i| is_idle(&self.files[*i])).collect();
-        idle.sort_by_key(|i| self.files[*i].last_read);
+        // Those that have something to read are closed last: what is not open is lost with its name.
+        idle.sort_by_key(|i| (self.files[*i].unread_bytes() > 0, self.files[*i].last_read));
         for i in idle {
             let file = &mut self.files[i];
             // Its unfinished last line is handed out soon.

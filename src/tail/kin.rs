@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::file::Followed;
+use super::fingerprint::now_nanos;
 use super::listing::Entry;
 use super::names;
 
@@ -56,8 +57,10 @@ pub fn may_be_copy(entry: &Entry, original: &Followed) -> bool {
     let Some(name) = entry.real.file_name() else { return false };
     // Compression may give it the next number on the way.
     let of = |base: &OsStr| names::is_derived(name, base) || (entry.gzip && names::base(name) == names::base(base));
-    // What was last modified before the original was born is older than it; unless that is itself a copy that kept its time.
-    let is_older = original.ident.born.is_some_and(|born| entry.stat.mtime < original.stat.mtime.min(born as i64));
+    // What was last modified before the original was born is older than it; unless that is itself a copy that kept its time, or the
+    // clock was set back since then.
+    let is_before = |born: u64| (born as i64) <= now_nanos() && entry.stat.mtime < original.stat.mtime.min(born as i64);
+    let is_older = original.ident.born.is_some_and(is_before);
     !is_older
         && [&original.path, &original.real]
             .into_iter()

@@ -32,16 +32,19 @@
 //! What is written between the copy and the truncation of `copytruncate` is lost to everybody; where it is noticed, a warning says so.
 //! Where content is known to have been there and is found nowhere, the bytes are counted (`truncated_unread_bytes_total`) and a
 //! warning names the range.
-//! A file that is deleted while it is closed here (idle for long, or the daemon is down) cannot be read.
+//! A file that is deleted while it is closed here (idle for long, one of too many, or the daemon is down) cannot be read. What it had more
+//! at the last look than was read of it is told as a loss. So is what a file had when it was found, if it is overwritten before its turn;
+//! of a compressed one nobody knows, and of content that begins with what the old one had.
 //! Content that is replaced by content with the same first 1,024 bytes, the same 256 bytes before the position, and at
 //! least the same length, on the same inode, is not noticed.
 
 mod begin;
-mod content;
+pub mod content;
 mod copies;
 mod counts;
+mod elders;
 mod file;
-mod fingerprint;
+pub mod fingerprint;
 mod follow;
 mod kin;
 mod listing;
@@ -111,7 +114,7 @@ pub struct Options {
     pub source: Arc<Source>,
     /// Bytes at the start of a file that are part of its fingerprint.
     pub fingerprint_bytes: usize,
-    /// Files followed at most; further ones are named once in the log and skipped.
+    /// Files followed at most, with their rotated generations; of further ones the oldest are left out, which is told once a minute.
     pub max_files: usize,
     /// Files held open at most; further idle ones are closed and opened again when they grow.
     pub max_open_files: usize,

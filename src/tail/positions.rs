@@ -26,6 +26,9 @@ pub struct Detail {
     pub mtime: i64,
     /// Rotated neighbours of `path` that were modified then, or before, are older than the first look at it.
     pub since: i64,
+    /// And those that were modified at these times.
+    #[serde(default)]
+    pub elders: Vec<i64>,
     /// Bytes that `fingerprint` covers.
     pub fingerprint_len: u32,
     /// Hash of the first bytes.
@@ -50,7 +53,8 @@ impl Detail {
             gzip: file.gzip,
             size: file.stat.size,
             mtime: file.stat.mtime,
-            since: file.since,
+            since: file.elders.until,
+            elders: file.elders.times.clone(),
             fingerprint_len: file.print.head_len,
             fingerprint: format!("{:032x}", file.print.head),
             prefixes: file.prefixes.0.iter().map(|(len, print)| (*len, format!("{print:032x}"))).collect(),

@@ -14,11 +14,13 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::content::{Content, OpenError};
+use super::elders::Elders;
 use super::file::{Followed, Place};
-use super::fingerprint::Ident;
+use super::fingerprint::{Ident, Print};
 use super::follow::Follower;
 use super::listing::{self, Entry, Listing, Skipped};
 
@@ -42,6 +44,7 @@ impl Follower {
         unknown.sort_by(|a, b| (a.stat.mtime, &a.path, &a.real).cmp(&(b.stat.mtime, &b.path, &b.real)));
         self.take_up(unknown);
         self.forget_gone();
+        self.hold_waiting();
         self.index();
     }
 
@@ -49,18 +52,18 @@ impl Follower {
     /// is looked at, so what is among them was rotated before anything was known of it.
     fn note_first_sight(&mut self, paths: &BTreeSet<PathBuf>) {
         let followed: HashSet<&PathBuf> = self.files.iter().map(|f| &f.path).collect();
-        self.since.retain(|path, _| paths.contains(path) || followed.contains(path));
+        self.elders.retain(|path, _| paths.contains(path) || followed.contains(path));
         let mut listing = Listing::default();
         for path in paths {
-            let Some(name) = path.file_name().filter(|_| !self.since.contains_key(path)) else { continue };
-            let since = listing.around(path).rotations(name).map(|e| e.stat.mtime).max();
-            self.since.insert(path.clone(), since.unwrap_or(i64::MIN));
+            let Some(name) = path.file_name().filter(|_| !self.elders.contains_key(path)) else { continue };
+            let elders = Elders::of(listing.around(path).rotations(name).map(|e| e.stat.mtime));
+            self.elders.insert(path.clone(), Arc::new(elders));
         }
     }
 
-    /// A file of which nothing was handed out has nothing to lose: it is simply read anew.
+    /// A file of which nothing is known but that it is there has nothing to lose: it is simply read anew.
     fn reset_untouched(&mut self) {
-        for file in self.files.iter_mut().filter(|f| f.replaced && f.position == 0) {
+        for file in self.files.iter_mut().filter(|f| f.replaced && f.position == 0 && f.print == Print::default()) {
             file.replaced = false;
             file.content = None;
             file.ready = true;
@@ -137,12 +140,43 @@ impl Follower {
     fn find_unseen_generations(&self, unknown: &mut Vec<Entry>, listing: &mut Listing) {
         let mut met = self.known();
         met.extend(unknown.iter().map(|e| e.ident));
-        for (path, since) in &self.since {
+        for (path, elders) in &self.elders {
             let Some(name) = path.file_name() else { continue };
             for sibling in listing.around(path).rotations(name) {
-                if sibling.stat.mtime > *since && met.insert(sibling.ident) {
+                if !elders.include(sibling.stat.mtime) && met.insert(sibling.ident) {
                     unknown.push(Entry { path: path.clone(), ..sibling.clone() });
                 }
+            }
+        }
+    }
+
+    /// Opens files that wait to be read, as many as may be open: those that have nothing to read make room. All the others are looked into
+    /// for a moment, where nothing is known of them: what they begin with tells whether they are overwritten before their turn.
+    fn hold_waiting(&mut self) {
+        let waits = |f: &Followed| {
+            f.ready
+                && f.content.is_none()
+                && !f.gzip
+                && !f.replaced
+                && !f.forget
+                && !f.done
+                && !matches!(f.place, Place::Gone { .. })
+        };
+        let mut waiting: Vec<usize> = (0..self.files.len()).filter(|i| waits(&self.files[*i])).collect();
+        waiting.retain(|i| self.files[*i].unread_bytes() > 0);
+        if waiting.is_empty() {
+            return;
+        }
+        let mut room = self.make_room(waiting.len());
+        for i in waiting {
+            let file = &mut self.files[i];
+            if room == 0 && (file.position > 0 || file.print != Print::default()) {
+                continue;
+            }
+            self.look_again |= file.hold(self.limits).moved;
+            match room {
+                0 => file.content = None,
+                _ => room -= usize::from(file.content.is_some()),
             }
         }
     }
@@ -186,6 +220,7 @@ impl Followed {
     fn see(&mut self, entry: &Entry) {
         self.seen = true;
         self.real.clone_from(&entry.real);
+        self.observed_bytes = entry.stat.size;
         self.place = if entry.path == self.path { Place::Home } else { Place::Away };
         if self.tried == entry.stat {
             return;

@@ -1,6 +1,7 @@
 //! What a story is played on: a daemon or two, their database, and faults.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub struct Stage {
     at: usize,
     daemon: Option<Daemon>,
     configuration: String,
+    /// More variables of the daemons' environment.
+    environment: Vec<(&'static str, OsString)>,
     /// Lines that a fault destroyed, by source and number.
     pub excused: HashSet<(String, usize)>,
     /// Bytes of journals that a fault destroyed: the journal's identity, from, to.
@@ -66,9 +69,21 @@ pub async fn play(
     dir: &Path,
     manners: Option<&Chance>,
     faults: usize,
+    fault: impl AsyncFnMut(&mut Stage, usize),
+) -> Report {
+    play_in(server, dir, Vec::new(), manners, faults, fault).await
+}
+
+/// The same with more variables of the daemons' environment.
+pub async fn play_in(
+    server: &Arc<Server>,
+    dir: &Path,
+    environment: Vec<(&'static str, OsString)>,
+    manners: Option<&Chance>,
+    faults: usize,
     mut fault: impl AsyncFnMut(&mut Stage, usize),
 ) -> Report {
-    let mut stage = Stage::open(server, dir).await;
+    let mut stage = Stage::open(server, dir, environment).await;
     let mut senders = stage.told.tell(dir, &stage.database, manners);
     for n in 0..faults {
         stage.told.allow(1_000 * (n + 1) / (faults + 1));
@@ -83,7 +98,7 @@ pub async fn play(
 }
 
 impl Stage {
-    async fn open(server: &Arc<Server>, dir: &Path) -> Stage {
+    async fn open(server: &Arc<Server>, dir: &Path, environment: Vec<(&'static str, OsString)>) -> Stage {
         let database = Database::on(Arc::clone(server)).await;
         for name in ["logs", "linked", "a", "b"] {
             std::fs::create_dir_all(dir.join(name)).unwrap();
@@ -106,6 +121,7 @@ impl Stage {
             at: 0,
             daemon: None,
             configuration,
+            environment,
             excused: HashSet::new(),
             damaged: Vec::new(),
             counts: BTreeMap::new(),
@@ -138,9 +154,13 @@ impl Stage {
     /// Starts the daemon and tells the senders where it is.
     pub async fn start(&mut self) {
         self.homes[self.at].used = true;
-        let daemon =
-            Daemon::start_with_http(&self.homes[self.at].dir, &self.configuration, "max_body_bytes = \"64 KiB\"\n").await;
+        let daemon = self.open_daemon().await;
         self.welcome(daemon);
+    }
+
+    async fn open_daemon(&self) -> Daemon {
+        let http = "max_body_bytes = \"64 KiB\"\n";
+        Daemon::start_in(&self.homes[self.at].dir, &self.configuration, http, &self.environment).await
     }
 
     fn welcome(&mut self, daemon: Daemon) {
@@ -154,7 +174,7 @@ impl Stage {
     }
 
     /// Waits until the daemon stores.
-    async fn ready(&self) {
+    pub async fn ready(&self) {
         wait_until("it stores", async || {
             assert!(!self.daemon().has_ended(), "the daemon ended by itself: {:#?}", self.daemon().log());
             let answer = request(self.daemon().http(), "GET", "/health/ready", &[], b"").await;
@@ -200,7 +220,7 @@ impl Stage {
         self.count("takeovers");
         self.at = 1 - self.at;
         self.homes[self.at].used = true;
-        let after = Daemon::start_with_http(&self.homes[self.at].dir, &self.configuration, "max_body_bytes = \"64 KiB\"\n").await;
+        let after = self.open_daemon().await;
         let deadline = Instant::now() + PATIENCE;
         let mut chance = Some(chance.clone());
         while !self.daemon().has_ended() {

@@ -67,7 +67,7 @@ impl Chance {
 
 /// Lines by their number: mostly routine, now and then failed logins, in bursts that reach a threshold or just do not.
 fn file_line(i: usize, base: Timestamp) -> String {
-    let head = bsd_time(base, i as i64 * SPAN_SECS / FILE_LINES as i64);
+    let head = base.plus_micros(i as i64 * SPAN_SECS / FILE_LINES as i64 * 1_000_000);
     let (burst, within) = (i / 50, i % 50);
     match within {
         _ if within < burst * 31 % 6 => {

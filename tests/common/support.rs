@@ -1,5 +1,6 @@
 //! What the tests share: a private PostgreSQL, a database of their own for each test, and waiting for conditions.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -196,7 +197,12 @@ impl Daemon {
 
     /// The same with more settings of `[http]`.
     pub async fn start_with_http(state_dir: &Path, configuration: &str, http: &str) -> Daemon {
-        let daemon = Daemon::spawn_with(state_dir, configuration, http, &[]);
+        Daemon::start_in(state_dir, configuration, http, &[]).await
+    }
+
+    /// The same with more variables of the environment.
+    pub async fn start_in(state_dir: &Path, configuration: &str, http: &str, environment: &[(&str, OsString)]) -> Daemon {
+        let daemon = Daemon::spawn_with(state_dir, configuration, http, &[], environment);
         wait_until("the doors open", async || {
             assert!(!daemon.has_ended(), "the daemon ended: {:#?}", daemon.log());
             daemon.log().iter().any(|line| line.contains("listening for HTTP"))
@@ -206,15 +212,21 @@ impl Daemon {
     }
 
     pub fn spawn(state_dir: &Path, configuration: &str) -> Daemon {
-        Daemon::spawn_with(state_dir, configuration, "", &[])
+        Daemon::spawn_with(state_dir, configuration, "", &[], &[])
     }
 
     /// One that stands by.
     pub fn spawn_standby(state_dir: &Path, configuration: &str) -> Daemon {
-        Daemon::spawn_with(state_dir, configuration, "", &["--standby"])
+        Daemon::spawn_with(state_dir, configuration, "", &["--standby"], &[])
     }
 
-    fn spawn_with(state_dir: &Path, configuration: &str, http: &str, arguments: &[&str]) -> Daemon {
+    fn spawn_with(
+        state_dir: &Path,
+        configuration: &str,
+        http: &str,
+        arguments: &[&str],
+        environment: &[(&str, OsString)],
+    ) -> Daemon {
         let path = state_dir.join("tocsin.toml");
         let common = format!(
             "state_dir = {:?}\n{configuration}\n[http]\nlisten = \"127.0.0.1:0\"\n{http}[log]\nlevel = \"info\"\nformat = \"json\"\n",
@@ -226,6 +238,7 @@ impl Daemon {
             .arg(&path)
             .args(arguments)
             .env_remove("RUST_BACKTRACE")
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(std::process::Stdio::null())
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::piped())

@@ -4,6 +4,7 @@
 
 mod cli;
 mod clients;
+mod clock;
 mod database;
 mod doors;
 mod faults;

@@ -435,6 +435,7 @@ impl Database for ModelDatabase {
                         epoch: tables.epoch,
                         transaction: tables.transaction,
                         floor: tables.floor.map(Timestamp::as_micros),
+                        last_received: tables.rows.values().map(|row| row.received_at).max(),
                         positions: tables.positions.iter().map(position).collect(),
                     }))
                 })

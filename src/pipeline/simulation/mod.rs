@@ -271,7 +271,6 @@ impl Simulation {
         let half = DatabaseHalf {
             database: self.database.clone(),
             waits: Arc::new(Waits::with_seed(self.chance.number())),
-            since: self.time(),
             batches,
             committed,
             hard_stop: hard_stop.clone(),
@@ -584,7 +583,6 @@ impl Life {
 struct DatabaseHalf {
     database: ModelDatabase,
     waits: Arc<Waits>,
-    since: Timestamp,
     batches: mpsc::Receiver<Batch>,
     committed: Committed,
     hard_stop: CancellationToken,
@@ -592,7 +590,7 @@ struct DatabaseHalf {
 
 impl DatabaseHalf {
     async fn run(self, saved_out: watch::Sender<Option<Vec<SavedPosition>>>) -> Result<(), PipelineError> {
-        let DatabaseHalf { database, waits, since, batches, committed, hard_stop } = self;
+        let DatabaseHalf { database, waits, batches, committed, hard_stop } = self;
         let mut pauses = Pauses::new(&waits);
         let (saved, engine) = loop {
             match take_over(&database, &options()).await {
@@ -612,7 +610,6 @@ impl DatabaseHalf {
             engine,
             options: options(),
             batches,
-            since,
             committed,
             stats: Arc::default(),
             waits,

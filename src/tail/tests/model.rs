@@ -245,6 +245,9 @@ impl Model {
         while quiet < 8 {
             let before = self.committed.len();
             self.follower().scan();
+            let told: Vec<_> =
+                self.follower().losses.extract_if(.., |loss| loss.range.is_some()).filter_map(|l| l.range).collect();
+            self.told_losses.extend(told);
             loop {
                 while !self.handed_out.is_empty() {
                     self.commit();
@@ -438,4 +441,102 @@ fn compressed_before_its_first_turn() {
     let untold = &model.follower().losses;
     assert!(untold.is_empty(), "{untold:?}");
     assert!(model.told_losses.is_empty(), "{:?}", model.told_losses);
+}
+
+/// Overwritten at any moment between the look that finds it and the end of its first turn, a file is told to be lost with the bytes that it
+/// had and that were not read.
+#[test]
+fn overwritten_before_its_first_turn() {
+    for lines in [1, 40, 60] {
+        for gap in 0..12 {
+            let mut model = Model::new(&["app.log"]);
+            let log = model.path("app.log");
+            model.append(40, false, 0);
+            meanwhile::finish();
+            let size = log.metadata().unwrap().len();
+            model.follower().scan();
+            let new: Vec<String> = (0..lines).map(|n| format!("other content, number {n:02}")).collect();
+            let text: String = new.iter().map(|line| format!("{line}\n")).collect();
+            meanwhile::later(gap, move || fs::write(log, text).unwrap());
+            model.turns();
+            meanwhile::finish();
+            model.read_everything();
+            let (got, old): (Vec<String>, Vec<String>) =
+                model.committed.iter().cloned().partition(|line| line.starts_with("other"));
+            assert_eq!(got, new, "{gap}");
+            // The last of the old lines may be the beginning of one.
+            let whole = old.iter().zip(&model.written).take_while(|(line, written)| line == written).count();
+            assert!(old.len() <= whole + 1, "{gap}: {old:?}");
+            let read = (old.iter().map(String::len).sum::<usize>() + whole) as u64;
+            let lost = if read < size { HashSet::from([(read, size)]) } else { HashSet::new() };
+            assert_eq!(model.told_losses, lost, "{lines} lines, {gap}");
+        }
+    }
+}
+
+/// Of more files than may be open, those that have something to read are held open, and what the others had is told when they are deleted.
+#[test]
+fn deleted_before_they_are_read() {
+    let mut model = Model::new(&["*.log"]);
+    model.options.max_open_files = 4;
+    let paths: Vec<PathBuf> = (0..10).map(|n| model.path(&format!("{n}.log"))).collect();
+    paths.iter().for_each(|path| append(path, b"one\n"));
+    model.read_everything();
+    // Others are open, and have nothing more to read.
+    for path in &paths[4..] {
+        append(path, b"two\n");
+    }
+    model.follower().scan();
+    paths[4..].iter().for_each(|path| fs::remove_file(path).unwrap());
+    model.read_everything();
+    let count = |text: &str| model.committed.iter().filter(|line| *line == text).count();
+    assert_eq!((count("one"), count("two")), (10, 4));
+    let losses = model.stats.total("truncated_unread_bytes_total");
+    assert_eq!((losses, &model.told_losses), (2 * 4, &HashSet::from([(4, 8)])));
+}
+
+/// Of more files than are followed, the newest are; the others are counted, and read when there is room.
+#[test]
+fn more_files_than_are_followed() {
+    let mut model = Model::new(&["*.log"]);
+    model.options.max_files = 3;
+    model.options.forget_after = std::time::Duration::ZERO;
+    let now = std::time::SystemTime::now();
+    for n in 0..5 {
+        append(&model.path(&format!("{n}.log")), format!("{n}\n").as_bytes());
+        let file = File::options().append(true).open(model.path(&format!("{n}.log"))).unwrap();
+        file.set_modified(now - Duration::from_secs(100 - n)).unwrap();
+    }
+    model.read_everything();
+    assert_eq!(model.committed, ["2", "3", "4"]);
+    assert_eq!(model.stats.total("files_left_out"), 2);
+    fs::remove_file(model.path("3.log")).unwrap();
+    fs::remove_file(model.path("4.log")).unwrap();
+    model.read_everything();
+    assert_eq!(model.committed, ["2", "3", "4", "0", "1"]);
+    assert_eq!(model.stats.total("files_left_out"), 0);
+}
+
+/// The clock is set back by a year while the daemon is down, and the log is rotated twice: what is rotated then is modified before what was
+/// there when the log was first found, and that alone is not read.
+#[test]
+fn generations_of_a_year_before_the_elder() {
+    let mut model = Model::new(&["app.log"]);
+    let year = Duration::from_secs(365 * 86_400);
+    elder(&mut model, false);
+    model.append(2, false, 0);
+    meanwhile::finish();
+    model.read_everything();
+    model.take(&Step::Kill);
+    for _ in 0..2 {
+        model.take(&Step::Rename { gap: 0 });
+        model.append(2, false, 0);
+        meanwhile::finish();
+        let file = File::options().append(true).open(model.path("app.log")).unwrap();
+        file.set_modified(std::time::SystemTime::now() - year).unwrap();
+    }
+    model.take(&Step::Gzip { generation: 3, gap: 0 });
+    meanwhile::finish();
+    model.read_everything();
+    model.check().unwrap();
 }
