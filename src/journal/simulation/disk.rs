@@ -28,6 +28,8 @@ pub struct Faults {
     pub names: u32,
     /// There is no space but what is taken now.
     pub full: bool,
+    /// Remounted: nothing can be changed, everything can be read and, as there is nothing to write, synced.
+    pub read_only: bool,
 }
 
 /// When in an operation a crash comes.
@@ -228,6 +230,12 @@ impl State {
         self.chance.per_mille(per_mille).then(|| io::Error::from_raw_os_error(EIO))
     }
 
+    /// Fails where nothing can be changed.
+    fn writable(&self) -> io::Result<()> {
+        const EROFS: i32 = 30;
+        if self.faults.read_only { Err(io::Error::from_raw_os_error(EROFS)) } else { Ok(()) }
+    }
+
     fn no_space() -> io::Error {
         const ENOSPC: i32 = 28;
         io::Error::from_raw_os_error(ENOSPC)
@@ -368,6 +376,7 @@ impl Disk for ModelDisk {
             if state.names.contains_key(name) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
+            state.writable()?;
             if state.taken() >= state.room && state.chance.one_in(2) {
                 return Err(State::no_space());
             }
@@ -381,14 +390,18 @@ impl Disk for ModelDisk {
         Ok(Box::new(ModelFile { disk: self.clone(), file, name: name.to_owned(), end: 0 }))
     }
 
-    fn open(&self, name: &str, _: Access) -> io::Result<Box<dyn DiskFile>> {
-        let file = self.operate_on_names(step(name, ["open segment", "open reserve", "open id"]), |state| state.find(name))?;
+    fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        let file = self.operate_on_names(step(name, ["open segment", "open reserve", "open id"]), |state| {
+            let file = state.find(name)?;
+            if access == Access::Write { state.writable().map(|()| file) } else { Ok(file) }
+        })?;
         Ok(Box::new(ModelFile { disk: self.clone(), file, name: name.to_owned(), end: 0 }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.operate_on_names("rename id", |state| {
             let file = state.find(from)?;
+            state.writable()?;
             state.change_name(NameChange::Renamed(from.to_owned(), to.to_owned(), file));
             Ok(())
         })
@@ -397,6 +410,7 @@ impl Disk for ModelDisk {
     fn remove(&self, name: &str) -> io::Result<()> {
         self.operate_on_names(step(name, ["remove segment", "remove reserve", "remove id"]), |state| {
             state.find(name)?;
+            state.writable()?;
             state.change_name(NameChange::Removed(name.to_owned()));
             Ok(())
         })
@@ -462,11 +476,18 @@ impl DiskFile for ModelFile {
                 state.used_to = state.used_to.max(base + (end + bytes.len()) as u64);
             }
             let room = if state.room == usize::MAX { usize::MAX } else { state.room.saturating_sub(state.taken()) };
-            let failure = if room == 0 { Some(State::no_space()) } else { state.failure(state.faults.write) };
+            let failure = if let Err(refused) = state.writable() {
+                Some(refused)
+            } else if room == 0 {
+                Some(State::no_space())
+            } else {
+                state.failure(state.faults.write)
+            };
             let part = failure.is_some() || midway || state.chance.per_mille(state.faults.short);
             // At least a byte, as `write` promises where it does not fail.
             let taken = if part { 1 + state.chance.below(bytes.len() as u64) as usize } else { bytes.len() };
-            let taken = if failure.is_some() && state.chance.one_in(2) { 0 } else { taken.min(room) };
+            let nothing = state.faults.read_only || failure.is_some() && state.chance.one_in(2);
+            let taken = if nothing { 0 } else { taken.min(room) };
             state.change(file, Change::Write(end, bytes[..taken].to_vec()));
             Ok((taken, failure))
         })?;
@@ -486,6 +507,7 @@ impl DiskFile for ModelFile {
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         self.disk.operate_on_names("cut segment", |state| {
+            state.writable()?;
             state.change(self.file, Change::Length(length as usize));
             Ok(())
         })

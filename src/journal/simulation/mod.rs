@@ -672,7 +672,15 @@ pub(crate) fn weather(chance: &mut Chance) -> Faults {
     let mut some = || if chance.one_in(3) { [20, 100, 500, 1000][chance.below(4) as usize] } else { 0 };
     match some() {
         0 => Faults::default(),
-        _ => Faults { write: some(), short: some(), sync: some(), read: some(), names: some(), full: some() > 100 },
+        _ => Faults {
+            write: some(),
+            short: some(),
+            sync: some(),
+            read: some(),
+            names: some(),
+            full: some() > 100,
+            read_only: some() > 100,
+        },
     }
 }
 
