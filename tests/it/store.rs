@@ -245,6 +245,6 @@ async fn deliveries_are_read_back_newest_first_and_no_more_than_are_wanted() {
     };
     assert_eq!(read(2).await, ["hook d-1", "hook d-2"]);
     let all = read(1_000).await;
-    assert_eq!((all.len(), all.last().unwrap().as_str()), (167, "hook d-167"), "those of seven days");
+    assert_eq!((all.len(), all.last().unwrap().as_str()), (200, "hook d-200"), "a server's clock may have been set");
     store.close().await;
 }
