@@ -1,12 +1,15 @@
 //! The command line: one subcommand each. Data goes to standard output, everything else to standard error.
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 something was found that the command was asked to look for.
 
+mod audit;
 mod check;
+mod database;
 mod demo;
 mod journal;
 mod parse;
 mod replay;
 mod run;
+mod user;
 mod verify;
 
 use std::io::{self, BufRead, BufReader, Read};
@@ -45,6 +48,12 @@ enum Command {
     Journal(journal::Arguments),
     /// Prove that every frame was stored, once
     Verify(verify::Arguments),
+    /// Manage who may sign in
+    User(user::UserArguments),
+    /// Manage tokens for programs
+    Token(user::TokenArguments),
+    /// Check the audit log
+    Audit(audit::Arguments),
 }
 
 /// Runs the command that the process was called with.
@@ -58,6 +67,9 @@ pub fn main() -> ExitCode {
         Command::Replay(a) => replay::run(a),
         Command::Journal(a) => journal::run(a),
         Command::Verify(a) => verify::run(a),
+        Command::User(a) => user::user(a),
+        Command::Token(a) => user::token(a),
+        Command::Audit(a) => audit::run(a),
     };
     match done {
         Ok(code) => code,

@@ -7,18 +7,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::ProgressBar;
 use serde_json::json;
 
+use super::database::with_servers;
 use super::{check, journal};
 use crate::config::Config;
-use crate::daemon;
 use crate::record::Timestamp;
 use crate::record::text::visible;
-use crate::store::Servers;
-use crate::store::embedded::Embedded;
 use crate::store::verify::{Facts, Finding, Verdict, judge, read};
 
 /// Prove that every frame was stored, once
@@ -60,7 +57,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Some(config) = check::load(arguments.config.as_deref()) else { return Ok(ExitCode::from(2)) };
     let spinner = ProgressBar::new_spinner().with_message("counting what is stored");
     spinner.enable_steady_tick(Duration::from_millis(120));
-    let facts = facts(&config, arguments.since)?;
+    let facts = with_servers(&config, async |servers| Ok(read(&servers, arguments.since).await?))?;
     spinner.finish_and_clear();
     let waiting = waiting(&config, &facts);
     let verdict = judge(&facts);
@@ -72,31 +69,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     let is_good = verdict.findings.is_empty() && waiting.damaged_bytes == 0;
     Ok(ExitCode::from(if is_good { 0 } else { 3 }))
-}
-
-/// Reads the database that the daemon uses; its private server is started for this if no daemon runs.
-fn facts(config: &Config, since: Option<Timestamp>) -> anyhow::Result<Facts> {
-    let url = config.database.secret_url().map_err(anyhow::Error::msg).context("database.url_file")?;
-    let runtime = super::runtime()?;
-    match url {
-        Some(url) => Ok(runtime.block_on(read(&Servers::from_url(&url)?, since))?),
-        None => {
-            let dir = config.state_dir.join("postgres");
-            anyhow::ensure!(
-                dir.exists(),
-                "there is no private PostgreSQL in {}; which configuration does the daemon have? (--config FILE)",
-                config.state_dir.display()
-            );
-            // While we hold the lock no daemon starts; while a daemon holds it the server is its own.
-            let lock = daemon::lock_state_dir(&config.state_dir);
-            let server = Embedded::start(&dir)?;
-            let facts = runtime.block_on(read(&server.options().into(), since));
-            if lock.is_ok() {
-                server.stop()?;
-            }
-            Ok(facts?)
-        }
-    }
 }
 
 /// What the journal holds behind what is committed.

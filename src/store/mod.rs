@@ -7,6 +7,7 @@
 //! Exactly once rests on one row: `positions` with the input `pipeline` holds the number of the last transaction. Each transaction
 //! says which number it follows and which epoch it belongs to; if either is not what the row says, it changes nothing.
 
+pub mod audit;
 mod connection;
 pub mod copy;
 mod database;
@@ -17,6 +18,7 @@ pub mod ledger;
 mod positions;
 pub mod seat;
 mod servers;
+pub mod users;
 pub mod verify;
 mod warmup;
 mod writer;
@@ -25,7 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection as _, Row};
+use sqlx::{Connection as _, Executor as _, Row};
 
 pub use connection::Connection;
 pub use database::{Database, ID_BLOCK, Session, Statements};
@@ -191,6 +193,22 @@ impl Store {
         self.keep(connection);
         Ok(())
     }
+}
+
+/// Begins a transaction.
+///
+/// # Errors
+/// The statement failed.
+pub async fn begin(connection: &mut PgConnection) -> Result<(), StoreError> {
+    connection.execute("BEGIN").await.map(|_| ()).map_err(StoreError::at("begin"))
+}
+
+/// Commits it.
+///
+/// # Errors
+/// The statement failed, and nobody knows whether it went through.
+pub async fn commit(connection: &mut PgConnection) -> Result<(), StoreError> {
+    connection.execute("COMMIT").await.map(|_| ()).map_err(StoreError::at("commit"))
 }
 
 impl Database for Store {

@@ -10,6 +10,7 @@ mod doors;
 mod faults;
 mod oracle;
 mod overload;
+mod people;
 mod poison;
 mod recovery;
 mod rules;

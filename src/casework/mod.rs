@@ -1,0 +1,185 @@
+//! What people do: with users, incidents, notes, tasks. The command line, the API and the pages use this room and add no rules of their
+//! own.
+//!
+//! ```text
+//!  Actor ─┐
+//!         ├─▶ Casework::change(actor, permission) ─▶ Change: statements … ─▶ commit(what was done) ─▶ audit_log
+//!  wish ──┘        refused unless the role may          one transaction            the only way to commit
+//! ```
+//!
+//! Every change goes through that one door: somebody who was recognised, a permission, and a transaction that holds the change together
+//! with its row in the audit log. A [`Change`] that is dropped has changed nothing.
+
+mod actor;
+pub mod audit;
+pub mod password;
+pub mod sessions;
+pub mod tokens;
+pub mod users;
+
+use std::sync::Arc;
+
+use sqlx::postgres::PgConnection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use actor::{Actor, Permission, Role, Via};
+
+use crate::record::Timestamp;
+use crate::store::{self, Store, StoreError};
+use audit::Act;
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum CaseworkError {
+    /// The role does not permit it.
+    #[error("{actor} ({role}) may not {permission}")]
+    Forbidden {
+        /// Who.
+        actor: String,
+        /// Their role.
+        role: Role,
+        /// What it takes.
+        permission: Permission,
+    },
+    /// There is no such thing.
+    #[error("there is no {0}")]
+    NotFound(String),
+    /// What was given is wrong.
+    #[error("{field}: {problem}")]
+    Invalid {
+        /// Which part of it.
+        field: &'static str,
+        /// What is wrong with it, and how it has to be.
+        problem: String,
+    },
+    /// Somebody else has changed it meanwhile, or it stands in the way.
+    #[error("{0}")]
+    Conflict(String),
+    /// Name, password or token are not right. Which of them is not said.
+    #[error("name or password is wrong")]
+    Unrecognised,
+    /// Too many wrong passwords.
+    #[error("too many wrong passwords; signing in is refused until {0}")]
+    LockedOut(Timestamp),
+    /// The password was made by somebody else.
+    #[error("the password was made by somebody else: change it first")]
+    MustChangePassword,
+    /// The database.
+    #[error("database")]
+    Store(#[from] StoreError),
+}
+
+impl CaseworkError {
+    /// What was given is wrong.
+    pub fn invalid(field: &'static str, problem: impl Into<String>) -> CaseworkError {
+        CaseworkError::Invalid { field, problem: problem.into() }
+    }
+}
+
+/// Connections that casework has at a time: so many requests are served at once, the others wait.
+const MAX_CONNECTIONS: usize = 8;
+
+/// Passwords that are hashed at a time: each takes 19 MiB.
+const MAX_HASHES: usize = 2;
+
+/// The room's entrance. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Casework {
+    store: Store,
+    places: Arc<Semaphore>,
+    /// Places for passwords to be hashed in.
+    hashing: Arc<Semaphore>,
+}
+
+impl Casework {
+    /// Over an open store.
+    pub fn new(store: Store) -> Casework {
+        Casework { store, places: Arc::new(Semaphore::new(MAX_CONNECTIONS)), hashing: Arc::new(Semaphore::new(MAX_HASHES)) }
+    }
+
+    /// A connection to look something up with.
+    async fn look(&self, actor: &Actor, permission: Permission) -> Result<Reading, CaseworkError> {
+        allowed(actor, permission)?;
+        self.connection().await
+    }
+
+    /// Begins a change.
+    async fn change<'a>(&self, actor: &'a Actor, permission: Permission) -> Result<Change<'a>, CaseworkError> {
+        allowed(actor, permission)?;
+        self.begin(actor).await
+    }
+
+    /// Begins a change that everybody may make: to what is their own.
+    async fn begin<'a>(&self, actor: &'a Actor) -> Result<Change<'a>, CaseworkError> {
+        let mut reading = self.connection().await?;
+        store::begin(&mut reading.connection).await?;
+        Ok(Change { reading, actor, now: Timestamp::now() })
+    }
+
+    async fn connection(&self) -> Result<Reading, CaseworkError> {
+        let place = Arc::clone(&self.places).acquire_owned().await.expect("nobody closes it");
+        Ok(Reading { connection: self.store.connection().await?, store: self.store.clone(), _place: place })
+    }
+}
+
+fn allowed(actor: &Actor, permission: Permission) -> Result<(), CaseworkError> {
+    if actor.must_change_password {
+        return Err(CaseworkError::MustChangePassword);
+    }
+    if actor.role.may(permission) {
+        return Ok(());
+    }
+    Err(CaseworkError::Forbidden { actor: actor.name.clone(), role: actor.role, permission })
+}
+
+/// A connection on loan. One that is dropped instead of given back is closed.
+struct Reading {
+    connection: PgConnection,
+    store: Store,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Reading {
+    fn done(self) {
+        self.store.keep(self.connection);
+    }
+}
+
+/// Text that somebody typed: trimmed, within `max` characters, without control characters, of which a line break is none where there may
+/// be several lines.
+fn text(field: &'static str, text: &str, max: usize) -> Result<String, CaseworkError> {
+    let text = text.trim();
+    let lines = max > ONE_LINE;
+    if text.chars().any(|c| c.is_control() && !(lines && matches!(c, '\n' | '\t'))) {
+        return Err(CaseworkError::invalid(field, "there are control characters in it"));
+    }
+    match text.chars().count() {
+        0 => Err(CaseworkError::invalid(field, "is empty")),
+        n if n > max => Err(CaseworkError::invalid(field, format!("has {n} characters; at most {max} are taken"))),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// Characters of a text of one line.
+const ONE_LINE: usize = 500;
+
+/// A transaction that somebody has begun. Dropped, it is rolled back.
+struct Change<'a> {
+    reading: Reading,
+    actor: &'a Actor,
+    now: Timestamp,
+}
+
+impl Change<'_> {
+    fn connection(&mut self) -> &mut PgConnection {
+        &mut self.reading.connection
+    }
+
+    /// Commits, with what was done.
+    async fn commit(mut self, acts: &[Act]) -> Result<(), CaseworkError> {
+        audit::append(&mut self.reading.connection, self.actor, self.now, acts).await?;
+        store::commit(&mut self.reading.connection).await?;
+        self.reading.done();
+        Ok(())
+    }
+}

@@ -1,0 +1,172 @@
+//! Signing in, and who holds a token.
+
+use std::net::IpAddr;
+
+use sha2::{Digest, Sha256};
+
+use super::audit::Act;
+use super::users::subject;
+use super::{Actor, Casework, CaseworkError, Role, Via, password};
+use crate::random;
+use crate::record::Timestamp;
+use crate::store::users::{self as rows, Holder};
+
+/// A session that is not used for so long has ended.
+pub const IDLE_MICROS: i64 = 30 * 60 * 1_000_000;
+/// A session ends then, however much it is used.
+pub const LONGEST_MICROS: i64 = 12 * 60 * 60 * 1_000_000;
+/// After so many wrong passwords …
+pub const MAX_FAILURES: i32 = 5;
+/// … signing in is refused for so long.
+pub const LOCK_MICROS: i64 = 15 * 60 * 1_000_000;
+/// That something was used is written down at most so often.
+const TOUCH_MICROS: i64 = 60 * 1_000_000;
+
+/// What a session's token begins with, so that people and scanners know what they have found.
+const SESSION_PREFIX: &str = "tcs_";
+/// What the token of a program begins with.
+pub(super) const TOKEN_PREFIX: &str = "tct_";
+
+/// From where somebody comes.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// Their address.
+    pub address: Option<IpAddr>,
+    /// What they come with, as it says itself.
+    pub user_agent: Option<String>,
+}
+
+impl Casework {
+    /// Begins a session; returns its token, which is kept nowhere.
+    ///
+    /// # Errors
+    /// [`CaseworkError::Unrecognised`], [`CaseworkError::LockedOut`], or the database.
+    pub async fn sign_in(&self, name: &str, secret: String, via: Via, origin: &Origin) -> Result<(String, Actor), CaseworkError> {
+        let mut reading = self.connection().await?;
+        let user = rows::by_name(&mut reading.connection, name).await?;
+        reading.done();
+        let fits = {
+            let _place = self.hashing.acquire().await.expect("nobody closes it");
+            password::verify(secret, user.as_ref().map(|user| user.password_hash.clone())).await
+        };
+        let nobody = Actor {
+            name: user.as_ref().map_or("unknown", |user| &user.name).to_owned(),
+            role: Role::Viewer,
+            via,
+            address: origin.address,
+            user_id: None,
+            must_change_password: false,
+        };
+        let mut change = self.begin(&nobody).await?;
+        let now = change.now;
+        let Some(seen) = user else {
+            // What was typed is not written down: it may be a password in the wrong field.
+            change.commit(&[Act::new("session.refuse", "user:unknown")]).await?;
+            return Err(CaseworkError::Unrecognised);
+        };
+        // Again, since somebody else may try passwords of this user at the same time.
+        let user = rows::by_name_to_change(change.connection(), name).await?.ok_or(CaseworkError::Unrecognised)?;
+        if let Some(until) = user.locked_until.filter(|until| *until > now) {
+            change.commit(&[Act::new("session.refuse", subject(name)).because(Some("locked out"))]).await?;
+            return Err(CaseworkError::LockedOut(until));
+        }
+        if !fits || user.disabled_at.is_some() || user.password_hash != seen.password_hash {
+            let failures = user.failed_logins + 1;
+            let (failures, locked_until) =
+                if failures >= MAX_FAILURES { (0, Some(now.plus_micros(LOCK_MICROS))) } else { (failures, None) };
+            rows::note_attempt(change.connection(), user.id, failures, locked_until).await?;
+            let mut acts = vec![Act::new("session.refuse", subject(name))];
+            acts.extend(locked_until.map(|_| Act::new("user.lock", subject(name)).because(Some("too many wrong passwords"))));
+            change.commit(&acts).await?;
+            return Err(locked_until.map_or(CaseworkError::Unrecognised, CaseworkError::LockedOut));
+        }
+        let token = make_token(SESSION_PREFIX)?;
+        rows::note_attempt(change.connection(), user.id, 0, None).await?;
+        rows::forget_sessions(change.connection(), now.plus_micros(-LONGEST_MICROS), now.plus_micros(-IDLE_MICROS)).await?;
+        let agent =
+            origin.user_agent.as_deref().map(|agent| agent.chars().filter(|c| !c.is_control()).take(200).collect::<String>());
+        rows::begin_session(change.connection(), &hash(&token), user.id, now, origin.address, agent.as_deref()).await?;
+        change.commit(&[Act::new("session.begin", subject(name))]).await?;
+        let actor = Actor {
+            role: user.role.parse().unwrap_or(Role::Viewer),
+            user_id: Some(user.id),
+            must_change_password: user.must_change,
+            ..nobody
+        };
+        Ok((token, actor))
+    }
+
+    /// Who holds the token of a session or of a program.
+    ///
+    /// # Errors
+    /// [`CaseworkError::Unrecognised`], or the database.
+    pub async fn recognise(&self, token: &str, via: Via, address: Option<IpAddr>) -> Result<Actor, CaseworkError> {
+        let (now, hash) = (Timestamp::now(), hash(token));
+        let is_session = token.starts_with(SESSION_PREFIX);
+        if !is_session && !token.starts_with(TOKEN_PREFIX) {
+            return Err(CaseworkError::Unrecognised);
+        }
+        let mut reading = self.connection().await?;
+        let connection = &mut reading.connection;
+        let holder = if is_session {
+            rows::session(connection, &hash, now.plus_micros(-LONGEST_MICROS), now.plus_micros(-IDLE_MICROS)).await?
+        } else {
+            rows::token(connection, &hash, now).await?
+        };
+        let Some(Holder { user_id, name, role, must_change, last_used_at }) = holder else {
+            reading.done();
+            return Err(CaseworkError::Unrecognised);
+        };
+        // Beside the requests themselves that would be a write for each of them.
+        if last_used_at.is_none_or(|last| now.micros_since(last) > TOUCH_MICROS) {
+            match is_session {
+                true => rows::touch_session(connection, &hash, now).await?,
+                false => rows::touch_token(connection, &hash, now).await?,
+            }
+        }
+        reading.done();
+        let role = role.parse().unwrap_or(Role::Viewer);
+        Ok(Actor { name, role, via, address, user_id: Some(user_id), must_change_password: must_change })
+    }
+
+    /// Ends the session of that token, if it is one.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn sign_out(&self, actor: &Actor, token: &str) -> Result<(), CaseworkError> {
+        let mut change = self.begin(actor).await?;
+        if rows::end_session(change.connection(), &hash(token)).await? {
+            change.commit(&[Act::new("session.end", subject(&actor.name))]).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends every session of a user: one's own, or anybody's by an admin. Returns how many those were.
+    ///
+    /// # Errors
+    /// Not permitted; no such user; the database.
+    pub async fn end_sessions(&self, actor: &Actor, name: &str) -> Result<u64, CaseworkError> {
+        if actor.name != name {
+            super::allowed(actor, super::Permission::ManageUsers)?;
+        }
+        let mut change = self.begin(actor).await?;
+        let user = rows::by_name(change.connection(), name).await?;
+        let user = user.ok_or_else(|| CaseworkError::NotFound(format!("user {name:?}")))?;
+        let ended = rows::end_sessions_of(change.connection(), user.id).await?;
+        change
+            .commit(&[Act::new("session.end_all", subject(name)).values(None, serde_json::json!({ "sessions": ended }))])
+            .await?;
+        Ok(ended)
+    }
+}
+
+/// 256 bits of chance behind a prefix.
+pub(super) fn make_token(prefix: &str) -> Result<String, CaseworkError> {
+    let digits = random::hex(32).map_err(|e| CaseworkError::Conflict(format!("no random numbers: {e}")))?;
+    Ok(format!("{prefix}{digits}"))
+}
+
+/// What the database keeps of a token: there is nothing to guess in 256 bits, so it takes no salt and no slow hash.
+pub(super) fn hash(token: &str) -> Vec<u8> {
+    Sha256::digest(token.as_bytes()).to_vec()
+}

@@ -1,0 +1,257 @@
+//! `tocsin user` and `tocsin token`: who may sign in, and what programs may do.
+
+use std::process::ExitCode;
+
+use comfy_table::{Table, presets};
+use serde_json::json;
+
+use super::database::{Access, with_casework};
+use crate::casework::Role;
+use crate::casework::users::{NewUser, UserChange};
+use crate::record::text::visible;
+
+/// Manage who may sign in
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+tocsin user add ada --role analyst --email ada@example.org\n  \
+tocsin user list\n  \
+tocsin user role ada admin\n  \
+tocsin user disable ada")]
+pub struct UserArguments {
+    #[command(flatten)]
+    access: Access,
+    #[command(subcommand)]
+    command: UserCommand,
+}
+
+#[derive(clap::Subcommand)]
+enum UserCommand {
+    /// Show all users
+    List,
+    /// Make a user; prints a password to be used once
+    Add {
+        /// What they sign in with
+        name: String,
+        /// viewer looks on, analyst works on incidents, admin manages everything
+        #[arg(long, default_value = "viewer")]
+        role: Role,
+        /// What others call them
+        #[arg(long)]
+        display_name: Option<String>,
+        /// Where they are written to
+        #[arg(long)]
+        email: Option<String>,
+    },
+    /// Change what a user may do
+    Role {
+        /// Whose
+        name: String,
+        /// viewer, analyst or admin
+        role: Role,
+        #[command(flatten)]
+        seen: Seen,
+    },
+    /// Refuse a user from now on, and end their sessions
+    Disable {
+        /// Whom
+        name: String,
+        #[command(flatten)]
+        seen: Seen,
+    },
+    /// Let a user sign in again
+    Enable {
+        /// Whom
+        name: String,
+        #[command(flatten)]
+        seen: Seen,
+    },
+    /// End the lock-out after too many wrong passwords
+    Unlock {
+        /// Whose
+        name: String,
+    },
+    /// Give a user a new password to be used once; prints it
+    ResetPassword {
+        /// Whose
+        name: String,
+    },
+    /// End all sessions of a user
+    SignOut {
+        /// Whose
+        name: String,
+    },
+}
+
+#[derive(clap::Args)]
+struct Seen {
+    /// Refuse if somebody has changed it since this version (as `list --json` shows it)
+    #[arg(long, value_name = "VERSION")]
+    if_version: Option<i64>,
+}
+
+pub fn user(arguments: UserArguments) -> anyhow::Result<ExitCode> {
+    let json = arguments.access.json;
+    with_casework(&arguments.access, async |casework, actor| {
+        let change = async |name: &str, wanted: UserChange, version| casework.change_user(&actor, name, &wanted, version).await;
+        let changed = match arguments.command {
+            UserCommand::List => {
+                let users = casework.users(&actor).await?;
+                if json {
+                    println!("{}", serde_json::to_string(&users)?);
+                    return Ok(());
+                }
+                let mut table = table(["name", "role", "state", "e-mail", "made"]);
+                for user in users {
+                    let state = match (user.disabled_at, user.locked_until, user.must_change_password) {
+                        (Some(_), ..) => "disabled".to_owned(),
+                        (_, Some(until), _) => format!("locked out until {until}"),
+                        (.., true) => "has to change the password".to_owned(),
+                        _ => String::new(),
+                    };
+                    let email = user.email.unwrap_or_default();
+                    table.add_row([user.name, user.role, state, visible(&email).to_string(), user.created_at.to_string()]);
+                }
+                println!("{table}");
+                return Ok(());
+            }
+            UserCommand::Add { name, role, display_name, email } => {
+                let secret = casework.create_user(&actor, &NewUser { name: name.clone(), display_name, email, role }).await?;
+                return secret_once(
+                    json,
+                    &name,
+                    "password",
+                    &secret,
+                    "to be used once: it has to be changed at the first signing in",
+                );
+            }
+            UserCommand::ResetPassword { name } => {
+                let secret = casework.reset_password(&actor, &name).await?;
+                return secret_once(
+                    json,
+                    &name,
+                    "password",
+                    &secret,
+                    "to be used once: it has to be changed at the next signing in",
+                );
+            }
+            UserCommand::SignOut { name } => {
+                let ended = casework.end_sessions(&actor, &name).await?;
+                if json {
+                    println!("{}", json!({ "ended": ended }))
+                } else {
+                    eprintln!("{ended} sessions of {name} ended")
+                }
+                return Ok(());
+            }
+            UserCommand::Role { name, role, seen } => {
+                change(&name, UserChange { role: Some(role), ..UserChange::default() }, seen.if_version).await?
+            }
+            UserCommand::Disable { name, seen } => {
+                change(&name, UserChange { disabled: Some(true), ..UserChange::default() }, seen.if_version).await?
+            }
+            UserCommand::Enable { name, seen } => {
+                change(&name, UserChange { disabled: Some(false), ..UserChange::default() }, seen.if_version).await?
+            }
+            UserCommand::Unlock { name } => change(&name, UserChange { unlock: true, ..UserChange::default() }, None).await?,
+        };
+        if json {
+            println!("{}", serde_json::to_string(&changed)?);
+        } else {
+            eprintln!("{}: {}{}", changed.name, changed.role, if changed.disabled_at.is_some() { ", disabled" } else { "" });
+        }
+        Ok(())
+    })
+}
+
+/// Manage tokens for programs
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+tocsin token add dashboards --user ada --role viewer --days 90\n  \
+tocsin token list\n  \
+tocsin token revoke dashboards --user ada\n  \
+TOCSIN_TOKEN=tct_… tocsin incidents list")]
+pub struct TokenArguments {
+    #[command(flatten)]
+    access: Access,
+    #[command(subcommand)]
+    command: TokenCommand,
+}
+
+#[derive(clap::Subcommand)]
+enum TokenCommand {
+    /// Show all tokens
+    List,
+    /// Make a token; prints it once
+    Add {
+        /// What it is for
+        name: String,
+        /// On whose behalf it acts
+        #[arg(long)]
+        user: String,
+        /// What it may do
+        #[arg(long, default_value = "viewer")]
+        role: Role,
+        /// For how many days it is accepted
+        #[arg(long, default_value = "90")]
+        days: u32,
+    },
+    /// Refuse a token from now on
+    Revoke {
+        /// What it was for
+        name: String,
+        /// On whose behalf it acts
+        #[arg(long)]
+        user: String,
+    },
+}
+
+pub fn token(arguments: TokenArguments) -> anyhow::Result<ExitCode> {
+    let json = arguments.access.json;
+    with_casework(&arguments.access, async |casework, actor| match arguments.command {
+        TokenCommand::List => {
+            let tokens = casework.tokens(&actor).await?;
+            if json {
+                println!("{}", serde_json::to_string(&tokens)?);
+                return Ok(());
+            }
+            let mut table = table(["user", "name", "role", "accepted until", "last used"]);
+            for token in tokens {
+                let until = token.revoked_at.map_or(token.expires_at.to_string(), |at| format!("revoked {at}"));
+                let used = token.last_used_at.map_or("never".to_owned(), |at| at.to_string());
+                table.add_row([token.user, visible(&token.name).to_string(), token.role, until, used]);
+            }
+            println!("{table}");
+            Ok(())
+        }
+        TokenCommand::Add { name, user, role, days } => {
+            let secret = casework.create_token(&actor, &user, &name, role, days).await?;
+            secret_once(json, &user, "token", &secret, &format!("accepted for {days} days; it is shown only here"))
+        }
+        TokenCommand::Revoke { name, user } => {
+            casework.revoke_token(&actor, &user, &name).await?;
+            if json {
+                println!("{}", json!({ "revoked": name }))
+            } else {
+                eprintln!("revoked")
+            }
+            Ok(())
+        }
+    })
+}
+
+/// The secret alone on standard output, so that a script can take it.
+fn secret_once(json: bool, user: &str, what: &str, secret: &str, note: &str) -> anyhow::Result<()> {
+    if json {
+        println!("{}", json!({ "user": user, what: secret }));
+    } else {
+        eprintln!("{what} of {user}, {note}:");
+        println!("{secret}");
+    }
+    Ok(())
+}
+
+pub(super) fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header).set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    table
+}

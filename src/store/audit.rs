@@ -1,0 +1,125 @@
+//! `audit_log` and `audit_head`.
+
+use futures_util::TryStreamExt;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Executor, Row as _};
+
+use super::StoreError;
+use crate::record::Timestamp;
+
+/// A row of `audit_log`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Row {
+    pub id: i64,
+    pub at: Timestamp,
+    pub actor: String,
+    pub role: String,
+    pub via: String,
+    pub address: Option<String>,
+    pub action: String,
+    pub subject: String,
+    pub old: Option<String>,
+    pub new: Option<String>,
+    pub reason: Option<String>,
+    pub previous: Vec<u8>,
+    pub hash: Vec<u8>,
+}
+
+/// Id and hash of the last row, which nobody else appends to until the transaction has ended.
+///
+/// # Errors
+/// The statement failed.
+pub async fn lock_head(connection: &mut PgConnection) -> Result<(i64, Vec<u8>), StoreError> {
+    sqlx::query_as("SELECT id, hash FROM audit_head FOR UPDATE")
+        .fetch_one(connection)
+        .await
+        .map_err(StoreError::at("lock the end of the audit log"))
+}
+
+/// Makes that the last row.
+///
+/// # Errors
+/// The statement failed.
+pub async fn set_head(connection: &mut PgConnection, id: i64, hash: &[u8]) -> Result<(), StoreError> {
+    sqlx::query("UPDATE audit_head SET id = $1, hash = $2")
+        .bind(id)
+        .bind(hash)
+        .execute(connection)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::at("note the end of the audit log"))
+}
+
+/// Appends a row.
+///
+/// # Errors
+/// The statement failed.
+pub async fn append(connection: &mut PgConnection, row: &Row) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO audit_log (id, at, actor, role, via, address, action, subject, old, new, reason, previous, hash) \
+         VALUES ($1, timestamptz 'epoch' + $2 * interval '1 microsecond', $3, $4, $5, $6, $7, $8, $9::text::json, $10::text::json, $11, $12, $13)",
+    )
+    .bind(row.id)
+    .bind(row.at.as_micros())
+    .bind(&row.actor)
+    .bind(&row.role)
+    .bind(&row.via)
+    .bind(&row.address)
+    .bind(&row.action)
+    .bind(&row.subject)
+    .bind(&row.old)
+    .bind(&row.new)
+    .bind(&row.reason)
+    .bind(&row.previous)
+    .bind(&row.hash)
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::at("write the audit log"))
+}
+
+/// Streams the rows in order until `each` says false; returns what the head says. All of it as of one moment.
+///
+/// # Errors
+/// A statement failed.
+pub async fn each(
+    connection: &mut PgConnection,
+    each: &mut (dyn FnMut(&Row) -> bool + Send),
+) -> Result<(i64, Vec<u8>), StoreError> {
+    let failed = || StoreError::at("read the audit log");
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(failed())?;
+    let head = sqlx::query_as("SELECT id, hash FROM audit_head").fetch_one(&mut *connection).await.map_err(failed())?;
+    let mut rows = sqlx::query(
+        "SELECT id, (extract(epoch FROM at) * 1000000)::bigint, actor, role, via, address, action, subject, old::text, new::text, reason, \
+                previous, hash \
+         FROM audit_log ORDER BY id",
+    )
+    .fetch(&mut *connection);
+    while let Some(row) = rows.try_next().await.map_err(failed())? {
+        if !each(&read(&row).map_err(failed())?) {
+            break;
+        }
+    }
+    drop(rows);
+    connection.execute("COMMIT").await.map_err(failed())?;
+    Ok(head)
+}
+
+fn read(row: &PgRow) -> Result<Row, sqlx::Error> {
+    Ok(Row {
+        id: row.try_get(0)?,
+        at: Timestamp::from_micros(row.try_get(1)?),
+        actor: row.try_get(2)?,
+        role: row.try_get(3)?,
+        via: row.try_get(4)?,
+        address: row.try_get(5)?,
+        action: row.try_get(6)?,
+        subject: row.try_get(7)?,
+        old: row.try_get(8)?,
+        new: row.try_get(9)?,
+        reason: row.try_get(10)?,
+        previous: row.try_get(11)?,
+        hash: row.try_get(12)?,
+    })
+}
