@@ -12,8 +12,11 @@
 
 mod actor;
 pub mod audit;
+pub mod incidents;
+pub mod notes;
 pub mod password;
 pub mod sessions;
+pub mod tasks;
 pub mod tokens;
 pub mod users;
 

@@ -5,10 +5,12 @@ mod audit;
 mod check;
 mod database;
 mod demo;
+mod incidents;
 mod journal;
 mod parse;
 mod replay;
 mod run;
+mod tasks;
 mod user;
 mod verify;
 
@@ -48,6 +50,10 @@ enum Command {
     Journal(journal::Arguments),
     /// Prove that every frame was stored, once
     Verify(verify::Arguments),
+    /// Work on incidents
+    Incidents(incidents::Arguments),
+    /// What is to be done about incidents
+    Tasks(tasks::Arguments),
     /// Manage who may sign in
     User(user::UserArguments),
     /// Manage tokens for programs
@@ -67,6 +73,8 @@ pub fn main() -> ExitCode {
         Command::Replay(a) => replay::run(a),
         Command::Journal(a) => journal::run(a),
         Command::Verify(a) => verify::run(a),
+        Command::Incidents(a) => incidents::run(a),
+        Command::Tasks(a) => tasks::run(a),
         Command::User(a) => user::user(a),
         Command::Token(a) => user::token(a),
         Command::Audit(a) => audit::run(a),

@@ -1,14 +1,11 @@
 //! The closed vocabularies of a record. Their words are those of the database's enums and of every output.
 
-use std::fmt;
-use std::str::FromStr;
-
 /// A word that is not in the vocabulary.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{word:?} is not one of {known}")]
 pub struct UnknownWord {
-    word: String,
-    known: &'static str,
+    pub(super) word: String,
+    pub(super) known: &'static str,
 }
 
 macro_rules! vocabulary {
@@ -27,23 +24,25 @@ macro_rules! vocabulary {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
             }
         }
 
-        impl FromStr for $name {
-            type Err = UnknownWord;
-            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        impl std::str::FromStr for $name {
+            type Err = $crate::record::UnknownWord;
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
                 match word {
                     $($word => Ok($name::$variant),)+
-                    _ => Err(UnknownWord { word: word.to_owned(), known: concat!($($word, " ",)+) }),
+                    _ => Err($crate::record::UnknownWord { word: word.to_owned(), known: concat!($($word, " ",)+) }),
                 }
             }
         }
     };
 }
+
+pub(super) use vocabulary;
 
 vocabulary! {
     /// What kind of event a record is.

@@ -21,6 +21,7 @@ struct Merged<'c> {
     first_seen: Timestamp,
     last_seen: Timestamp,
     severity: Severity,
+    severity_before: Severity,
     usernames: BTreeSet<String>,
     evidence: Vec<(Timestamp, i64)>,
 }
@@ -38,6 +39,7 @@ pub(super) async fn apply(
     let mut merged = merge_with_stored(connection, changes).await?;
     let (mut open, mut new): (Vec<&mut Merged<'_>>, Vec<&mut Merged<'_>>) = merged.values_mut().partition(|m| m.id.is_some());
     update(connection, &mut open).await?;
+    tell_raised(connection, &open).await?;
     insert(connection, &mut new).await?;
     attach(connection, merged.into_values(), max_evidence).await
 }
@@ -57,6 +59,7 @@ async fn merge_with_stored<'c>(
             first_seen: change.first_seen,
             last_seen: change.last_seen,
             severity: change.severity,
+            severity_before: change.severity,
             usernames: BTreeSet::new(),
             evidence: Vec::new(),
         });
@@ -96,7 +99,8 @@ fn add_stored(merged: &mut BTreeMap<(String, String), Merged<'_>>, row: &sqlx::p
     m.events_before = u64::try_from(row.try_get::<i64, _>(3)?).unwrap_or(0);
     m.events = m.events.saturating_add(m.events_before);
     let severity: String = row.try_get(4)?;
-    m.severity = m.severity.max(severity.parse().unwrap_or(Severity::Low));
+    m.severity_before = severity.parse().unwrap_or(Severity::Low);
+    m.severity = m.severity.max(m.severity_before);
     m.usernames.extend(row.try_get::<Vec<String>, _>(5)?);
     m.first_seen = m.first_seen.min(row.try_get::<Option<i64>, _>(6)?.map_or(m.first_seen, Timestamp::from_micros));
     m.last_seen = m.last_seen.max(row.try_get::<Option<i64>, _>(7)?.map_or(m.last_seen, Timestamp::from_micros));
@@ -157,6 +161,26 @@ async fn update(connection: &mut PgConnection, open: &mut [&mut Merged<'_>]) -> 
     .map_err(StoreError::at("feed the incidents that go on"))
 }
 
+/// Writes into the timelines which incidents have become worse.
+async fn tell_raised(connection: &mut PgConnection, open: &[&mut Merged<'_>]) -> Result<(), StoreError> {
+    let raised: Vec<&&mut Merged<'_>> = open.iter().filter(|m| m.severity > m.severity_before).collect();
+    if raised.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO incident_timeline (incident_id, at, actor, event, old, new) \
+         SELECT id, now(), $4, 'severity', to_jsonb(was), to_jsonb(is_now) FROM unnest($1::bigint[], $2::text[], $3::text[]) AS r (id, was, is_now)",
+    )
+    .bind(raised.iter().map(|m| m.id.unwrap_or_default()).collect::<Vec<_>>())
+    .bind(raised.iter().map(|m| m.severity_before.as_str()).collect::<Vec<_>>())
+    .bind(raised.iter().map(|m| m.severity.as_str()).collect::<Vec<_>>())
+    .bind(REPORTER)
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::at("write the timelines"))
+}
+
 async fn insert(connection: &mut PgConnection, new: &mut [&mut Merged<'_>]) -> Result<(), StoreError> {
     if new.is_empty() {
         return Ok(());
@@ -165,8 +189,8 @@ async fn insert(connection: &mut PgConnection, new: &mut [&mut Merged<'_>]) -> R
         "WITH n AS (SELECT nextval(pg_get_serial_sequence('incidents', 'id')) AS id, u.* \
              FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], \
                          $9::bigint[], $10::bigint[], $11::bigint[], $12::jsonb[]) \
-             AS u (detector, group_key, group_values, title, description, severity, category, technique, events, first_seen, last_seen, usernames)) \
-         INSERT INTO incidents (id, number, title, description, severity, priority, category, attack_vector, reporter, detector, group_key, \
+             AS u (detector, group_key, group_values, title, description, severity, category, technique, events, first_seen, last_seen, usernames)), \
+         opened AS (INSERT INTO incidents (id, number, title, description, severity, priority, category, attack_vector, reporter, detector, group_key, \
              group_values, first_seen, last_seen, event_count, usernames, technique) \
          SELECT id, 'INC-' || to_char(now() AT TIME ZONE 'UTC', 'YYYY') || '-' || lpad(id::text, greatest(6, length(id::text)), '0'), \
              title, description, severity::severity, \
@@ -174,7 +198,10 @@ async fn insert(connection: &mut PgConnection, new: &mut [&mut Merged<'_>]) -> R
              category, 'network', $13, detector, group_key, group_values, \
              timestamptz 'epoch' + first_seen * interval '1 microsecond', timestamptz 'epoch' + last_seen * interval '1 microsecond', \
              events, ARRAY(SELECT jsonb_array_elements_text(usernames)), technique \
-         FROM n RETURNING id, detector, group_key",
+         FROM n RETURNING id, detector, group_key, title, severity, event_count, reporter), \
+         told AS (INSERT INTO incident_timeline (incident_id, at, actor, event, new) \
+             SELECT id, now(), reporter, 'opened', jsonb_build_object('title', title, 'severity', severity, 'events', event_count) FROM opened) \
+         SELECT id, detector, group_key FROM opened",
     )
     .bind(new.iter().map(|m| m.change.raised_by.name()).collect::<Vec<_>>())
     .bind(new.iter().map(|m| clean(&m.change.group.to_string())).collect::<Vec<_>>())

@@ -8,6 +8,7 @@
 //! says which number it follows and which epoch it belongs to; if either is not what the row says, it changes nothing.
 
 pub mod audit;
+pub mod cases;
 mod connection;
 pub mod copy;
 mod database;
@@ -18,6 +19,7 @@ pub mod ledger;
 mod positions;
 pub mod seat;
 mod servers;
+mod time;
 pub mod users;
 pub mod verify;
 mod warmup;

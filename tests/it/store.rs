@@ -193,6 +193,12 @@ async fn an_incident_grows_until_it_is_resolved_and_then_another_is_opened() {
             }
         }
     }
+    let told = database.column("SELECT concat_ws(' ', actor, event, old, new->>'severity', new->>'events', new#>>'{}') FROM incident_timeline ORDER BY id").await;
+    assert_eq!(told.len(), 2, "opened, and once that it became worse: {told:?}");
+    assert!(
+        told[0].starts_with("anomaly_detection_system opened medium 5") && told[1].ends_with("severity \"medium\" high"),
+        "{told:?}"
+    );
     assert_eq!(database.number("SELECT count(*) FROM incident_evidence").await, 12, "the limit");
     assert_eq!(database.column("SELECT record->>'message' FROM incident_evidence ORDER BY log_id LIMIT 1").await, ["line 1"]);
     database.pool.execute("UPDATE incidents SET status = 'resolved'").await.unwrap();

@@ -1,0 +1,346 @@
+//! `tocsin incidents`: list them, look at one, work on it.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use super::database::{Access, with_casework};
+use super::user::table;
+use crate::casework::incidents::{Dossier, IncidentEdit, NewIncident};
+use crate::record::case::{Category, NoteKind, Priority, Status};
+use crate::record::text::visible;
+use crate::record::{Severity, Timestamp};
+use crate::store::cases::{CaseFilter, CaseRow};
+
+/// Work on incidents
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+tocsin incidents list --status open,investigating --severity high\n  \
+tocsin incidents show INC-2026-000123\n  \
+tocsin incidents open \"Laptop stolen\" --severity high --category information-content-security\n  \
+tocsin incidents edit INC-2026-000123 --status investigating --assignee ada\n  \
+tocsin incidents note INC-2026-000123 --kind action \"Address blocked at the firewall\"\n  \
+tocsin incidents edit INC-2026-000123 --status resolved --resolution \"Password changed\" --root-cause \"…\" --lessons-learned \"…\"")]
+pub struct Arguments {
+    #[command(flatten)]
+    access: Access,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// List incidents, the newest first
+    List(List),
+    /// Show everything about one
+    Show {
+        /// Its number
+        number: String,
+    },
+    /// Open one by hand; prints its number
+    Open(Open),
+    /// Change one
+    Edit(Box<Edit>),
+    /// Write a note on one, or write one anew
+    Note(Note),
+}
+
+#[derive(clap::Args)]
+struct List {
+    /// Only with these statuses: open, investigating, contained, resolved, false_positive
+    #[arg(long, value_delimiter = ',', value_name = "STATUS")]
+    status: Vec<Status>,
+    /// Only of this severity, or worse
+    #[arg(long)]
+    severity: Option<Severity>,
+    /// Only those of this user
+    #[arg(long, value_name = "USER")]
+    assignee: Option<String>,
+    /// Only those of this detector or rule
+    #[arg(long, value_name = "NAME")]
+    detector: Option<String>,
+    /// Only with this text in number, title, description or group (an address, a name)
+    #[arg(long)]
+    text: Option<String>,
+    /// Only those opened at this time or later (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse_rfc3339)]
+    from: Option<Timestamp>,
+    /// Only those opened before this time (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse_rfc3339)]
+    to: Option<Timestamp>,
+    /// Those that were archived, too
+    #[arg(long)]
+    archived: bool,
+    /// At most so many
+    #[arg(long, default_value = "50")]
+    limit: usize,
+}
+
+#[derive(clap::Args)]
+struct Open {
+    /// One line
+    title: String,
+    /// What happened
+    #[arg(long, default_value = "")]
+    description: String,
+    /// low, medium, high or critical
+    #[arg(long)]
+    severity: Severity,
+    /// Category of the Reference Security Incident Taxonomy, such as intrusions or fraud
+    #[arg(long, default_value = "other")]
+    category: Category,
+    /// When it began (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse_rfc3339)]
+    first_seen: Option<Timestamp>,
+}
+
+#[derive(clap::Args)]
+struct Edit {
+    /// Its number
+    number: String,
+    /// Refuse if somebody has changed it since this version (as `show` tells it)
+    #[arg(long, value_name = "VERSION")]
+    if_version: Option<i64>,
+    /// investigating, contained, resolved or false_positive
+    #[arg(long)]
+    status: Option<Status>,
+    /// low, medium, high or critical
+    #[arg(long)]
+    severity: Option<Severity>,
+    /// P1 to P4; otherwise it follows from the severity
+    #[arg(long, requires = "because")]
+    priority: Option<Priority>,
+    /// Why that priority
+    #[arg(long, value_name = "REASON")]
+    because: Option<String>,
+    /// Who works on it; empty for nobody
+    #[arg(long, value_name = "USER")]
+    assignee: Option<String>,
+    /// One line
+    #[arg(long)]
+    title: Option<String>,
+    /// What happened
+    #[arg(long)]
+    description: Option<String>,
+    /// Category of the Reference Security Incident Taxonomy
+    #[arg(long)]
+    category: Option<Category>,
+    /// Type within the category
+    #[arg(long)]
+    kind: Option<String>,
+    /// How it came in
+    #[arg(long)]
+    attack_vector: Option<String>,
+    /// ATT&CK technique, such as T1110.001
+    #[arg(long)]
+    technique: Option<String>,
+    /// Systems that are affected; replaces those before
+    #[arg(long, value_delimiter = ',', value_name = "SYSTEM")]
+    affected: Option<Vec<String>>,
+    /// What made it possible; needed to resolve grave ones
+    #[arg(long)]
+    root_cause: Option<String>,
+    /// How it ended; needed at the end
+    #[arg(long)]
+    resolution: Option<String>,
+    /// What to do better; needed to resolve grave ones
+    #[arg(long)]
+    lessons_learned: Option<String>,
+    /// Take it out of sight, once it is over
+    #[arg(long)]
+    archive: bool,
+    /// Bring it back into sight
+    #[arg(long, conflicts_with = "archive")]
+    unarchive: bool,
+}
+
+#[derive(clap::Args)]
+struct Note {
+    /// The incident's number
+    number: String,
+    /// What to write, in Markdown
+    body: String,
+    /// note, action (something was done) or finding (something was found out)
+    #[arg(long, default_value = "note")]
+    kind: NoteKind,
+    /// Write that note anew instead; what it said is kept
+    #[arg(long, value_name = "ID")]
+    edit: Option<i64>,
+    /// Refuse if somebody has changed it since this version
+    #[arg(long, value_name = "VERSION", requires = "edit")]
+    if_version: Option<i64>,
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let json = arguments.access.json;
+    with_casework(&arguments.access, async |casework, actor| match arguments.command {
+        Command::List(list) => {
+            let filter = CaseFilter {
+                statuses: list.status.iter().map(Status::to_string).collect(),
+                least_severity: list.severity.map(|s| s.to_string()),
+                assignee: list.assignee,
+                detector: list.detector,
+                text: list.text,
+                from: list.from,
+                to: list.to,
+                archived: list.archived,
+            };
+            let found = casework.incidents(&actor, &filter, None, list.limit).await?;
+            if json { print_json(&found) } else { Ok(println!("{}", listed(&found))) }
+        }
+        Command::Show { number } => {
+            let dossier = casework.incident(&actor, &number).await?;
+            if json { print_json(&dossier) } else { Ok(print!("{}", told(&dossier)?)) }
+        }
+        Command::Open(Open { title, description, severity, category, first_seen }) => {
+            let new = NewIncident { title, description, severity, category, first_seen };
+            let number = casework.open_incident(&actor, &new).await?;
+            if json { print_json(&json!({ "number": number })) } else { Ok(println!("{number}")) }
+        }
+        Command::Edit(edit) => {
+            let (number, version) = (edit.number.clone(), edit.if_version);
+            let after = casework.edit_incident(&actor, &number, &edit.wanted(), version).await?;
+            if json {
+                return print_json(&after);
+            }
+            let whose = after.assignee.as_deref().unwrap_or("nobody");
+            eprintln!(
+                "{}: {}, {}, {}, {whose}; version {}",
+                after.number, after.status, after.severity, after.priority, after.version
+            );
+            Ok(())
+        }
+        Command::Note(Note { number, body, kind, edit, if_version }) => {
+            let written = match edit {
+                Some(id) => json!({ "id": id, "version": casework.edit_note(&actor, &number, id, &body, if_version).await? }),
+                None => json!({ "id": casework.add_note(&actor, &number, kind, &body).await?, "version": 1 }),
+            };
+            if json { print_json(&written) } else { Ok(eprintln!("note {} is written", written["id"])) }
+        }
+    })
+}
+
+impl Edit {
+    fn wanted(self) -> IncidentEdit {
+        let archived = if self.archive { Some(true) } else { self.unarchive.then_some(false) };
+        IncidentEdit {
+            title: self.title,
+            description: self.description,
+            status: self.status,
+            severity: self.severity,
+            priority: self.priority.zip(self.because),
+            category: self.category,
+            kind: self.kind,
+            attack_vector: self.attack_vector,
+            technique: self.technique,
+            affected: self.affected,
+            assignee: self.assignee.map(|name| Some(name).filter(|name| !name.is_empty())),
+            root_cause: self.root_cause,
+            resolution: self.resolution,
+            lessons_learned: self.lessons_learned,
+            archived,
+        }
+    }
+}
+
+pub(super) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string(value).context("write JSON")?);
+    Ok(())
+}
+
+fn listed(found: &[CaseRow]) -> comfy_table::Table {
+    let mut table = table(["number", "severity", "priority", "status", "assignee", "events", "last seen", "title"]);
+    for case in found {
+        let last = case.last_seen.unwrap_or(case.created_at).to_string();
+        table.add_row([
+            case.number.clone(),
+            case.severity.clone(),
+            case.priority.clone(),
+            case.status.clone(),
+            case.assignee.clone().unwrap_or_default(),
+            case.event_count.to_string(),
+            last.chars().take(19).collect(),
+            visible(&case.title).to_string(),
+        ]);
+    }
+    table
+}
+
+/// One incident for reading; what came from outside is escaped.
+fn told(dossier: &Dossier) -> anyhow::Result<String> {
+    let Dossier { incident, notes, tasks, evidence, timeline } = dossier;
+    let mut out = String::new();
+    writeln!(out, "{}  {}", incident.number, visible(&incident.title))?;
+    let archived = if incident.archived_at.is_some() { ", archived" } else { "" };
+    writeln!(
+        out,
+        "{}, severity {}, {}{archived}; version {}",
+        incident.status, incident.severity, incident.priority, incident.version
+    )?;
+    let mut fact = |name: &str, value: Option<&str>| -> std::fmt::Result {
+        value.map_or(Ok(()), |value| writeln!(out, "  {name:<16} {}", visible(value)))
+    };
+    fact("category", Some(&incident.category))?;
+    fact("type", incident.kind.as_deref())?;
+    fact("detector", incident.detector.as_deref())?;
+    fact("group", incident.group_key.as_deref())?;
+    fact("attack vector", incident.attack_vector.as_deref())?;
+    fact("technique", incident.technique.as_deref())?;
+    fact("affected", Some(&*incident.affected.join(", ")).filter(|text| !text.is_empty()))?;
+    fact("reporter", Some(&incident.reporter))?;
+    fact("assignee", incident.assignee.as_deref())?;
+    fact("first seen", incident.first_seen.map(|t| t.to_string()).as_deref())?;
+    fact("last seen", incident.last_seen.map(|t| t.to_string()).as_deref())?;
+    fact("events", Some(&incident.event_count.to_string()))?;
+    fact("root cause", incident.root_cause.as_deref())?;
+    fact("resolution", incident.resolution.as_deref())?;
+    fact("lessons learned", incident.lessons_learned.as_deref())?;
+    if !incident.description.is_empty() {
+        writeln!(out, "\n{}", visible(&incident.description))?;
+    }
+    if !tasks.is_empty() {
+        writeln!(out, "\nTasks")?;
+    }
+    for task in tasks {
+        let due = task.due_at.map_or(String::new(), |due| format!(", due {due}"));
+        let whose = task.assignee.as_deref().unwrap_or("nobody");
+        writeln!(out, "  {} [{}] {} ({whose}{due})", task.id, task.status, visible(&task.title))?;
+    }
+    if !notes.is_empty() {
+        writeln!(out, "\nNotes")?;
+    }
+    for note in notes {
+        writeln!(
+            out,
+            "  {} {} by {}, {} (version {})",
+            note.id,
+            note.kind,
+            visible(&note.author),
+            note.created_at,
+            note.version
+        )?;
+        for line in note.body.lines() {
+            writeln!(out, "    {}", visible(line))?;
+        }
+    }
+    if !evidence.is_empty() {
+        writeln!(out, "\nEvidence, {} of {} log records", evidence.len(), incident.event_count)?;
+    }
+    for record in evidence.iter().take(20) {
+        let message = record.record.get("message").and_then(Value::as_str).unwrap_or_default();
+        writeln!(out, "  {}  {}", record.event_time, visible(message))?;
+    }
+    if evidence.len() > 20 {
+        writeln!(out, "  … {} more with --json", evidence.len() - 20)?;
+    }
+    writeln!(out, "\nTimeline")?;
+    for what in timeline {
+        let short = |value: &Option<Value>| value.as_ref().map_or(String::new(), |v| v.to_string().chars().take(100).collect());
+        let (old, new) = (short(&what.old), short(&what.new));
+        let change = if old.is_empty() { new } else { format!("{old} → {new}") };
+        writeln!(out, "  {}  {} {}: {}", what.at, visible(&what.actor), what.event, visible(&change))?;
+    }
+    Ok(out)
+}

@@ -1,0 +1,147 @@
+//! The words of casework: what an incident, a task, a note can be.
+
+use super::Severity;
+use super::vocabulary::vocabulary;
+
+vocabulary! {
+    /// Where an incident is in its life.
+    Status {
+        /// Nobody has looked at it.
+        Open = "open",
+        /// Somebody is at it.
+        Investigating = "investigating",
+        /// It does no more harm.
+        Contained = "contained",
+        /// It is over.
+        Resolved = "resolved",
+        /// It was none.
+        FalsePositive = "false_positive",
+    }
+}
+
+impl Status {
+    /// Whether an incident may go from here to there. What is over may be taken up again, and goes on where work does.
+    pub fn may_become(self, next: Status) -> bool {
+        use Status::{Contained, FalsePositive, Investigating, Open, Resolved};
+        match (self, next) {
+            (Open, Investigating | Contained | Resolved | FalsePositive) => true,
+            (Investigating, Contained | Resolved | FalsePositive) => true,
+            (Contained, Investigating | Resolved | FalsePositive) => true,
+            (Resolved | FalsePositive, Investigating) => true,
+            (Open | Investigating | Contained | Resolved | FalsePositive, _) => false,
+        }
+    }
+
+    /// Nobody has to work on it any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Status::Resolved | Status::FalsePositive)
+    }
+}
+
+vocabulary! {
+    /// How soon somebody has to act.
+    Priority {
+        /// Now.
+        P1 = "P1",
+        /// Today.
+        P2 = "P2",
+        /// This week.
+        P3 = "P3",
+        /// When there is time.
+        P4 = "P4",
+    }
+}
+
+impl Priority {
+    /// What follows from the severity, where nobody says otherwise.
+    pub fn of(severity: Severity) -> Priority {
+        match severity {
+            Severity::Critical => Priority::P1,
+            Severity::High => Priority::P2,
+            Severity::Medium => Priority::P3,
+            Severity::Low => Priority::P4,
+        }
+    }
+}
+
+vocabulary! {
+    /// The classification of the Reference Security Incident Taxonomy (ENISA and TF-CSIRT, version 1003, machine names).
+    Category {
+        /// Spam, hate speech, sexual content.
+        AbusiveContent = "abusive-content",
+        /// Infected systems, control servers, distribution and configuration of malware.
+        MaliciousCode = "malicious-code",
+        /// Scanning, sniffing, social engineering.
+        InformationGathering = "information-gathering",
+        /// Attempts to exploit vulnerabilities and to log in.
+        IntrusionAttempts = "intrusion-attempts",
+        /// Compromised accounts, applications and systems.
+        Intrusions = "intrusions",
+        /// Denial of service, sabotage, outage.
+        Availability = "availability",
+        /// Access to, changes of and loss of data that were not permitted.
+        InformationContentSecurity = "information-content-security",
+        /// Unauthorised use, phishing, masquerade.
+        Fraud = "fraud",
+        /// What is open to abuse.
+        Vulnerable = "vulnerable",
+        /// None of these.
+        Other = "other",
+        /// A test.
+        Test = "test",
+    }
+}
+
+vocabulary! {
+    /// Where a task is.
+    TaskStatus {
+        /// To be done.
+        Open = "open",
+        /// Somebody is at it.
+        InProgress = "in_progress",
+        /// Done.
+        Done = "done",
+        /// Not to be done any more.
+        Cancelled = "cancelled",
+    }
+}
+
+vocabulary! {
+    /// What a note is.
+    NoteKind {
+        /// Something to remember.
+        Note = "note",
+        /// Something that was done.
+        Action = "action",
+        /// Something that was found out.
+        Finding = "finding",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incident_never_becomes_what_it_is_and_what_is_over_is_only_taken_up_again() {
+        for from in Status::ALL {
+            for to in Status::ALL {
+                let legal = from.may_become(*to);
+                assert!(!(legal && from == to), "{from} → {to}");
+                assert!(!(legal && *to == Status::Open), "nobody unsees it");
+                assert!(!from.is_over() || legal == (*to == Status::Investigating), "{from} → {to}");
+                assert!(
+                    from.is_over() || *to == *from || *to == Status::Open || legal || *to == Status::Investigating,
+                    "{from} → {to}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn each_word_is_read_back() {
+        assert!(Status::ALL.iter().all(|s| s.as_str().parse() == Ok(*s)));
+        assert!(Priority::ALL.iter().all(|p| p.as_str().parse() == Ok(*p)));
+        assert_eq!(Priority::of(Severity::Critical), Priority::P1);
+    }
+}
