@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use tocsin::journal::format::{RecordHeader, SegmentHeader, segment_name};
+use tocsin::journal::format::{KIND_GROUP, RecordHeader, SegmentHeader, segment_name};
 use tocsin::journal::{Journal, Options, Reader, Sources};
 use tocsin::record::Zone;
 use tocsin::stats::Stats;
@@ -65,7 +65,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn record(out: &mut Vec<u8>, body: &[u8], salt: u64, at: u64) {
-    out.extend_from_slice(&RecordHeader::of(body).encode(salt, at));
+    out.extend_from_slice(&RecordHeader::of(KIND_GROUP, body).encode(salt, at));
     out.extend_from_slice(body);
 }
 
