@@ -14,9 +14,9 @@ pub const LONG: usize = 20_000;
 /// Systems that one incident affects.
 const MAX_AFFECTED: usize = 1_000;
 /// Incidents on a page.
-pub const MAX_PAGE: usize = 500;
-/// Evidence records that are shown with an incident.
-const SHOWN_EVIDENCE: i64 = 1_000;
+pub const MAX_PAGE: usize = 200;
+/// Bytes of evidence records that are shown with an incident.
+const SHOWN_EVIDENCE: i64 = 1 << 20;
 
 /// An incident to be opened by hand.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ pub struct IncidentEdit {
 }
 
 /// Everything about an incident.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
 pub struct Dossier {
     /// The incident itself.
     #[serde(flatten)]
@@ -67,14 +67,15 @@ pub struct Dossier {
     pub notes: Vec<Note>,
     /// What is to be done and was done.
     pub tasks: Vec<TaskRow>,
-    /// Log records that prove it, the earliest first, at most a thousand.
+    /// Log records that prove it, the earliest first, at most a MiB of them.
     pub evidence: Vec<Evidence>,
     /// What happened to it, in order.
     pub timeline: Vec<Happening>,
 }
 
 impl Casework {
-    /// The newest incidents first, from behind a place on: creation and key of the last one that was seen.
+    /// The newest incidents first, from behind a place on: creation and key of the last one that was seen. Of long texts and lists there is
+    /// only the beginning, and of the texts of the end nothing.
     ///
     /// # Errors
     /// Not permitted, or the database.

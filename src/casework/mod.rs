@@ -80,10 +80,10 @@ impl CaseworkError {
 }
 
 /// Connections that casework has at a time: so many requests are served at once, the others wait.
-const MAX_CONNECTIONS: usize = 8;
+const MAX_CONNECTIONS: usize = 4;
 
-/// Passwords that are hashed at a time: each takes 19 MiB.
-const MAX_HASHES: usize = 2;
+/// Passwords that are hashed at a time, some 50 a second.
+const MAX_HASHES: usize = 1;
 
 /// The room's entrance. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -95,6 +95,10 @@ pub struct Casework {
 }
 
 impl Casework {
+    /// Memory in the worst case, in bytes: passwords that are hashed, and for each connection a page with the longest texts, as rows and as
+    /// what is written of them.
+    pub const WORST_BYTES: usize = MAX_HASHES * password::BYTES + MAX_CONNECTIONS * (2 << 20);
+
     /// Over an open store.
     pub fn new(store: Store) -> Casework {
         Casework { store, places: Arc::new(Semaphore::new(MAX_CONNECTIONS)), hashing: Arc::new(Semaphore::new(MAX_HASHES)) }

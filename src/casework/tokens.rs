@@ -12,7 +12,7 @@ use crate::store::users as rows;
 pub const MAX_DAYS: u32 = 366;
 
 /// A token, without its secret.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Token {
     /// What it is for.
     pub name: String,

@@ -8,7 +8,7 @@ use crate::record::Timestamp;
 use crate::store::users::{self as rows, UserRow};
 
 /// A user, without anything secret.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct User {
     /// What they sign in with.
     pub name: String,

@@ -175,50 +175,64 @@ struct Note {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let json = arguments.access.json;
-    with_casework(&arguments.access, async |casework, actor| match arguments.command {
-        Command::List(list) => {
-            let filter = CaseFilter {
-                statuses: list.status.iter().map(Status::to_string).collect(),
-                least_severity: list.severity.map(|s| s.to_string()),
-                assignee: list.assignee,
-                detector: list.detector,
-                text: list.text,
-                from: list.from,
-                to: list.to,
-                archived: list.archived,
-            };
-            let found = casework.incidents(&actor, &filter, None, list.limit).await?;
-            if json { print_json(&found) } else { Ok(println!("{}", listed(&found))) }
-        }
-        Command::Show { number } => {
-            let dossier = casework.incident(&actor, &number).await?;
-            if json { print_json(&dossier) } else { Ok(print!("{}", told(&dossier)?)) }
-        }
-        Command::Open(Open { title, description, severity, category, first_seen }) => {
-            let new = NewIncident { title, description, severity, category, first_seen };
-            let number = casework.open_incident(&actor, &new).await?;
-            if json { print_json(&json!({ "number": number })) } else { Ok(println!("{number}")) }
-        }
-        Command::Edit(edit) => {
-            let (number, version) = (edit.number.clone(), edit.if_version);
-            let after = casework.edit_incident(&actor, &number, &edit.wanted(), version).await?;
-            if json {
-                return print_json(&after);
+    with_casework(&arguments.access, async |casework, actor| {
+        match arguments.command {
+            Command::List(list) => {
+                let filter = CaseFilter {
+                    statuses: list.status.iter().map(Status::to_string).collect(),
+                    least_severity: list.severity.map(|s| s.to_string()),
+                    assignee: list.assignee,
+                    detector: list.detector,
+                    text: list.text,
+                    from: list.from,
+                    to: list.to,
+                    archived: list.archived,
+                };
+                let found = casework.incidents(&actor, &filter, None, list.limit).await?;
+                if json {
+                    return print_json(&found);
+                }
+                println!("{}", listed(&found));
             }
-            let whose = after.assignee.as_deref().unwrap_or("nobody");
-            eprintln!(
-                "{}: {}, {}, {}, {whose}; version {}",
-                after.number, after.status, after.severity, after.priority, after.version
-            );
-            Ok(())
+            Command::Show { number } => {
+                let dossier = casework.incident(&actor, &number).await?;
+                if json {
+                    return print_json(&dossier);
+                }
+                print!("{}", told(&dossier)?);
+            }
+            Command::Open(Open { title, description, severity, category, first_seen }) => {
+                let new = NewIncident { title, description, severity, category, first_seen };
+                let number = casework.open_incident(&actor, &new).await?;
+                if json {
+                    return print_json(&json!({ "number": number }));
+                }
+                println!("{number}");
+            }
+            Command::Edit(edit) => {
+                let (number, version) = (edit.number.clone(), edit.if_version);
+                let after = casework.edit_incident(&actor, &number, &edit.wanted(), version).await?;
+                if json {
+                    return print_json(&after);
+                }
+                let whose = after.assignee.as_deref().unwrap_or("nobody");
+                eprintln!(
+                    "{}: {}, {}, {}, {whose}; version {}",
+                    after.number, after.status, after.severity, after.priority, after.version
+                );
+            }
+            Command::Note(Note { number, body, kind, edit, if_version }) => {
+                let written = match edit {
+                    Some(id) => json!({ "id": id, "version": casework.edit_note(&actor, &number, id, &body, if_version).await? }),
+                    None => json!({ "id": casework.add_note(&actor, &number, kind, &body).await?, "version": 1 }),
+                };
+                if json {
+                    return print_json(&written);
+                }
+                eprintln!("note {} is written", written["id"]);
+            }
         }
-        Command::Note(Note { number, body, kind, edit, if_version }) => {
-            let written = match edit {
-                Some(id) => json!({ "id": id, "version": casework.edit_note(&actor, &number, id, &body, if_version).await? }),
-                None => json!({ "id": casework.add_note(&actor, &number, kind, &body).await?, "version": 1 }),
-            };
-            if json { print_json(&written) } else { Ok(eprintln!("note {} is written", written["id"])) }
-        }
+        Ok(())
     })
 }
 

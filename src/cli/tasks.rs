@@ -99,28 +99,43 @@ impl Fields {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let json = arguments.access.json;
-    with_casework(&arguments.access, async |casework, actor| match arguments.command {
-        Command::List { incident, assignee, overdue, all, limit } => {
-            let found = casework.tasks(&actor, &TaskFilter { incident, assignee, overdue, all }, limit).await?;
-            if json {
-                return print_json(&found);
+    with_casework(&arguments.access, async |casework, actor| {
+        match arguments.command {
+            Command::List { incident, assignee, overdue, all, limit } => {
+                let found = casework.tasks(&actor, &TaskFilter { incident, assignee, overdue, all }, limit).await?;
+                if json {
+                    return print_json(&found);
+                }
+                let mut table = table(["id", "incident", "status", "assignee", "due", "title"]);
+                for task in found {
+                    let due = task.due_at.map_or(String::new(), |due| due.to_string());
+                    let whose = task.assignee.unwrap_or_default();
+                    table.add_row([
+                        task.id.to_string(),
+                        task.incident,
+                        task.status,
+                        whose,
+                        due,
+                        visible(&task.title).to_string(),
+                    ]);
+                }
+                println!("{table}");
             }
-            let mut table = table(["id", "incident", "status", "assignee", "due", "title"]);
-            for task in found {
-                let due = task.due_at.map_or(String::new(), |due| due.to_string());
-                let whose = task.assignee.unwrap_or_default();
-                table.add_row([task.id.to_string(), task.incident, task.status, whose, due, visible(&task.title).to_string()]);
+            Command::Add { number, title, fields } => {
+                let id = casework.add_task(&actor, &number, &fields.edit(Some(title), None)).await?;
+                if json {
+                    return print_json(&json!({ "id": id }));
+                }
+                println!("{id}");
             }
-            println!("{table}");
-            Ok(())
+            Command::Edit { id, title, status, if_version, fields } => {
+                let after = casework.edit_task(&actor, id, &fields.edit(title, status), if_version).await?;
+                if json {
+                    return print_json(&after);
+                }
+                eprintln!("task {id} is {}; version {}", after.status, after.version);
+            }
         }
-        Command::Add { number, title, fields } => {
-            let id = casework.add_task(&actor, &number, &fields.edit(Some(title), None)).await?;
-            if json { print_json(&json!({ "id": id })) } else { Ok(println!("{id}")) }
-        }
-        Command::Edit { id, title, status, if_version, fields } => {
-            let after = casework.edit_task(&actor, id, &fields.edit(title, status), if_version).await?;
-            if json { print_json(&after) } else { Ok(eprintln!("task {id} is {}; version {}", after.status, after.version)) }
-        }
+        Ok(())
     })
 }

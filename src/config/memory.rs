@@ -23,6 +23,7 @@
 //! buffers.
 
 use super::{Bytes, Config};
+use crate::casework::Casework;
 use crate::http::server;
 use crate::listen::{tcp, udp, webhook};
 use crate::pipeline::Deliveries;
@@ -112,8 +113,8 @@ impl Config {
         Memory {
             journal_queue: limit / 32,
             unfinished_frames: limit / 32 / tcp,
-            bodies: limit / 8,
-            under_way: limit / 16 * 3,
+            bodies: limit / 64 * 7,
+            under_way: limit / 128 * 23,
             unfinished_lines: (limit / 64 / sets) as u64,
             files: limit / 32 / sets / FOLLOWED_FILE,
             detect_heap: limit / 16,
@@ -161,6 +162,9 @@ impl Config {
         }
         if self.http.listen != "off" {
             part("HTTP", "http.max_connections".into(), self.http_options(([0; 4], 0).into()).worst_bytes());
+        }
+        if self.http.listen != "off" {
+            part("the API", String::new(), Casework::WORST_BYTES);
         }
         if self.takes_webhooks() {
             part("bodies of webhooks", String::new(), memory.bodies);

@@ -30,8 +30,10 @@ use tracing::{info, warn};
 use self::gate::Gate;
 use self::health::Lookout;
 use self::lag::Progress;
+use crate::casework::Casework;
 use crate::config::Config;
 use crate::frame::{Batch, PositionChange, Source};
+use crate::http::api::Api;
 use crate::http::{Health, Readiness};
 use crate::journal::{self, Journal};
 use crate::listen::refused::Refusals;
@@ -225,9 +227,11 @@ pub async fn start_in_turn(config: Config, Turn { lock, seat }: Turn) -> Result<
         let doors = doors.clone();
         tasks.spawn(async move { listener.run(doors).await.map_err(|source| DaemonError::Listen { name, source }) });
     }
+    let casework = Arc::new(OnceLock::new());
     if let Some(server) = assemble::http(&config, &stats, &refusals).await? {
         let router = assemble::webhooks(&config, &journal, &stats, &refusals)?;
         let router = router.merge(http::router(Health { stats: Arc::clone(&stats), readiness: readiness.clone() }));
+        let router = router.merge(http::api::router(Api { casework: Arc::clone(&casework), journal: journal.handle() }));
         addresses.http = Some(server.local_addr());
         let doors = doors.clone();
         tasks.spawn(async move {
@@ -244,6 +248,7 @@ pub async fn start_in_turn(config: Config, Turn { lock, seat }: Turn) -> Result<
     }
 
     let inner = Inner {
+        casework,
         lookout,
         waits,
         progress,
@@ -262,6 +267,8 @@ pub async fn start_in_turn(config: Config, Turn { lock, seat }: Turn) -> Result<
 /// What the daemon's main task owns.
 struct Inner {
     lookout: Lookout,
+    /// Casework, for the API, once the database is there.
+    casework: Arc<OnceLock<Casework>>,
     /// What the database half waits for.
     waits: Arc<Waits>,
     progress: Arc<Progress>,
@@ -401,6 +408,20 @@ impl Inner {
         }
     }
 
+    /// Lets people in. Where there is nobody yet, the first account is made.
+    async fn open_casework(&self, store: &Store) {
+        let casework = self.casework.get_or_init(|| Casework::new(store.clone()));
+        match casework.create_first_admin().await {
+            // Not into the log, which is kept and sent on.
+            Ok(Some(secret)) => {
+                let told = format!("The first account is admin. Its password, to be used once: {secret}\n");
+                let _ = std::io::Write::write_all(&mut std::io::stdout(), told.as_bytes());
+            }
+            Ok(None) => {}
+            Err(error) => warn!(%error, "the first account could not be made; \"tocsin user add admin --role admin\" makes one"),
+        }
+    }
+
     async fn pipeline(&self, store: &Store, files: CancellationToken, hard_stop: CancellationToken) -> Result<(), DaemonError> {
         let options = assemble::pipeline_options(&self.config, Arc::clone(&self.rules));
         self.lookout.say("rebuilding the detectors' windows");
@@ -441,6 +462,7 @@ impl Inner {
         let _ = self
             .database
             .send(Some(Database { store: store.clone(), conninfo: conninfo.map(|dir| Embedded::conninfo_in(&dir)) }));
+        self.open_casework(store).await;
         self.lookout.say("storing");
 
         let committed: pipeline::Committed = {

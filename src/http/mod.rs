@@ -4,6 +4,7 @@
 //! tells how far behind each input is.
 //! `/metrics`: every counter in Prometheus' text format.
 
+pub mod api;
 pub mod server;
 
 use std::sync::Arc;

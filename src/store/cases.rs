@@ -8,7 +8,7 @@ use super::StoreError;
 use crate::record::Timestamp;
 
 /// A row of `incidents`.
-#[derive(Debug, Clone, PartialEq, FromRow, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct CaseRow {
     #[serde(skip)]
@@ -77,7 +77,7 @@ pub struct CaseFilter {
     pub archived: bool,
 }
 
-/// The newest incidents first, from behind a place (time and id of the last one that was seen) on.
+/// The newest incidents first, from behind a place (time and id of the last one that was seen) on, with the beginnings of long texts.
 ///
 /// # Errors
 /// The statement failed.
@@ -87,14 +87,19 @@ pub async fn list(
     behind: Option<(Timestamp, i64)>,
     limit: i64,
 ) -> Result<Vec<CaseRow>, StoreError> {
-    query_as(select_cases!(
-        "WHERE (cardinality($1::text[]) = 0 OR status = ANY($1::text[]::incident_status[])) \
+    query_as(
+        "SELECT id, number, title, left(description, 500) AS description, status::text, severity::text, priority, priority_reason, category, \
+                kind, attack_vector, technique, affected[1:20] AS affected, reporter, assignee, detector, group_key, first_seen, last_seen, \
+                event_count, usernames[1:20] AS usernames, NULL::text AS root_cause, NULL::text AS resolution, NULL::text AS lessons_learned, \
+                created_at, updated_at, acknowledged_at, resolved_at, archived_at, version \
+         FROM incidents \
+         WHERE (cardinality($1::text[]) = 0 OR status = ANY($1::text[]::incident_status[])) \
            AND ($2::text IS NULL OR severity >= $2::severity) AND ($3::text IS NULL OR assignee = $3) AND ($4::text IS NULL OR detector = $4) \
            AND ($5::text IS NULL OR strpos(lower(number || ' ' || title || ' ' || description || ' ' || coalesce(group_key, '')), lower($5)) > 0) \
            AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7) \
            AND ($8 OR archived_at IS NULL) AND ($9::timestamptz IS NULL OR (created_at, id) < ($9, $10)) \
-         ORDER BY created_at DESC, id DESC LIMIT $11"
-    ))
+         ORDER BY created_at DESC, id DESC LIMIT $11",
+    )
     .bind(&filter.statuses)
     .bind(&filter.least_severity)
     .bind(&filter.assignee)
@@ -200,7 +205,7 @@ pub async fn update(connection: &mut PgConnection, case: &CaseRow) -> Result<(),
 }
 
 /// Something that happened to an incident.
-#[derive(Debug, Clone, PartialEq, FromRow, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct Happening {
     pub at: Timestamp,
@@ -241,7 +246,7 @@ pub async fn timeline(connection: &mut PgConnection, incident: i64) -> Result<Ve
 }
 
 /// A log record that proves an incident.
-#[derive(Debug, Clone, PartialEq, FromRow, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct Evidence {
     pub log_id: i64,
@@ -249,23 +254,26 @@ pub struct Evidence {
     pub record: Value,
 }
 
-/// The records that prove an incident, in the order of time, at most so many.
+/// The records that prove an incident, in the order of time, at most so many bytes of them.
 ///
 /// # Errors
 /// The statement failed.
-pub async fn evidence(connection: &mut PgConnection, incident: i64, limit: i64) -> Result<Vec<Evidence>, StoreError> {
+pub async fn evidence(connection: &mut PgConnection, incident: i64, max_bytes: i64) -> Result<Vec<Evidence>, StoreError> {
     let rows = query_as(
-        "SELECT log_id, event_time, record FROM incident_evidence WHERE incident_id = $1 ORDER BY event_time, log_id LIMIT $2",
+        "SELECT log_id, event_time, record FROM ( \
+             SELECT log_id, event_time, record, sum(octet_length(record::text)) OVER (ORDER BY event_time, log_id) AS bytes \
+             FROM incident_evidence WHERE incident_id = $1) AS e \
+         WHERE bytes <= $2 ORDER BY event_time, log_id",
     )
     .bind(incident)
-    .bind(limit)
+    .bind(max_bytes)
     .fetch_all(connection)
     .await;
     rows.map_err(StoreError::at("read evidence"))
 }
 
 /// A note, as it is in its last version.
-#[derive(Debug, Clone, PartialEq, FromRow, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct Note {
     pub id: i64,
@@ -339,7 +347,7 @@ pub async fn insert_note_version(
 }
 
 /// A row of `incident_tasks`, with its incident.
-#[derive(Debug, Clone, PartialEq, FromRow, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct TaskRow {
     pub id: i64,

@@ -348,6 +348,8 @@ pub fn findings(object: &serde_json::Value) -> Vec<String> {
 #[derive(Debug)]
 pub struct Answer {
     pub code: u16,
+    /// The status line and the headers.
+    pub head: String,
     pub body: String,
 }
 
@@ -372,7 +374,7 @@ pub async fn request(
     let text = String::from_utf8_lossy(&answer).into_owned();
     let (head, body) = text.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
     let code = head.split(' ').nth(1).and_then(|c| c.parse().ok()).ok_or(std::io::ErrorKind::InvalidData)?;
-    Ok(Answer { code, body: body.to_owned() })
+    Ok(Answer { code, head: head.to_owned(), body: body.to_owned() })
 }
 
 /// Sends over TCP and waits until the daemon has closed its half, too: everything is in the journal then.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "it ends where something is wrong")]
 
+mod api;
 mod cases;
 mod cli;
 mod clients;

@@ -1,0 +1,241 @@
+//! The API of the running daemon: who may do what on every route, what it says when something is wrong, and what it promises in its own
+//! description.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use tocsin::casework::sessions::Origin;
+use tocsin::casework::users::NewUser;
+use tocsin::casework::{Actor, Casework, Permission, Role, Via};
+use tocsin::store::Store;
+
+use crate::support::{Answer, Daemon, Database, request, state_dir, wait_until};
+
+const PASSWORD: &str = "correct-horse-battery";
+
+struct Office {
+    daemon: Daemon,
+    casework: Casework,
+    database: Database,
+    _dir: tempfile::TempDir,
+}
+
+impl Office {
+    async fn open() -> Office {
+        let (database, dir) = (Database::new().await, state_dir());
+        let configuration =
+            format!("[database]\nurl = {:?}\n[[syslog]]\nname = \"lan\"\ntcp = \"127.0.0.1:0\"\n", database.url());
+        let daemon = Daemon::start(dir.path(), &configuration).await;
+        let http = daemon.http();
+        wait_until("the daemon stores", async || {
+            request(http, "GET", "/health/ready", &[], b"").await.is_ok_and(|answer| answer.code == 200)
+        })
+        .await;
+        let casework = Casework::new(Store::connect(database.options.clone()).await.unwrap());
+        Office { daemon, casework, database, _dir: dir }
+    }
+
+    /// A token of a user of that role.
+    async fn token(&self, name: &str, role: Role) -> String {
+        let new = NewUser { name: name.to_owned(), display_name: None, email: None, role };
+        let once = self.casework.create_user(&Actor::operator("tester"), &new).await.unwrap();
+        let (_, actor) = self.casework.sign_in(name, once.clone(), Via::Api, &Origin::default()).await.unwrap();
+        self.casework.change_own_password(&actor, once, PASSWORD.to_owned()).await.unwrap();
+        let answer = call(self.http(), "POST", "/session", None, &[], &json!({ "name": name, "password": PASSWORD })).await;
+        assert_eq!(answer.code, 201, "{}", answer.body);
+        body(&answer)["token"].as_str().unwrap().to_owned()
+    }
+
+    fn http(&self) -> SocketAddr {
+        self.daemon.http()
+    }
+}
+
+async fn call(to: SocketAddr, method: &str, path: &str, token: Option<&str>, headers: &[(&str, &str)], body: &Value) -> Answer {
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    let mut all = vec![("Content-Type", "application/json")];
+    all.extend(bearer.as_deref().map(|bearer| ("Authorization", bearer)));
+    all.extend(headers);
+    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    request(to, method, &format!("/api/v1{path}"), &all, &body).await.unwrap()
+}
+
+fn body(answer: &Answer) -> Value {
+    serde_json::from_str(&answer.body).unwrap_or_else(|e| panic!("{e}: {}", answer.body))
+}
+
+fn etag(answer: &Answer) -> String {
+    let line = answer.head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("etag: ").map(str::to_owned));
+    line.unwrap_or_else(|| panic!("no ETag: {}", answer.head))
+}
+
+/// The role table, over every route that the API describes.
+#[tokio::test]
+async fn every_route_lets_in_whom_the_role_table_lets_in() {
+    let office = Office::open().await;
+    let number = {
+        let os = Actor::operator("tester");
+        let new = tocsin::casework::incidents::NewIncident {
+            title: "x".into(),
+            description: String::new(),
+            severity: tocsin::record::Severity::Low,
+            category: tocsin::record::case::Category::Other,
+            first_seen: None,
+        };
+        office.casework.open_incident(&os, &new).await.unwrap()
+    };
+    let os = Actor::operator("tester");
+    let note = office.casework.add_note(&os, &number, tocsin::record::case::NoteKind::Note, "n").await.unwrap();
+    let task = tocsin::casework::tasks::TaskEdit { title: Some("t".into()), ..Default::default() };
+    let task = office.casework.add_task(&os, &number, &task).await.unwrap();
+    let user = json!({ "name": "someone", "role": "viewer" });
+    // What each route takes; `None`: whoever is signed in.
+    let routes = [
+        ("get", "/me", None, Value::Null),
+        ("post", "/me/password", None, json!({ "old": "not it", "new": "x" })),
+        ("get", "/tokens", None, Value::Null),
+        ("post", "/tokens", None, json!({ "name": "", "role": "viewer", "days": 1 })),
+        ("delete", "/tokens/{user}/{name}", Some(Permission::ManageUsers), Value::Null),
+        ("get", "/users", Some(Permission::ManageUsers), Value::Null),
+        ("post", "/users", Some(Permission::ManageUsers), user),
+        ("patch", "/users/{name}", Some(Permission::ManageUsers), json!({})),
+        ("post", "/users/{name}/password", Some(Permission::ManageUsers), Value::Null),
+        ("delete", "/users/{name}/sessions", Some(Permission::ManageUsers), Value::Null),
+        ("get", "/incidents", Some(Permission::ReadIncidents), Value::Null),
+        ("post", "/incidents", Some(Permission::WorkIncidents), json!({ "title": "t", "severity": "low" })),
+        ("get", "/incidents/{number}", Some(Permission::ReadIncidents), Value::Null),
+        ("patch", "/incidents/{number}", Some(Permission::WorkIncidents), json!({})),
+        ("post", "/incidents/{number}/notes", Some(Permission::WorkIncidents), json!({ "body": "b" })),
+        ("put", "/incidents/{number}/notes/{id}", Some(Permission::WorkIncidents), json!({ "body": "b" })),
+        ("get", "/tasks", Some(Permission::ReadIncidents), Value::Null),
+        ("post", "/incidents/{number}/tasks", Some(Permission::WorkIncidents), json!({ "title": "t" })),
+        ("patch", "/tasks/{id}", Some(Permission::WorkIncidents), json!({})),
+        ("delete", "/session", None, Value::Null),
+    ];
+    let described = body(&call(office.http(), "GET", "/openapi.json", None, &[], &Value::Null).await);
+    let mut all: Vec<(String, String)> = described["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(move |method| (method.clone(), path.clone())))
+        .collect();
+    all.retain(|(method, path)| !(method == "post" && path == "/api/v1/session"));
+    all.sort();
+    let mut tested: Vec<(String, String)> =
+        routes.iter().map(|(method, path, ..)| (method.to_string(), format!("/api/v1{path}"))).collect();
+    tested.sort();
+    assert_eq!(tested, all, "each route that the API describes is tested");
+    for role in Role::ALL {
+        let token = office.token(&format!("a-{role}"), role).await;
+        for (method, path, permission, given) in &routes {
+            let id = if path.contains("notes") { note } else { task };
+            let path = path
+                .replace("{number}", &number)
+                .replace("{id}", &id.to_string())
+                .replace("{user}", "nobody")
+                .replace("{name}", "nobody");
+            let method = method.to_uppercase();
+            let nobody = call(office.http(), &method, &path, None, &[], given).await;
+            assert_eq!(nobody.code, 401, "{method} {path}: {}", nobody.body);
+            let answer = call(office.http(), &method, &path, Some(&token), &[], given).await;
+            let may = permission.is_none_or(|permission| role.may(permission));
+            assert_eq!(answer.code != 403, may, "{role}: {method} {path}: {} {}", answer.code, answer.body);
+            assert!(answer.code < 500, "{role}: {method} {path}: {}", answer.body);
+            let described = &described["paths"][format!(
+                "/api/v1{}",
+                routes.iter().find(|r| r.0 == method.to_lowercase() && path_matches(r.1, &path)).unwrap().1
+            )];
+            assert!(
+                described[method.to_lowercase()]["responses"].get(answer.code.to_string()).is_some(),
+                "{method} {path}: {} is not described",
+                answer.code
+            );
+            if answer.code >= 400 {
+                assert_eq!(body(&answer)["status"], answer.code, "a problem says its status");
+            }
+        }
+    }
+    assert_eq!(office.daemon.stop().await.0, Some(0));
+}
+
+fn path_matches(template: &str, path: &str) -> bool {
+    let (a, b): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.starts_with('{') || *a == b)
+}
+
+#[tokio::test]
+async fn who_has_not_seen_the_last_change_is_told_and_what_is_wrong_is_named() {
+    let office = Office::open().await;
+    let token = office.token("ada", Role::Analyst).await;
+    let call = async |method: &str, path: &str, headers: &[(&str, &str)], given: Value| {
+        call(office.http(), method, path, Some(&token), headers, &given).await
+    };
+    let opened = call("POST", "/incidents", &[], json!({ "title": "Stolen", "severity": "high", "category": "fraud" })).await;
+    assert_eq!(opened.code, 201, "{}", opened.body);
+    let path = format!("/incidents/{}", body(&opened)["number"].as_str().unwrap());
+    let shown = call("GET", &path, &[], Value::Null).await;
+    assert_eq!((shown.code, body(&shown)["priority"].as_str()), (200, Some("P2")));
+    let (first, edit) = (etag(&shown), json!({ "status": "investigating", "assignee": "ada" }));
+    let edited = call("PATCH", &path, &[("If-Match", &first)], edit.clone()).await;
+    assert_eq!((edited.code, etag(&edited)), (200, "\"2\"".to_owned()), "{}", edited.body);
+    let late = call("PATCH", &path, &[("If-Match", &first)], json!({ "title": "Late" })).await;
+    assert_eq!(late.code, 412, "{}", late.body);
+    assert_eq!(call("PATCH", &path, &[("If-Match", "rubbish")], json!({})).await.code, 412);
+    for (given, code, field) in [
+        (json!({ "status": "open" }), 422, Some("status")),
+        (json!({ "status": "resolved" }), 422, Some("resolution")),
+        (json!({ "severity": "worst" }), 422, Some("severity")),
+        (json!({ "assignee": "nobody" }), 422, Some("assignee")),
+        (json!({ "title": "a\u{1b}[31mb" }), 422, Some("title")),
+        (json!({ "title": "a\u{0}b" }), 422, Some("title")),
+        (json!({ "technique": "1110" }), 422, Some("technique")),
+        (json!({ "colour": "red" }), 422, None),
+        (json!({ "title": 7 }), 422, None),
+        (json!("text"), 422, None),
+    ] {
+        let answer = call("PATCH", &path, &[], given.clone()).await;
+        assert_eq!(answer.code, code, "{given}: {}", answer.body);
+        assert_eq!(body(&answer)["field"].as_str(), field, "{given}: {}", answer.body);
+        assert!(answer.head.contains("application/problem+json"), "{}", answer.head);
+    }
+    assert_eq!(call("GET", "/incidents/INC-1999-000001", &[], Value::Null).await.code, 404);
+    assert_eq!(call("GET", "/incidents/%00", &[], Value::Null).await.code, 422);
+    assert_eq!(call("GET", "/incidents?text=%00", &[], Value::Null).await.code, 422);
+    assert_eq!(call("GET", "/incidents?cursor=zzz", &[], Value::Null).await.code, 422);
+    assert_eq!(call("DELETE", "/incidents", &[], Value::Null).await.code, 405);
+    let huge = call("PATCH", &path, &[], json!({ "description": "x".repeat(2 << 20) })).await;
+    assert_eq!(huge.code, 413, "{}", huge.body);
+    let hostile = "'; DROP TABLE incidents; -- <script>alert(1)</script> =1+1 \u{202e}";
+    assert_eq!(call("PATCH", &path, &[], json!({ "description": hostile })).await.code, 200);
+    assert_eq!(body(&call("GET", &path, &[], Value::Null).await)["description"], hostile);
+    for n in 0..5 {
+        call("POST", "/incidents", &[], json!({ "title": format!("n {n}"), "severity": "low" })).await;
+    }
+    let (mut seen, mut next) = (Vec::new(), String::new());
+    loop {
+        let page = body(&call("GET", &format!("/incidents?limit=2{next}"), &[], Value::Null).await);
+        seen.extend(page["incidents"].as_array().unwrap().iter().map(|i| i["title"].as_str().unwrap().to_owned()));
+        let Some(cursor) = page["next"].as_str() else { break };
+        next = format!("&cursor={cursor}");
+    }
+    assert_eq!(seen, ["n 4", "n 3", "n 2", "n 1", "n 0", "Stolen"]);
+    assert_eq!(office.daemon.stop().await.0, Some(0));
+}
+
+/// Guessing passwords of ours is an attack like any other.
+#[tokio::test]
+async fn refused_attempts_to_sign_in_are_log_records_and_make_an_incident() {
+    let office = Office::open().await;
+    for name in ["admin", "ada", "bob", "eve", "root"] {
+        let answer = call(office.http(), "POST", "/session", None, &[], &json!({ "name": name, "password": "guess" })).await;
+        assert_eq!(answer.code, 401, "{}", answer.body);
+    }
+    office.database.wait_for("SELECT count(*) FROM logs WHERE source = 'tocsin' AND event_type = 'login_failed'", 5).await;
+    office
+        .database
+        .wait_for("SELECT count(*) FROM incidents WHERE detector = 'account_compromise' AND group_key = 'src_ip=127.0.0.1'", 1)
+        .await;
+    let dump = office.database.column("SELECT coalesce(raw::text, '') || message || coalesce(fields::text, '') FROM logs").await;
+    assert!(dump.iter().all(|row| !row.contains("guess")), "no password is written down");
+    assert_eq!(office.daemon.stop().await.0, Some(0));
+}
