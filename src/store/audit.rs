@@ -58,10 +58,10 @@ pub async fn set_head(connection: &mut PgConnection, id: i64, hash: &[u8]) -> Re
 pub async fn append(connection: &mut PgConnection, row: &Row) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO audit_log (id, at, actor, role, via, address, action, subject, old, new, reason, previous, hash) \
-         VALUES ($1, timestamptz 'epoch' + $2 * interval '1 microsecond', $3, $4, $5, $6, $7, $8, $9::text::json, $10::text::json, $11, $12, $13)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::json, $10::text::json, $11, $12, $13)",
     )
     .bind(row.id)
-    .bind(row.at.as_micros())
+    .bind(row.at)
     .bind(&row.actor)
     .bind(&row.role)
     .bind(&row.via)
@@ -91,7 +91,7 @@ pub async fn each(
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(failed())?;
     let head = sqlx::query_as("SELECT id, hash FROM audit_head").fetch_one(&mut *connection).await.map_err(failed())?;
     let mut rows = sqlx::query(
-        "SELECT id, (extract(epoch FROM at) * 1000000)::bigint, actor, role, via, address, action, subject, old::text, new::text, reason, \
+        "SELECT id, at, actor, role, via, address, action, subject, old::text, new::text, reason, \
                 previous, hash \
          FROM audit_log ORDER BY id",
     )
@@ -109,7 +109,7 @@ pub async fn each(
 fn read(row: &PgRow) -> Result<Row, sqlx::Error> {
     Ok(Row {
         id: row.try_get(0)?,
-        at: Timestamp::from_micros(row.try_get(1)?),
+        at: row.try_get(1)?,
         actor: row.try_get(2)?,
         role: row.try_get(3)?,
         via: row.try_get(4)?,

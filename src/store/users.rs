@@ -29,8 +29,7 @@ macro_rules! select_users {
     ($rest:literal) => {
         concat!(
             "SELECT id, name, display_name, email, role::text, password_hash, must_change, failed_logins, \
-                    (extract(epoch FROM locked_until) * 1000000)::bigint, (extract(epoch FROM disabled_at) * 1000000)::bigint, version, \
-                    (extract(epoch FROM created_at) * 1000000)::bigint, (extract(epoch FROM updated_at) * 1000000)::bigint \
+                    locked_until, disabled_at, version, created_at, updated_at \
              FROM users ",
             $rest
         )
@@ -38,7 +37,6 @@ macro_rules! select_users {
 }
 
 fn user(row: &PgRow) -> Result<UserRow, sqlx::Error> {
-    let time = |i: usize| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(i)?.map(Timestamp::from_micros));
     Ok(UserRow {
         id: row.try_get(0)?,
         name: row.try_get(1)?,
@@ -48,11 +46,11 @@ fn user(row: &PgRow) -> Result<UserRow, sqlx::Error> {
         password_hash: row.try_get(5)?,
         must_change: row.try_get(6)?,
         failed_logins: row.try_get(7)?,
-        locked_until: time(8)?,
-        disabled_at: time(9)?,
+        locked_until: row.try_get(8)?,
+        disabled_at: row.try_get(9)?,
         version: row.try_get(10)?,
-        created_at: Timestamp::from_micros(row.try_get(11)?),
-        updated_at: Timestamp::from_micros(row.try_get(12)?),
+        created_at: row.try_get(11)?,
+        updated_at: row.try_get(12)?,
     })
 }
 
@@ -103,8 +101,7 @@ pub async fn other_admins(connection: &mut PgConnection, id: i64) -> Result<i64,
 pub async fn insert(connection: &mut PgConnection, user: &UserRow) -> Result<bool, StoreError> {
     query(
         "INSERT INTO users (name, display_name, email, role, password_hash, must_change, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4::user_role, $5, $6, timestamptz 'epoch' + $7 * interval '1 microsecond', \
-                 timestamptz 'epoch' + $7 * interval '1 microsecond') ON CONFLICT (name) DO NOTHING",
+         VALUES ($1, $2, $3, $4::user_role, $5, $6, $7, $7) ON CONFLICT (name) DO NOTHING",
     )
     .bind(&user.name)
     .bind(&user.display_name)
@@ -112,7 +109,7 @@ pub async fn insert(connection: &mut PgConnection, user: &UserRow) -> Result<boo
     .bind(&user.role)
     .bind(&user.password_hash)
     .bind(user.must_change)
-    .bind(user.created_at.as_micros())
+    .bind(user.created_at)
     .execute(connection)
     .await
     .map(|done| done.rows_affected() == 1)
@@ -126,9 +123,7 @@ pub async fn insert(connection: &mut PgConnection, user: &UserRow) -> Result<boo
 pub async fn update(connection: &mut PgConnection, user: &UserRow, now: Timestamp) -> Result<(), StoreError> {
     query(
         "UPDATE users SET display_name = $2, email = $3, role = $4::user_role, password_hash = $5, must_change = $6, failed_logins = $7, \
-             locked_until = timestamptz 'epoch' + $8 * interval '1 microsecond', \
-             disabled_at = timestamptz 'epoch' + $9 * interval '1 microsecond', version = version + 1, \
-             updated_at = timestamptz 'epoch' + $10 * interval '1 microsecond' \
+             locked_until = $8, disabled_at = $9, version = version + 1, updated_at = $10 \
          WHERE id = $1",
     )
     .bind(user.id)
@@ -138,9 +133,9 @@ pub async fn update(connection: &mut PgConnection, user: &UserRow, now: Timestam
     .bind(&user.password_hash)
     .bind(user.must_change)
     .bind(user.failed_logins)
-    .bind(user.locked_until.map(Timestamp::as_micros))
-    .bind(user.disabled_at.map(Timestamp::as_micros))
-    .bind(now.as_micros())
+    .bind(user.locked_until)
+    .bind(user.disabled_at)
+    .bind(now)
     .execute(connection)
     .await
     .map(|_| ())
@@ -157,10 +152,10 @@ pub async fn note_attempt(
     failed_logins: i32,
     locked_until: Option<Timestamp>,
 ) -> Result<(), StoreError> {
-    query("UPDATE users SET failed_logins = $2, locked_until = timestamptz 'epoch' + $3 * interval '1 microsecond' WHERE id = $1")
+    query("UPDATE users SET failed_logins = $2, locked_until = $3 WHERE id = $1")
         .bind(id)
         .bind(failed_logins)
-        .bind(locked_until.map(Timestamp::as_micros))
+        .bind(locked_until)
         .execute(connection)
         .await
         .map(|_| ())
@@ -184,7 +179,7 @@ fn holder(row: &PgRow) -> Result<Holder, sqlx::Error> {
         name: row.try_get(1)?,
         role: row.try_get(2)?,
         must_change: row.try_get(3)?,
-        last_used_at: row.try_get::<Option<i64>, _>(4)?.map(Timestamp::from_micros),
+        last_used_at: row.try_get(4)?,
     })
 }
 
@@ -202,11 +197,11 @@ pub async fn begin_session(
 ) -> Result<(), StoreError> {
     query(
         "INSERT INTO sessions (token_hash, user_id, created_at, last_used_at, address, user_agent) \
-         VALUES ($1, $2, timestamptz 'epoch' + $3 * interval '1 microsecond', timestamptz 'epoch' + $3 * interval '1 microsecond', $4::inet, $5)",
+         VALUES ($1, $2, $3, $3, $4::inet, $5)",
     )
     .bind(token_hash)
     .bind(user_id)
-    .bind(now.as_micros())
+    .bind(now)
     .bind(address.map(|a| a.to_string()))
     .bind(user_agent)
     .execute(connection)
@@ -226,14 +221,13 @@ pub async fn session(
     used_after: Timestamp,
 ) -> Result<Option<Holder>, StoreError> {
     let row = query(
-        "SELECT u.id, u.name, u.role::text, u.must_change, (extract(epoch FROM s.last_used_at) * 1000000)::bigint \
+        "SELECT u.id, u.name, u.role::text, u.must_change, s.last_used_at \
          FROM sessions s JOIN users u ON u.id = s.user_id \
-         WHERE s.token_hash = $1 AND u.disabled_at IS NULL AND s.created_at > timestamptz 'epoch' + $2 * interval '1 microsecond' \
-           AND s.last_used_at > timestamptz 'epoch' + $3 * interval '1 microsecond'",
+         WHERE s.token_hash = $1 AND u.disabled_at IS NULL AND s.created_at > $2 AND s.last_used_at > $3",
     )
     .bind(token_hash)
-    .bind(begun_after.as_micros())
-    .bind(used_after.as_micros())
+    .bind(begun_after)
+    .bind(used_after)
     .fetch_optional(connection)
     .await;
     row.and_then(|row| row.as_ref().map(holder).transpose()).map_err(StoreError::at("look for a session"))
@@ -244,9 +238,9 @@ pub async fn session(
 /// # Errors
 /// The statement failed.
 pub async fn touch_session(connection: &mut PgConnection, token_hash: &[u8], now: Timestamp) -> Result<(), StoreError> {
-    query("UPDATE sessions SET last_used_at = timestamptz 'epoch' + $2 * interval '1 microsecond' WHERE token_hash = $1")
+    query("UPDATE sessions SET last_used_at = $2 WHERE token_hash = $1")
         .bind(token_hash)
-        .bind(now.as_micros())
+        .bind(now)
         .execute(connection)
         .await
         .map(|_| ())
@@ -281,11 +275,11 @@ pub async fn forget_sessions(
     used_after: Timestamp,
 ) -> Result<(), StoreError> {
     query(
-        "DELETE FROM sessions WHERE created_at <= timestamptz 'epoch' + $1 * interval '1 microsecond' \
-         OR last_used_at <= timestamptz 'epoch' + $2 * interval '1 microsecond'",
+        "DELETE FROM sessions WHERE created_at <= $1 \
+         OR last_used_at <= $2",
     )
-    .bind(begun_after.as_micros())
-    .bind(used_after.as_micros())
+    .bind(begun_after)
+    .bind(used_after)
     .execute(connection)
     .await
     .map(|_| ())
@@ -317,15 +311,15 @@ pub async fn insert_token(
 ) -> Result<bool, StoreError> {
     query(
         "INSERT INTO api_tokens (name, token_hash, user_id, role, created_at, expires_at) \
-         VALUES ($1, $2, $3, $4::user_role, timestamptz 'epoch' + $5 * interval '1 microsecond', \
-                 timestamptz 'epoch' + $6 * interval '1 microsecond') ON CONFLICT (user_id, name) DO NOTHING",
+         VALUES ($1, $2, $3, $4::user_role, $5, \
+                 $6) ON CONFLICT (user_id, name) DO NOTHING",
     )
     .bind(&token.name)
     .bind(token_hash)
     .bind(user_id)
     .bind(&token.role)
-    .bind(token.created_at.as_micros())
-    .bind(token.expires_at.as_micros())
+    .bind(token.created_at)
+    .bind(token.expires_at)
     .execute(connection)
     .await
     .map(|done| done.rows_affected() == 1)
@@ -338,13 +332,13 @@ pub async fn insert_token(
 /// The statement failed.
 pub async fn token(connection: &mut PgConnection, token_hash: &[u8], now: Timestamp) -> Result<Option<Holder>, StoreError> {
     let row = query(
-        "SELECT u.id, u.name, least(t.role, u.role)::text, u.must_change, (extract(epoch FROM t.last_used_at) * 1000000)::bigint \
+        "SELECT u.id, u.name, least(t.role, u.role)::text, u.must_change, t.last_used_at \
          FROM api_tokens t JOIN users u ON u.id = t.user_id \
          WHERE t.token_hash = $1 AND u.disabled_at IS NULL AND t.revoked_at IS NULL \
-           AND t.expires_at > timestamptz 'epoch' + $2 * interval '1 microsecond'",
+           AND t.expires_at > $2",
     )
     .bind(token_hash)
-    .bind(now.as_micros())
+    .bind(now)
     .fetch_optional(connection)
     .await;
     row.and_then(|row| row.as_ref().map(holder).transpose()).map_err(StoreError::at("look for a token"))
@@ -355,9 +349,9 @@ pub async fn token(connection: &mut PgConnection, token_hash: &[u8], now: Timest
 /// # Errors
 /// The statement failed.
 pub async fn touch_token(connection: &mut PgConnection, token_hash: &[u8], now: Timestamp) -> Result<(), StoreError> {
-    query("UPDATE api_tokens SET last_used_at = timestamptz 'epoch' + $2 * interval '1 microsecond' WHERE token_hash = $1")
+    query("UPDATE api_tokens SET last_used_at = $2 WHERE token_hash = $1")
         .bind(token_hash)
-        .bind(now.as_micros())
+        .bind(now)
         .execute(connection)
         .await
         .map(|_| ())
@@ -370,9 +364,9 @@ pub async fn touch_token(connection: &mut PgConnection, token_hash: &[u8], now: 
 /// The statement failed.
 pub async fn tokens(connection: &mut PgConnection) -> Result<Vec<TokenRow>, StoreError> {
     let rows = query(
-        "SELECT t.name, u.name, t.role::text, (extract(epoch FROM t.created_at) * 1000000)::bigint, \
-                (extract(epoch FROM t.expires_at) * 1000000)::bigint, (extract(epoch FROM t.last_used_at) * 1000000)::bigint, \
-                (extract(epoch FROM t.revoked_at) * 1000000)::bigint \
+        "SELECT t.name, u.name, t.role::text, t.created_at, \
+                t.expires_at, t.last_used_at, \
+                t.revoked_at \
          FROM api_tokens t JOIN users u ON u.id = t.user_id ORDER BY u.name, t.name",
     )
     .fetch_all(connection)
@@ -382,10 +376,10 @@ pub async fn tokens(connection: &mut PgConnection) -> Result<Vec<TokenRow>, Stor
             name: row.try_get(0)?,
             user: row.try_get(1)?,
             role: row.try_get(2)?,
-            created_at: Timestamp::from_micros(row.try_get(3)?),
-            expires_at: Timestamp::from_micros(row.try_get(4)?),
-            last_used_at: row.try_get::<Option<i64>, _>(5)?.map(Timestamp::from_micros),
-            revoked_at: row.try_get::<Option<i64>, _>(6)?.map(Timestamp::from_micros),
+            created_at: row.try_get(3)?,
+            expires_at: row.try_get(4)?,
+            last_used_at: row.try_get(5)?,
+            revoked_at: row.try_get(6)?,
         })
     };
     rows.and_then(|rows| rows.iter().map(read).collect()).map_err(StoreError::at("read the tokens"))
@@ -397,12 +391,12 @@ pub async fn tokens(connection: &mut PgConnection) -> Result<Vec<TokenRow>, Stor
 /// The statement failed.
 pub async fn revoke_token(connection: &mut PgConnection, user_id: i64, name: &str, now: Timestamp) -> Result<bool, StoreError> {
     query(
-        "UPDATE api_tokens SET revoked_at = timestamptz 'epoch' + $3 * interval '1 microsecond' \
+        "UPDATE api_tokens SET revoked_at = $3 \
          WHERE user_id = $1 AND name = $2 AND revoked_at IS NULL",
     )
     .bind(user_id)
     .bind(name)
-    .bind(now.as_micros())
+    .bind(now)
     .execute(connection)
     .await
     .map(|done| done.rows_affected() == 1)
