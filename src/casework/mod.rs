@@ -12,7 +12,9 @@
 
 mod actor;
 pub mod audit;
+pub mod export;
 pub mod password;
+pub mod reports;
 pub mod sessions;
 pub mod tokens;
 pub mod users;
@@ -64,6 +66,9 @@ pub enum CaseworkError {
     /// The password was made by somebody else.
     #[error("the password was made by somebody else: change it first")]
     MustChangePassword,
+    /// What was to be written out could not be.
+    #[error("write what was exported")]
+    Output(#[source] std::io::Error),
     /// The database.
     #[error("database")]
     Store(#[from] StoreError),
