@@ -163,7 +163,6 @@ impl Casework {
         let connection = &mut reading.connection;
         let (now, span) = (Timestamp::now(), period.span());
         rows::begin(connection).await?;
-        let totals = rows::totals(connection, span).await?.into();
         let totals_before = rows::totals(connection, period.before().span()).await?.into();
         let incidents = rows::incidents(connection, span).await?;
         let logs = rows::logs(connection, span).await?;
@@ -189,6 +188,11 @@ impl Casework {
         logs.iter().for_each(|row| *by_day.entry(row.day).or_default() += row.count);
         let opened: BTreeMap<i64, i64> =
             by(By::Day, "").into_iter().filter_map(|day| Some((day.name.parse().ok()?, day.count))).collect();
+        let totals = Totals {
+            log_records: logs.iter().map(|row| row.count).sum(),
+            failed_logins: logs.iter().filter(|row| row.event_type == "login_failed").map(|row| row.count).sum(),
+            incidents: opened.values().sum(),
+        };
         Ok(Report {
             from: Timestamp::from_micros(span.0),
             to: Timestamp::from_micros(span.1),
