@@ -12,9 +12,11 @@
 
 mod actor;
 pub mod audit;
+pub mod export;
 pub mod incidents;
 pub mod notes;
 pub mod password;
+pub mod reports;
 pub mod sessions;
 pub mod tasks;
 pub mod tokens;
@@ -67,6 +69,9 @@ pub enum CaseworkError {
     /// The password was made by somebody else.
     #[error("the password was made by somebody else: change it first")]
     MustChangePassword,
+    /// What was to be written out could not be.
+    #[error("write what was exported")]
+    Output(#[source] std::io::Error),
     /// The database.
     #[error("database")]
     Store(#[from] StoreError),

@@ -5,10 +5,13 @@ mod audit;
 mod check;
 mod database;
 mod demo;
+mod export;
+mod file;
 mod incidents;
 mod journal;
 mod parse;
 mod replay;
+mod report;
 mod run;
 mod tasks;
 mod user;
@@ -20,6 +23,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use flate2::bufread::MultiGzDecoder;
+
+use crate::record::Timestamp;
 
 #[derive(Parser)]
 #[command(
@@ -60,6 +65,10 @@ enum Command {
     Token(user::TokenArguments),
     /// Check the audit log
     Audit(audit::Arguments),
+    /// Sum up a week, or any other period
+    Report(report::Arguments),
+    /// Take out logs, incidents or tasks as CSV
+    Export(export::Arguments),
 }
 
 /// Runs the command that the process was called with.
@@ -78,6 +87,8 @@ pub fn main() -> ExitCode {
         Command::User(a) => user::user(a),
         Command::Token(a) => user::token(a),
         Command::Audit(a) => audit::run(a),
+        Command::Report(a) => report::run(a),
+        Command::Export(a) => export::run(a),
     };
     match done {
         Ok(code) => code,
@@ -94,6 +105,17 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>()).any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
+/// A time as people give it: RFC 3339, or a date, which is its beginning in UTC.
+fn time(text: &str) -> Result<Timestamp, String> {
+    let day = text.parse::<jiff::civil::Date>().ok().filter(|_| !text.contains(['T', 't', ' ', ':']));
+    match day.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok()) {
+        Some(day) => Ok(Timestamp::from_micros(day.timestamp().as_microsecond())),
+        None => Timestamp::parse_rfc3339(text).map_err(|_| {
+            "give a date such as 2026-11-20 (its beginning in UTC), or a time such as 2026-11-20T08:30:00Z".to_owned()
+        }),
+    }
+}
+
 /// The runtime of commands that talk to the network or the database.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("start the runtime")
@@ -107,5 +129,20 @@ fn plain<'r>(input: impl Read + 'r) -> io::Result<Box<dyn BufRead + 'r>> {
         Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(input))))
     } else {
         Ok(Box::new(input))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_dates_or_instants() {
+        let read = |text: &str| time(text).map(|t| t.to_string()).ok();
+        assert_eq!(read("2026-11-20").as_deref(), Some("2026-11-20T00:00:00Z"));
+        assert_eq!(read("2026-11-20T10:00:00+01:00").as_deref(), Some("2026-11-20T09:00:00Z"));
+        for none in ["", "yesterday", "2026-11-31", "2026-11-20T10:00:00", "2026-11-20 10:00", "1761000000"] {
+            assert_eq!(read(none), None, "{none}");
+        }
     }
 }

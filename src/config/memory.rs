@@ -15,6 +15,7 @@
 //! | webhooks: bodies and what is made of them | `webhook::Options::max_memory_bytes` |
 //! | from the inputs to the commit: frames, rows, what is known of them | the daemon's gate, which counts them |
 //! | ids of deliveries that were stored | `pipeline::Deliveries::WORST_BYTES` |
+//! | hosts that the roll-ups name | `pipeline::Hosts::WORST_BYTES` |
 //! | each set of files: a batch that is being read, lines that are not finished, what is known of each file | `tail::Options` |
 //! | detectors: remote ends, sessions, names, long windows | `detect::Options`, all of which have a limit |
 //! | rules, where there are some: groups, windows, values | `detect::Options::max_rule_bytes` |
@@ -26,7 +27,7 @@ use super::{Bytes, Config};
 use crate::casework::Casework;
 use crate::http::server;
 use crate::listen::{tcp, udp, webhook};
-use crate::pipeline::Deliveries;
+use crate::pipeline::{Deliveries, Hosts};
 use crate::{detect, journal, tail};
 
 /// The program itself, with its threads, the buffers of its connections to the database, and what the allocator keeps, in bytes.
@@ -114,7 +115,7 @@ impl Config {
             journal_queue: limit / 32,
             unfinished_frames: limit / 32 / tcp,
             bodies: limit / 64 * 7,
-            under_way: limit / 128 * 23,
+            under_way: limit / 16 * 3,
             unfinished_lines: (limit / 64 / sets) as u64,
             files: limit / 32 / sets / FOLLOWED_FILE,
             detect_heap: limit / 16,
@@ -171,6 +172,7 @@ impl Config {
             part("deliveries", String::new(), Deliveries::WORST_BYTES);
         }
         part("from the inputs to the commit", String::new(), memory.under_way);
+        part("hosts", String::new(), Hosts::WORST_BYTES);
         for (i, files) in self.files.iter().enumerate() {
             let line = files.max_line_bytes.as_usize();
             // A batch, and the line behind its last chunk, in vectors that may have twice the room.
@@ -240,8 +242,8 @@ impl Config {
 /// What the pipeline holds of frames of that many bytes, in bytes, `odd` of which are not printable ASCII: the frame; its message, its
 /// fields, the original beside them; and an odd byte as up to four characters in the one and five in the other.
 pub const fn under_way_bytes(frames: usize, bytes: usize, odd: usize) -> usize {
-    /// A row without its text, and the places of its frame.
-    const FRAME: usize = 256;
+    /// A row without its text, the places of its frame, and a count of its own in the roll-ups.
+    const FRAME: usize = 320;
     4 * bytes + 7 * odd + FRAME * frames
 }
 

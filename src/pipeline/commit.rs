@@ -199,6 +199,7 @@ impl<D: Database> Shared<D> {
             epoch: self.epoch,
             floor: prepared.floor,
             rows: &prepared.rows,
+            rollups: &prepared.rollups,
             positions: &prepared.positions,
             ledger: &prepared.ledger,
             losses: &prepared.losses,

@@ -15,12 +15,12 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    /// How many are remembered; the oldest go first. Senders repeat within minutes. Fewer than half of what a set of 2^21 places takes
+    /// How many are remembered; the oldest go first. Senders repeat within minutes. Fewer than half of what a set of 2^20 places takes
     /// (seven of eight), so that one in which many came and went is put in order where it is, and never becomes larger.
-    pub const MAX: usize = 900_000;
+    pub const MAX: usize = 450_000;
 
-    /// Memory in the worst case, in bytes: the set while it grows from 2^20 to 2^21 places of 17 bytes each, and the queue.
-    pub const WORST_BYTES: usize = (17 << 21) + (17 << 20) + (16 << 20);
+    /// Memory in the worst case, in bytes: the set while it grows from 2^19 to 2^20 places of 17 bytes each, and the queue.
+    pub const WORST_BYTES: usize = (17 << 20) + (17 << 19) + (8 << 20);
 
     /// Remembers a delivery. False if it was known.
     pub fn remember(&mut self, source: &str, id: &str) -> bool {
@@ -82,7 +82,7 @@ mod tests {
             assert!(deliveries.add(number(n)));
         }
         assert_eq!((deliveries.known.len(), deliveries.order.len()), (Deliveries::MAX, Deliveries::MAX));
-        assert!(deliveries.known.capacity() <= 1 << 21, "{}", deliveries.known.capacity());
-        assert!(deliveries.order.capacity() <= 1 << 20, "{}", deliveries.order.capacity());
+        assert!(deliveries.known.capacity() <= 1 << 20, "{}", deliveries.known.capacity());
+        assert!(deliveries.order.capacity() <= 1 << 19, "{}", deliveries.order.capacity());
     }
 }

@@ -14,6 +14,7 @@ mod deliveries;
 mod floor;
 mod ledger;
 mod pauses;
+mod rollups;
 #[cfg(test)]
 mod simulation;
 mod steady;
@@ -21,6 +22,7 @@ mod work;
 
 pub use deliveries::Deliveries;
 pub use pauses::{Pauses, Wait, Waits};
+pub use rollups::Hosts;
 
 use std::sync::Arc;
 

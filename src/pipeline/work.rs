@@ -15,6 +15,7 @@ use super::deliveries::Deliveries;
 use super::floor::Floor;
 use super::ledger::{Keeper, LossLog};
 use super::pauses::{Pauses, Waits};
+use super::rollups::Hosts;
 use super::steady::SteadyClock;
 use crate::detect::Engine;
 use crate::frame::{Batch, Loss, PositionChange};
@@ -24,6 +25,7 @@ use crate::record::{EventType, LogRecord, Timestamp};
 use crate::stats::{Counter, Stats};
 use crate::store::copy::{self, RowMeta, Rows};
 use crate::store::ledger::Entry;
+use crate::store::rollups::{self, Counted, Rollups};
 use crate::store::{Database, ID_BLOCK, Refused, StoreError};
 
 /// Everything that one transaction will store.
@@ -32,6 +34,7 @@ pub struct Prepared {
     /// Its number in the order of transactions.
     pub number: i64,
     pub rows: Rows,
+    pub rollups: Rollups,
     /// UTC days that the rows fall on.
     pub days: BTreeSet<i64>,
     pub positions: Vec<PositionChange>,
@@ -53,6 +56,7 @@ impl Prepared {
         Prepared {
             number,
             rows: Rows::default(),
+            rollups: Rollups::default(),
             days: BTreeSet::new(),
             positions: Vec::new(),
             ledger: Vec::new(),
@@ -104,6 +108,7 @@ pub struct Worker<D> {
     floor: Floor,
     steady: SteadyClock,
     deliveries: Deliveries,
+    hosts: Hosts,
     ledger: Keeper,
     loss_log: LossLog,
     /// Number of the last transaction.
@@ -126,6 +131,7 @@ impl<D: Database> Worker<D> {
             floor,
             steady,
             deliveries,
+            hosts: Hosts::new(stats),
             ledger: Keeper::starting_at(transaction + 1),
             loss_log: LossLog::new(Arc::clone(stats)),
             number: transaction,
@@ -225,6 +231,7 @@ impl<D: Database> Worker<D> {
             self.ledger.frame(id, event_time.day(), frame.received_at);
             let meta = RowMeta { id, event_time, received_at: frame.received_at, source: &origin.source.name, frame: bytes };
             prepared.rows.push(&record, &meta);
+            self.count(prepared, &record, &meta);
             prepared.frames.push((id, batch_index, i as u32));
         }
         self.parsed_total.add(batch.frames.len() as u64);
@@ -234,6 +241,18 @@ impl<D: Database> Worker<D> {
         prepared.losses.append(&mut batch.losses);
         prepared.positions.append(&mut batch.positions);
         prepared.batches.push(batch);
+    }
+
+    /// Counts a row for the roll-ups.
+    fn count(&mut self, prepared: &mut Prepared, record: &LogRecord<'_>, meta: &RowMeta<'_>) {
+        let row = Counted {
+            event_time: meta.event_time,
+            source: meta.source,
+            host: &rollups::host(record.host.as_deref()),
+            event_type: record.event_type,
+            severity: record.severity,
+        };
+        prepared.rollups.count(&row, |row| self.hosts.admit(row));
     }
 
     /// The time that a record is filed under: its own, unless it has none or an absurd one; that claim is kept as a field. Absurd is what

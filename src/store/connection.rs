@@ -8,6 +8,7 @@ use sqlx::{Connection as _, Executor, Row};
 use super::copy::{COPY_LOGS, HEADER, Rows, TRAILER};
 use super::database::{Session, Statements};
 use super::ledger::{self, Entry};
+use super::rollups::{self, Kind};
 use super::{Refused, Servers, StoreError, incidents, positions};
 use crate::frame::{Loss, PositionChange};
 use crate::record::Timestamp;
@@ -150,6 +151,10 @@ impl Statements for Connection {
         .await
         .map(|_| ())
         .map_err(StoreError::at("write the deliveries"))
+    }
+
+    async fn write_rollups(&mut self, counts: &[(Kind, i64)]) -> Result<(), StoreError> {
+        rollups::write(&mut self.inner, counts).await
     }
 
     async fn change_incidents(&mut self, changes: &[IncidentChange], max_evidence: usize) -> Result<(), StoreError> {

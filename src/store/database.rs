@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::copy::Rows;
 use super::ledger::Entry;
+use super::rollups::Kind;
 use super::{Observed, Refused, Saved, StoreError};
 use crate::frame::{Loss, PositionChange};
 use crate::record::Timestamp;
@@ -105,6 +106,9 @@ pub trait Statements: Debug + Send + 'static {
 
     /// Writes source and id of deliveries.
     fn write_deliveries(&mut self, deliveries: &[(String, String)]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Adds counts to the roll-ups. Each kind is there once.
+    fn write_rollups(&mut self, counts: &[(Kind, i64)]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Feeds incidents or opens them. At most `max_evidence` log records are copied to one.
     fn change_incidents(

@@ -7,6 +7,7 @@ use super::StoreError;
 use super::copy::Rows;
 use super::database::Statements;
 use super::ledger::Entry;
+use super::rollups::Rollups;
 use crate::frame::{Loss, PositionChange};
 use crate::record::Timestamp;
 use crate::record::incident::IncidentChange;
@@ -22,6 +23,8 @@ pub struct Transaction<'t> {
     pub floor: Option<Timestamp>,
     /// The rows of `logs`.
     pub rows: &'t Rows,
+    /// How many rows there are of which kind.
+    pub rollups: &'t Rollups,
     /// Where the inputs got to.
     pub positions: &'t [PositionChange],
     /// The entries of the ledger that it changes.
@@ -93,16 +96,20 @@ impl<C: Statements> Writer<C> {
         let copied = tokio::time::timeout(work.patience, self.copy(work, refused));
         let quarantined = copied.await.unwrap_or(Err(StoreError::Late))?;
         before.await;
-        let stored = tokio::time::timeout(work.patience, self.finish(work));
+        let stored = tokio::time::timeout(work.patience, self.finish(work, &quarantined));
         // Of what had been stored before, nothing was refused now.
-        Ok(if stored.await.unwrap_or(Err(StoreError::Late))? { quarantined } else { 0 })
+        Ok(if stored.await.unwrap_or(Err(StoreError::Late))? { quarantined.len() } else { 0 })
     }
 
-    /// Begins and copies the rows. Returns the number of those that were refused.
-    async fn copy(&mut self, work: &Transaction<'_>, refused: &(dyn Fn(usize) -> Refused + Sync)) -> Result<usize, StoreError> {
+    /// Begins and copies the rows. Returns those that were refused.
+    async fn copy(
+        &mut self,
+        work: &Transaction<'_>,
+        refused: &(dyn Fn(usize) -> Refused + Sync),
+    ) -> Result<Vec<usize>, StoreError> {
         self.connection.begin().await?;
         match self.connection.copy(work.rows, 0..work.rows.len()).await {
-            Ok(()) => Ok(0),
+            Ok(()) => Ok(Vec::new()),
             Err(error) if error.refuses_row() => {
                 self.connection.roll_back().await?;
                 self.connection.begin().await?;
@@ -112,10 +119,10 @@ impl<C: Statements> Writer<C> {
         }
     }
 
-    /// Copies in halves until the rows that are refused stand alone; those go to `quarantine`. Returns their number.
-    async fn isolate(&mut self, rows: &Rows, refused: &(dyn Fn(usize) -> Refused + Sync)) -> Result<usize, StoreError> {
+    /// Copies in halves until the rows that are refused stand alone; those go to `quarantine`, and are returned.
+    async fn isolate(&mut self, rows: &Rows, refused: &(dyn Fn(usize) -> Refused + Sync)) -> Result<Vec<usize>, StoreError> {
         let connection = &mut self.connection;
-        let mut quarantined = 0;
+        let mut quarantined = Vec::new();
         let mut todo: Vec<Range<usize>> = std::iter::once(0..rows.len()).collect();
         while let Some(range) = todo.pop() {
             connection.savepoint().await?;
@@ -125,7 +132,7 @@ impl<C: Statements> Writer<C> {
                     connection.roll_back_to_savepoint().await?;
                     if range.len() == 1 {
                         connection.quarantine(&refused(range.start), &error).await?;
-                        quarantined += 1;
+                        quarantined.push(range.start);
                     } else {
                         let middle = range.start + range.len() / 2;
                         todo.push(middle..range.end);
@@ -139,7 +146,7 @@ impl<C: Statements> Writer<C> {
     }
 
     /// Everything after the rows, and the commit. False if this transaction had been committed before.
-    async fn finish(&mut self, work: &Transaction<'_>) -> Result<bool, StoreError> {
+    async fn finish(&mut self, work: &Transaction<'_>, quarantined: &[usize]) -> Result<bool, StoreError> {
         let connection = &mut self.connection;
         if !connection.follow_on(work.number, work.epoch, work.floor).await? {
             connection.roll_back().await?;
@@ -151,6 +158,7 @@ impl<C: Statements> Writer<C> {
         connection.write_ledger(work.epoch, work.ledger).await?;
         connection.write_losses(work.number, work.losses).await?;
         connection.write_deliveries(work.deliveries).await?;
+        connection.write_rollups(&work.rollups.without(quarantined)).await?;
         connection.change_incidents(work.changes, work.max_evidence).await?;
         connection.commit().await?;
         Ok(true)

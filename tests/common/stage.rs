@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::story::{Chance, DETECT, Told};
-use crate::support::{Daemon, Database, PATIENCE, Server, findings, request, verify, wait_until};
+use crate::support::{Daemon, Database, MISCOUNTED, PATIENCE, Server, findings, request, verify, wait_until};
 
 /// Of the file system that holds a daemon's state, where it is made small. The journal's limit is a third of it.
 const SMALL_BYTES: &str = "6m";
@@ -292,6 +292,10 @@ impl Stage {
         report.complaints.extend(reckoning.complaints);
         (report.lines, report.lost, report.repeated) = (reckoning.lines, reckoning.lost, reckoning.repeated);
         self.compare_verdict(&mut report);
+        let miscounted = self.database.number(MISCOUNTED).await;
+        if miscounted > 0 {
+            report.complaints.push(format!("the roll-ups have {miscounted} counts that are not those of the records"));
+        }
         report.incidents = self
             .database
             .column(&format!(

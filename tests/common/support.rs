@@ -166,6 +166,13 @@ impl Database {
     }
 }
 
+/// Number of kinds of records that the roll-ups count otherwise than somebody who counts the records.
+pub const MISCOUNTED: &str = "SELECT count(*) FROM \
+     (SELECT hour, source, host, event_type, severity, count FROM log_rollups) r FULL JOIN \
+     (SELECT date_trunc('hour', event_time, 'UTC') AS hour, source, coalesce(host, '') AS host, event_type, severity, count(*) \
+      FROM logs GROUP BY 1, 2, 3, 4, 5) l USING (hour, source, host, event_type, severity) \
+     WHERE r.count IS DISTINCT FROM l.count";
+
 /// Waits until `condition` holds.
 pub async fn wait_until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;

@@ -15,6 +15,7 @@ mod overload;
 mod people;
 mod poison;
 mod recovery;
+mod reports;
 mod rules;
 #[allow(dead_code, reason = "tests/chaos needs more of it")]
 #[path = "../common/stage.rs"]

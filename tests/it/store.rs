@@ -1,12 +1,14 @@
 //! Transactions of ingestion against a real server.
 
 use std::future::ready;
+use std::sync::LazyLock;
 
 use sqlx::Executor;
 use tocsin::frame::PositionChange;
 use tocsin::record::incident::{Detector, Group, IncidentChange, RaisedBy};
 use tocsin::record::{EventType, LogRecord, Severity, Timestamp, Value};
 use tocsin::store::copy::{RowMeta, Rows};
+use tocsin::store::rollups::{Counted, Rollups};
 use tocsin::store::{Refused, Store, StoreError, Transaction};
 
 use crate::support::Database;
@@ -25,12 +27,16 @@ fn rows(messages: &[&str]) -> Rows {
     rows
 }
 
+/// For transactions of which nobody looks at the counts.
+static UNCOUNTED: LazyLock<Rollups> = LazyLock::new(Rollups::default);
+
 fn transaction<'t>(number: i64, epoch: i64, rows: &'t Rows, positions: &'t [PositionChange]) -> Transaction<'t> {
     Transaction {
         number,
         epoch,
         floor: None,
         rows,
+        rollups: &UNCOUNTED,
         positions,
         ledger: &[],
         losses: &[],
@@ -117,12 +123,24 @@ async fn a_row_that_is_refused_goes_to_quarantine_and_its_batch_goes_on() {
         source: "lan".into(),
         raw: messages[row].as_bytes().to_vec(),
     };
+    let mut rollups = Rollups::default();
+    for host in ["fw", "fw", "fw", "fw", "", "mail", "fw"] {
+        let (event_type, severity) = (EventType::Other, Severity::Low);
+        rollups.count(&Counted { event_time: at("2026-11-20T10:59:59Z"), source: "lan", host, event_type, severity }, |_| true);
+    }
     let mut writer = store.writer().await.unwrap();
-    let quarantined = writer.store(&transaction(1, saved.epoch, &rows, &[]), &refused, ready(())).await.unwrap();
+    let work = Transaction { rollups: &rollups, ..transaction(1, saved.epoch, &rows, &[]) };
+    let quarantined = writer.store(&work, &refused, ready(())).await.unwrap();
     assert_eq!(quarantined, 2);
     assert_eq!(database.column("SELECT message FROM logs ORDER BY id").await, ["a", "b", "c", "d", "e"]);
     let reasons = database.column("SELECT encode(raw, 'escape') || '|' || sqlstate || '|' || (reason LIKE '%check constraint%') FROM quarantine ORDER BY id").await;
     assert_eq!(reasons, ["poison 1|23514|true", "poison 2|23514|true"]);
+    let rollups = "SELECT concat_ws('|', hour AT TIME ZONE 'UTC', source, host, event_type, severity, count) FROM log_rollups ORDER BY host";
+    assert_eq!(
+        database.column(rollups).await,
+        ["2026-11-20 10:00:00|lan||other|low|1", "2026-11-20 10:00:00|lan|fw|other|low|4"],
+        "neither the second row nor the sixth"
+    );
 }
 
 #[tokio::test]

@@ -62,6 +62,11 @@ impl From<CaseworkError> for Problem {
             CaseworkError::Conflict(_) => Problem::new(StatusCode::CONFLICT, text),
             CaseworkError::Unrecognised => Problem::new(StatusCode::UNAUTHORIZED, text),
             CaseworkError::LockedOut(_) => Problem::new(StatusCode::TOO_MANY_REQUESTS, text),
+            // Nothing of the API writes files.
+            CaseworkError::Output(error) => {
+                tracing::error!(%error, "an answer could not be written");
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong; the log of the daemon says what")
+            }
             CaseworkError::Store(error) if error.is_transient() => {
                 tracing::warn!(error = error.in_one_line(), "the database did not serve a request of the API");
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database is not available; try again")

@@ -23,6 +23,7 @@ use crate::record::{EventType, Severity, Timestamp, Zone};
 use crate::store::copy::Rows;
 use crate::store::error::tests::said;
 use crate::store::ledger::Entry;
+use crate::store::rollups::Kind;
 use crate::store::{Database, ID_BLOCK, Observed, Refused, Saved, SavedPosition, Session, Statements, StoreError};
 
 /// How often statements fail, in thousandths.
@@ -42,7 +43,7 @@ pub struct Faults {
 pub const POISON: &str = "poison";
 
 /// What the pipeline asks of a database. The process may die at each of these points.
-pub const POINTS: [&str; 24] = [
+pub const POINTS: [&str; 25] = [
     // The daemon begins.
     "take over",
     "read back",
@@ -59,6 +60,7 @@ pub const POINTS: [&str; 24] = [
     "write ledger",
     "write losses",
     "write deliveries",
+    "write rollups",
     "write incidents",
     "commit sent",
     "commit answered",
@@ -78,6 +80,7 @@ pub const POINTS: [&str; 24] = [
 pub struct Row {
     pub event_time: Timestamp,
     pub received_at: Timestamp,
+    pub source: String,
     pub host: Option<String>,
     pub text: String,
 }
@@ -99,6 +102,7 @@ pub struct Tables {
     pub ledger: BTreeMap<(i64, i16), Entry>,
     pub losses: Vec<Loss>,
     pub deliveries: Vec<(String, String)>,
+    pub rollups: BTreeMap<Kind, i64>,
     pub incidents: Vec<IncidentChange>,
 }
 
@@ -149,6 +153,7 @@ enum Change {
     Ledger(Entry),
     Loss(Loss),
     Delivery(String, String),
+    Rollup(Kind, i64),
     Incident(IncidentChange),
 }
 
@@ -406,6 +411,7 @@ impl Tables {
                 }
                 Change::Loss(loss) => self.losses.push(loss),
                 Change::Delivery(source, id) => self.deliveries.push((source, id)),
+                Change::Rollup(kind, count) => *self.rollups.entry(kind).or_default() += count,
                 Change::Incident(change) => self.incidents.push(change),
             }
         }
@@ -645,6 +651,13 @@ impl Statements for ModelConnection {
         self.change("write deliveries", changes.collect::<Vec<_>>()).await
     }
 
+    async fn write_rollups(&mut self, counts: &[(Kind, i64)]) -> Result<(), StoreError> {
+        let kinds: BTreeSet<&Kind> = counts.iter().map(|(kind, _)| kind).collect();
+        assert_eq!(kinds.len(), counts.len(), "PostgreSQL does not change a row twice in one statement");
+        self.change("write rollups", counts.iter().cloned().map(|(kind, count)| Change::Rollup(kind, count)).collect::<Vec<_>>())
+            .await
+    }
+
     async fn change_incidents(&mut self, changes: &[IncidentChange], _: usize) -> Result<(), StoreError> {
         self.change("write incidents", changes.iter().cloned().map(Change::Incident).collect::<Vec<_>>()).await
     }
@@ -712,6 +725,7 @@ fn decode(mut bytes: &[u8]) -> (i64, Row) {
     let row = Row {
         event_time: time(1),
         received_at: time(2),
+        source: text(3).expect("a source"),
         host: text(4),
         text: text(17).or_else(|| text(16)).expect("a line's text"),
     };

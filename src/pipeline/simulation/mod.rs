@@ -25,7 +25,8 @@ use crate::journal::simulation::{self as disk, Blame, Chance, Death, ModelDisk, 
 use crate::journal::{self, Group};
 use crate::record::{Timestamp, Zone};
 use crate::store::ledger::Range;
-use crate::store::{SavedPosition, StoreError};
+use crate::store::rollups::Kind;
+use crate::store::{Observed, SavedPosition, StoreError};
 
 const FILE: &str = "files:auth";
 const PART: &str = "the only one";
@@ -536,6 +537,7 @@ impl Simulation {
         assert!(tables.rows.values().all(|row| !poisoned(&row.text)) && tables.quarantine.values().all(|text| poisoned(text)));
         check_ledger(&tables);
         check_incidents(&tables);
+        check_rollups(&tables);
     }
 
     fn tell(&self, what: impl FnOnce() -> String) {
@@ -667,6 +669,23 @@ fn check_incidents(tables: &Tables) {
     let distinct: BTreeSet<_> = evidence.iter().collect();
     assert_eq!(distinct.len(), evidence.len(), "an event is counted twice");
     assert!(evidence.iter().all(|(_, _, id)| tables.rows.contains_key(id)), "an incident rests on a row that is not there");
+}
+
+/// The roll-ups count every stored row once, and nothing that is in quarantine.
+fn check_rollups(tables: &Tables) {
+    let mut wanted: BTreeMap<Kind, i64> = BTreeMap::new();
+    for (id, row) in &tables.rows {
+        let Observed { event_time, record, .. } = row.observed(*id);
+        let kind = Kind {
+            hour: event_time.as_micros() / 3_600_000_000,
+            source: row.source.as_str().into(),
+            host: row.host.as_deref().unwrap_or_default().into(),
+            event_type: record.event_type,
+            severity: record.severity,
+        };
+        *wanted.entry(kind).or_default() += 1;
+    }
+    assert_eq!(tables.rollups, wanted, "roll-ups, and those that the rows make");
 }
 
 fn weather(chance: &mut Chance) -> database::Faults {
@@ -819,7 +838,7 @@ macro_rules! a_crash_at {
 
 a_crash_at! {
     take_over read_back read_deliveries take_ids connect make_partition
-    begin copy_start copy_end follow_on write_positions write_ledger write_losses write_deliveries write_incidents
+    begin copy_start copy_end follow_on write_positions write_ledger write_losses write_deliveries write_rollups write_incidents
     commit_sent commit_answered
     roll_back savepoint release_savepoint roll_back_to_savepoint quarantine
     end_session ask_for_the_last_transaction

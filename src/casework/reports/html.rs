@@ -1,0 +1,92 @@
+//! A report as one HTML file, which needs nothing else: no script, no font, no picture from elsewhere. It reads on paper as on a screen,
+//! and to somebody who listens.
+
+use std::fmt::Write as _;
+
+use super::sections::{Drawn, Section, sections};
+use super::{Report, chart};
+use crate::record::text::push_html;
+
+const STYLE: &str = "\
+body{font:15px/1.45 system-ui,sans-serif;color:#1b1f24;background:#fff;max-width:60rem;margin:2rem auto;padding:0 1rem}\
+h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:2rem 0 .2rem}p{margin:.2rem 0 .6rem;color:#48505a}\
+svg{width:100%;height:auto;display:block}svg text{font:12px system-ui,sans-serif;fill:#1b1f24}svg rect{fill:#1f5f99}svg line{stroke:#b8c0c8}\
+table{border-collapse:collapse;margin:.4rem 0;font-variant-numeric:tabular-nums}\
+th,td{text-align:left;padding:.15rem .9rem .15rem 0;border-bottom:1px solid #dde2e7;vertical-align:top;overflow-wrap:anywhere;white-space:pre-wrap}\
+details{margin:.3rem 0}section{break-inside:avoid}\
+@media print{body{margin:0;max-width:none;font-size:11px}details{display:none}@page{margin:15mm}svg rect{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
+
+/// The page.
+pub fn page(title: &str, report: &Report) -> String {
+    let mut out = String::from(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>",
+    );
+    push_html(&mut out, title);
+    let _ = write!(out, "</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>");
+    push_html(&mut out, title);
+    let _ = write!(
+        out,
+        "</h1>\n<p>From {} up to {}, made at {} by tocsin. All times are UTC.</p>\n",
+        report.from, report.to, report.made_at
+    );
+    for (id, section) in sections(report).iter().enumerate() {
+        show(&mut out, id, section);
+    }
+    out.push_str("</main>\n</body>\n</html>\n");
+    out
+}
+
+fn show(out: &mut String, id: usize, section: &Section) {
+    let _ = write!(out, "<section aria-labelledby=\"h{id}\">\n<h2 id=\"h{id}\">");
+    push_html(out, section.title);
+    out.push_str("</h2>\n<p>");
+    push_html(out, &section.about);
+    out.push_str("</p>\n");
+    let values: Vec<(&str, u64)> =
+        section.rows.iter().filter_map(|row| Some((row.first()?.as_str(), row.get(1)?.parse().ok()?))).collect();
+    match section.drawn {
+        _ if section.rows.is_empty() => out.push_str("<p>Nothing.</p>\n"),
+        None => table(out, section),
+        Some(drawn) => {
+            let draw = match drawn {
+                Drawn::Bars => chart::bars,
+                Drawn::Columns => chart::columns,
+            };
+            out.push_str(&draw(id, section.title, &section.about, &values));
+            out.push_str("\n<details>\n<summary>The figures as a table</summary>\n");
+            table(out, section);
+            out.push_str("</details>\n");
+        }
+    }
+    out.push_str("</section>\n");
+}
+
+fn table(out: &mut String, section: &Section) {
+    out.push_str("<table>\n<caption hidden>");
+    push_html(out, section.title);
+    out.push_str("</caption>\n<thead><tr>");
+    for name in &section.head {
+        out.push_str("<th scope=\"col\">");
+        push_html(out, name);
+        out.push_str("</th>");
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+    for row in &section.rows {
+        out.push_str("<tr>");
+        for (n, cell) in row.iter().enumerate() {
+            out.push_str(if n == 0 { "<th scope=\"row\">" } else { "<td>" });
+            // Of what people wrote, the lines remain.
+            for (n, line) in cell.split('\n').enumerate() {
+                if n > 0 {
+                    out.push('\n');
+                }
+                push_html(out, line);
+            }
+            out.push_str(if n == 0 { "</th>" } else { "</td>" });
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</tbody>\n</table>\n");
+}

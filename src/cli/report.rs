@@ -1,0 +1,129 @@
+//! `tocsin report`: the figures of a period, as tables, JSON, CSV or a page.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use super::database::{Access, with_casework};
+use super::file::{Existing, Unfinished};
+use crate::casework::reports::{Period, Report, Section, csv, page, sections};
+use crate::record::Timestamp;
+use crate::record::text::visible;
+use crate::store::ledger::day_name;
+
+/// Sum up a week, or any other period
+///
+/// Incidents that were opened in the period, by severity, category, detector and day; log records by type and day; how long it took to notice,
+/// acknowledge and resolve; who attacks and who is attacked; what is overdue, and what was learned. A period consists of whole hours.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+tocsin report weekly\n  \
+tocsin report weekly --html week.html\n  \
+tocsin report metrics --from 2026-01-01 --to 2027-01-01 --json | jq .time_to_resolve")]
+pub struct Arguments {
+    #[command(flatten)]
+    access: Access,
+    /// Write CSV: a line for each figure
+    #[arg(long, global = true, conflicts_with = "json")]
+    csv: bool,
+    /// Write a page with charts to this file, which needs nothing else and prints well
+    #[arg(long, value_name = "FILE", global = true, conflicts_with_all = ["json", "csv"])]
+    html: Option<PathBuf>,
+    /// Replace a file that is there
+    #[arg(long, global = true)]
+    force: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// The figures of any period
+    Metrics {
+        /// From this time on: a date (its beginning in UTC), or RFC 3339 [default: 30 days before the end]
+        #[arg(long, value_name = "TIME", value_parser = super::time)]
+        from: Option<Timestamp>,
+        /// Up to this time, which is not included [default: now]
+        #[arg(long, value_name = "TIME", value_parser = super::time)]
+        to: Option<Timestamp>,
+    },
+    /// Those of seven days
+    Weekly {
+        /// Up to the hour of this time [default: now]
+        #[arg(long, value_name = "TIME", value_parser = super::time)]
+        until: Option<Timestamp>,
+    },
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let Arguments { access, csv: as_csv, html, force, command } = arguments;
+    let (period, kind) = match command {
+        Command::Metrics { from, to } => {
+            let to = to.unwrap_or_else(Timestamp::now);
+            let period = match from {
+                Some(from) => match Period::new(from, to) {
+                    Ok(period) => period,
+                    Err(e) => {
+                        eprintln!("tocsin: {e}");
+                        return Ok(ExitCode::from(2));
+                    }
+                },
+                None => Period::days_until(30, to.plus_micros(-1)),
+            };
+            (period, "Security metrics")
+        }
+        Command::Weekly { until } => (Period::days_until(7, until.unwrap_or_else(Timestamp::now)), "Security week"),
+    };
+    with_casework(&access, async |casework, actor| {
+        let report = casework.report(&actor, period).await?;
+        let title = format!("{kind}, {} to {}", day_name(report.from.day()), day_name(report.to.plus_micros(-1).day()));
+        if let Some(path) = html {
+            let existing = if force { Existing::Replaced } else { Existing::Kept };
+            let (unfinished, mut file) = Unfinished::begin(&path, existing)?;
+            file.write_all(page(&title, &report).as_bytes()).with_context(|| format!("write {}", path.display()))?;
+            unfinished.finish(&file)?;
+            eprintln!("{}", path.display());
+            return Ok(());
+        }
+        let mut out = std::io::stdout().lock();
+        if access.json {
+            writeln!(out, "{}", serde_json::to_string(&report)?)?;
+        } else if as_csv {
+            out.write_all(&csv(&report))?;
+        } else {
+            out.write_all(as_text(&title, &report).as_bytes())?;
+        }
+        Ok(())
+    })
+}
+
+fn as_text(title: &str, report: &Report) -> String {
+    let mut text = format!("{title}\nFrom {} up to {}. All times are UTC.\n", report.from, report.to);
+    for section in sections(report) {
+        let _ = write!(text, "\n{}\n", section.title);
+        let _ = match section.rows.is_empty() {
+            true => writeln!(text, "  nothing"),
+            false => writeln!(text, "{}", table(&section)),
+        };
+    }
+    text
+}
+
+fn table(section: &Section) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(&section.head).set_content_arrangement(ContentArrangement::Dynamic);
+    for row in &section.rows {
+        table.add_row(row.iter().map(|cell| visible(cell)));
+    }
+    let is_number = |column: usize| section.rows.iter().all(|row| row[column].bytes().all(|byte| byte.is_ascii_digit()));
+    for n in (1..section.head.len()).filter(|n| is_number(*n)) {
+        if let Some(column) = table.column_mut(n) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
