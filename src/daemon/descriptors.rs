@@ -18,7 +18,7 @@ const FILE_SET: u64 = 512 + 16;
 pub fn ensure(config: &Config) -> Result<(), DaemonError> {
     let needed = needed(config);
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };
-    if soft < needed && soft < hard {
+    if soft < hard {
         match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
             Ok(()) => debug!(before = soft, now = hard, "the limit on open files was raised"),
             Err(error) => debug!(%error, "the limit on open files cannot be raised"),

@@ -52,7 +52,7 @@ pub enum ListenError {
 }
 
 /// Frames that a source has received.
-fn received(stats: &Stats, source: &str) -> Arc<Counter> {
+pub(crate) fn received(stats: &Stats, source: &str) -> Arc<Counter> {
     stats.counter("frames_total", "Frames received.", &[("source", source)])
 }
 

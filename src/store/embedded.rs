@@ -175,7 +175,9 @@ impl Embedded {
             .env_remove("PGDATA")
             .env_remove("PGHOST")
             .env_remove("PGPORT")
-            .env("LC_ALL", "C.UTF-8");
+            .env("LC_ALL", "C.UTF-8")
+            // gettext asks it first, in any locale but C itself: the server would speak the user's language.
+            .env_remove("LANGUAGE");
         if let Some(user) = &self.owner {
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
         }

@@ -86,6 +86,8 @@ impl Rsyslog {
         );
         std::fs::write(&configuration, text).unwrap();
         let mut command = Command::new("rsyslogd");
+        // It is with the programs for administrators, which users do not have in their PATH.
+        command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
         command.arg("-n").arg("-f").arg(&configuration).arg("-i").arg(dir.join(format!("{framing}.pid")));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         (Rsyslog(child.expect("rsyslogd starts; the README says what the tests need")), input)

@@ -491,7 +491,7 @@ impl Tls {
         let owner = std::fs::metadata(&data).unwrap();
         let run = |program: &Path, arguments: &[&str]| {
             let mut command = std::process::Command::new(program);
-            command.args(arguments).current_dir(&data).env("LC_ALL", "C.UTF-8");
+            command.args(arguments).current_dir(&data).env("LC_ALL", "C.UTF-8").env_remove("LANGUAGE");
             if nix::unistd::geteuid().is_root() {
                 command.uid(owner.uid()).gid(owner.gid());
             }

@@ -16,12 +16,21 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Config, Files, Syslog, Webhook};
+use crate::config::{Bytes, Config, Files, Syslog, Webhook};
 use crate::daemon::{self, Database, Running};
+use crate::listen;
 use crate::record::Timestamp;
 use story::Story;
 
 const TOKEN: &str = "demo-token";
+/// The source whose lines come over UDP.
+const FIREWALL: &str = "firewall";
+/// What a user may have where nobody has raised net.core.rmem_max, as Linux comes.
+const RECEIVE_BUFFER: Bytes = Bytes(208 << 10);
+/// So many datagrams at once; the buffer has room for some 300 of ours.
+const BURST: usize = 128;
+/// How long our own daemon may take over something before we give up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -121,7 +130,13 @@ fn configuration(scratch: &Path) -> anyhow::Result<Config> {
         ..Files::default()
     }];
     config.syslog = vec![
-        Syslog { name: "firewall".into(), udp: anywhere.clone(), timezone: utc(), ..Syslog::default() },
+        Syslog {
+            name: FIREWALL.into(),
+            udp: anywhere.clone(),
+            receive_buffer: RECEIVE_BUFFER,
+            timezone: utc(),
+            ..Syslog::default()
+        },
         Syslog { name: "mail".into(), tcp: anywhere, timezone: utc(), ..Syslog::default() },
     ];
     config.webhook = vec![Webhook::with_token_file("suricata", token)];
@@ -145,12 +160,18 @@ async fn send(story: &Story, running: &Running, scratch: &Path) -> anyhow::Resul
     let datagrams = async {
         let socket = UdpSocket::bind("127.0.0.1:0").await.context("open a UDP socket")?;
         socket.connect(udp).await.context("send over UDP")?;
-        for (i, line) in story.udp.iter().enumerate() {
-            socket.send(line.as_bytes()).await.context("send over UDP")?;
-            bar.inc(1);
-            // Firewalls do not send an hour's worth in a blink; neither do we, or the kernel would drop some.
-            if i % 256 == 255 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+        let received = listen::received(&running.stats, FIREWALL);
+        // Firewalls do not send an hour's worth in a blink. We would, and the kernel drops what its buffer has no room for.
+        for burst in story.udp.chunks(BURST) {
+            let after = received.get() + burst.len() as u64;
+            for line in burst {
+                socket.send(line.as_bytes()).await.context("send over UDP")?;
+            }
+            bar.inc(burst.len() as u64);
+            let deadline = Instant::now() + PATIENCE;
+            while received.get() < after {
+                ensure!(Instant::now() < deadline, "datagrams got lost on their way from us to ourselves");
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
         Ok(())
@@ -194,7 +215,7 @@ async fn post(to: std::net::SocketAddr, body: &str) -> anyhow::Result<()> {
 }
 
 async fn wait_until_stored(database: &Database, lines: usize) -> anyhow::Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let mut connection = database.store.connection().await?;
         let row = sqlx::query("SELECT count(*) FROM logs").fetch_one(&mut connection).await.context("count the records")?;

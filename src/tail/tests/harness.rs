@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -44,9 +45,17 @@ struct Running {
     task: tokio::task::JoinHandle<Result<(), TailError>>,
 }
 
+/// Thousands of files are open where thousands of logs are renamed at a time; a shell allows 1,024 as Debian comes. The daemon raises its
+/// limit, too.
+fn allow_many_files() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+}
+
 impl World {
     /// Follows `globs` in a new directory, with everything that takes time made short.
     pub fn new(globs: &[&str]) -> World {
+        allow_many_files();
         let dir = tempfile::tempdir().unwrap();
         let source = Arc::new(Source { name: "test".into(), zone: Zone::UTC });
         let paths = globs.iter().map(|g| dir.path().join(g).to_str().unwrap().to_owned()).collect();
