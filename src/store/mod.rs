@@ -16,6 +16,7 @@ pub(crate) mod error;
 mod incidents;
 pub mod ledger;
 mod positions;
+pub mod query;
 pub mod seat;
 mod servers;
 pub mod users;
