@@ -12,6 +12,7 @@
 
 mod actor;
 pub mod audit;
+pub mod logs;
 pub mod password;
 pub mod sessions;
 pub mod tokens;

@@ -15,6 +15,7 @@ pub mod embedded;
 pub(crate) mod error;
 mod incidents;
 pub mod ledger;
+pub mod logs;
 mod positions;
 pub mod query;
 pub mod seat;

@@ -16,6 +16,7 @@
 //! Reading is pure. The same text at the same time always gives the same query; writing a query and reading it again gives the same.
 
 mod parse;
+pub(super) mod sql;
 #[cfg(test)]
 mod tests;
 

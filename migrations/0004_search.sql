@@ -1,0 +1,31 @@
+-- Finding log records, and what people add to them. The records themselves never change.
+
+-- For one record by its id, and for what was stored since another: ids rise within each partition as its pages do.
+CREATE INDEX logs_id ON logs USING brin (id) WITH (autosummarize = on);
+
+CREATE TABLE archived_logs (
+    log_id      bigint      PRIMARY KEY,
+    archived_at timestamptz NOT NULL,
+    actor       text        NOT NULL,
+    reason      text
+);
+COMMENT ON TABLE archived_logs IS 'Log records that somebody put out of sight: searches find them only where they are asked for';
+COMMENT ON COLUMN archived_logs.log_id IS 'logs.id of the record';
+COMMENT ON COLUMN archived_logs.archived_at IS 'When';
+COMMENT ON COLUMN archived_logs.actor IS 'Who, as in audit_log';
+COMMENT ON COLUMN archived_logs.reason IS 'Why, where that was said';
+
+CREATE TABLE log_notes (
+    id      bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    log_id  bigint      NOT NULL,
+    author  text        NOT NULL,
+    at      timestamptz NOT NULL,
+    body    text        NOT NULL
+);
+COMMENT ON TABLE log_notes IS 'What people noted about a log record';
+COMMENT ON COLUMN log_notes.id IS 'Key';
+COMMENT ON COLUMN log_notes.log_id IS 'logs.id of the record';
+COMMENT ON COLUMN log_notes.author IS 'Who, as in audit_log';
+COMMENT ON COLUMN log_notes.at IS 'When';
+COMMENT ON COLUMN log_notes.body IS 'Text';
+CREATE INDEX log_notes_log_id ON log_notes (log_id, id);
