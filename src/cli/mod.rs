@@ -6,6 +6,7 @@ mod check;
 mod database;
 mod demo;
 mod journal;
+mod logs;
 mod parse;
 mod replay;
 mod run;
@@ -48,6 +49,8 @@ enum Command {
     Journal(journal::Arguments),
     /// Prove that every frame was stored, once
     Verify(verify::Arguments),
+    /// Search log records, follow them, show one, annotate or archive it
+    Logs(logs::Arguments),
     /// Manage who may sign in
     User(user::UserArguments),
     /// Manage tokens for programs
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Replay(a) => replay::run(a),
         Command::Journal(a) => journal::run(a),
         Command::Verify(a) => verify::run(a),
+        Command::Logs(a) => logs::run(a),
         Command::User(a) => user::user(a),
         Command::Token(a) => user::token(a),
         Command::Audit(a) => audit::run(a),

@@ -14,6 +14,7 @@ mod people;
 mod poison;
 mod recovery;
 mod rules;
+mod search;
 #[allow(dead_code, reason = "tests/chaos needs more of it")]
 #[path = "../common/stage.rs"]
 mod stage;
