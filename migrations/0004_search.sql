@@ -29,3 +29,18 @@ COMMENT ON COLUMN log_notes.author IS 'Who, as in audit_log';
 COMMENT ON COLUMN log_notes.at IS 'When';
 COMMENT ON COLUMN log_notes.body IS 'Text';
 CREATE INDEX log_notes_log_id ON log_notes (log_id, id);
+
+CREATE TABLE added_logs (
+    id       bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    actor    text        NOT NULL,
+    added_at timestamptz NOT NULL,
+    line     text        NOT NULL,
+    taken_at timestamptz
+);
+COMMENT ON TABLE added_logs IS 'Lines that people add by hand, on their way to the journal of the daemon';
+COMMENT ON COLUMN added_logs.id IS 'Key; the line is the delivery added-<id> of the source manual';
+COMMENT ON COLUMN added_logs.actor IS 'Who, as in audit_log';
+COMMENT ON COLUMN added_logs.added_at IS 'When';
+COMMENT ON COLUMN added_logs.line IS 'The line, as it would stand in a log file';
+COMMENT ON COLUMN added_logs.taken_at IS 'When it was in the journal, on disk';
+CREATE INDEX added_logs_waiting ON added_logs (id) WHERE taken_at IS NULL;

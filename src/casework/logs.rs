@@ -59,6 +59,43 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
+/// A line to be added by hand.
+#[derive(Debug, Clone, Default)]
+pub struct NewLine {
+    /// What happened; without the rest, a whole line as it would stand in a log file.
+    pub message: String,
+    /// When; the time of adding, unless the line says.
+    pub time: Option<Timestamp>,
+    /// On which machine.
+    pub host: Option<String>,
+    /// In which program; its parser reads the message.
+    pub app: Option<String>,
+}
+
+impl NewLine {
+    /// As it would be received: RFC 5424 where more than the message is known.
+    fn written(&self) -> Result<String, CaseworkError> {
+        let message = text("message", &self.message, NOTE)?;
+        if message.contains(['\n', '\t']) {
+            return Err(CaseworkError::invalid("message", "is to be one line, without tabs"));
+        }
+        if self.time.is_none() && self.host.is_none() && self.app.is_none() {
+            return Ok(message);
+        }
+        // RFC 5424 §6.2.4 and §6.2.5: printable ASCII without spaces, at most 255 and 48 characters; "-" where it is not known.
+        let word = |field: &'static str, word: &Option<String>, max: usize| match word.as_deref() {
+            None => Ok("-".to_owned()),
+            Some(word) if (1..=max).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_graphic()) => Ok(word.to_owned()),
+            Some(_) => {
+                Err(CaseworkError::invalid(field, format!("is to be 1 to {max} printable ASCII characters without spaces")))
+            }
+        };
+        let time = self.time.map_or_else(|| "-".to_owned(), |time| time.to_string());
+        // Facility 1 (user), severity 5 (notice).
+        Ok(format!("<13>1 {time} {} {} - - - {message}", word("host", &self.host, 255)?, word("app", &self.app, 48)?))
+    }
+}
+
 /// Everything about a record.
 #[derive(Debug, Clone)]
 pub struct LogDetails {
@@ -203,6 +240,19 @@ impl Casework {
         change.commit(&[Act::new("log.unarchive", subject(id))]).await
     }
 
+    /// Adds a line by hand: the daemon takes it, parses it and shows it to the detectors as any other, once, within seconds or when it
+    /// runs next.
+    ///
+    /// # Errors
+    /// Not permitted, a line that is none, or the database.
+    pub async fn add_log(&self, actor: &Actor, line: &NewLine) -> Result<(), CaseworkError> {
+        let line = line.written()?;
+        let mut change = self.change(actor, Permission::WriteLogs).await?;
+        let now = change.now;
+        let id = rows::add(change.connection(), &actor.name, now, &line).await?;
+        change.commit(&[Act::new("log.add", format!("added:{id}")).values(None, json!({ "line": line }))]).await
+    }
+
     async fn begin_search(&self, actor: &Actor) -> Result<Reading, CaseworkError> {
         let mut reading = self.look(actor, Permission::ReadLogs).await?;
         rows::begin_search(&mut reading.connection).await?;
@@ -244,6 +294,27 @@ mod tests {
         }
         for none in ["", "AAAA", "1795176000,7", "\u{e9}", &"A".repeat(33), &"A".repeat(31)] {
             assert!(matches!(none.parse::<Cursor>(), Err(CaseworkError::Invalid { field: "cursor", .. })), "{none}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_written_as_it_would_be_received() {
+        let line = |message: &str, host: Option<&str>, app: Option<&str>| {
+            NewLine { message: message.into(), time: None, host: host.map(Into::into), app: app.map(Into::into) }.written()
+        };
+        assert_eq!(line(" as it is ", None, None).unwrap(), "as it is");
+        assert_eq!(line("x", Some("web1"), None).unwrap(), "<13>1 - web1 - - - - x");
+        let timed = NewLine { time: Some(Timestamp::from_secs(0)), message: "x".into(), ..NewLine::default() };
+        assert_eq!(timed.written().unwrap(), "<13>1 1970-01-01T00:00:00Z - - - - - x");
+        for (wrong, field) in [
+            (line("", None, None), "message"),
+            (line("two\nlines", None, None), "message"),
+            (line("\u{1b}[2J", None, None), "message"),
+            (line("x", Some("web 1"), None), "host"),
+            (line("x", None, Some("")), "app"),
+            (line("x", None, Some(&"a".repeat(49))), "app"),
+        ] {
+            assert!(matches!(&wrong, Err(CaseworkError::Invalid { field: f, .. }) if *f == field), "{wrong:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! `tocsin logs`: log records searched, followed, shown, annotated, put out of sight.
+//! `tocsin logs`: log records searched, followed, shown, added, annotated, put out of sight.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::database::{Access, with_casework};
 use super::user::table;
-use crate::casework::logs::{Cursor, LogDetails, MAX_PAGE};
+use crate::casework::logs::{Cursor, LogDetails, MAX_PAGE, NewLine};
 use crate::casework::{Actor, Casework, CaseworkError};
 use crate::record::Timestamp;
 use crate::record::text::visible;
@@ -35,7 +35,8 @@ tocsin logs 'event_type:login_failed -user:root src_ip:203.0.113.0/24' --last 7d
 tocsin logs '\"invalid password\" severity:>=medium' --json | jq .username\n  \
 tocsin logs --follow app:sshd\n  \
 tocsin logs --last 7d -- -app:cron -app:sshd\n  \
-tocsin logs show 123456")]
+tocsin logs show 123456\n  \
+tocsin logs add 'Failed password for root from 192.0.2.1 port 4711 ssh2' --app sshd --host web1")]
 pub struct Arguments {
     #[command(flatten)]
     access: Access,
@@ -84,6 +85,20 @@ enum Command {
         /// Its id
         id: i64,
     },
+    /// Add a line by hand; parsers and detectors look at it as at any other
+    Add {
+        /// What happened; without options, a whole line as it would stand in a log file
+        message: String,
+        /// When [default: now, unless the line says]
+        #[arg(long, value_name = "TIME", value_parser = instant)]
+        time: Option<Timestamp>,
+        /// On which machine
+        #[arg(long)]
+        host: Option<String>,
+        /// In which program; its parser reads the message
+        #[arg(long)]
+        app: Option<String>,
+    },
     /// Note something about a record
     Annotate {
         /// Its id
@@ -115,6 +130,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     with_casework(&access, async |casework, actor| {
         match command {
             Command::Show { id } => show(&casework.log(&actor, id).await?, json)?,
+            Command::Add { message, time, host, app } => {
+                casework.add_log(&actor, &NewLine { message, time, host, app }).await?;
+                let what = "added: the daemon takes it within seconds, or when it runs next";
+                if json { println!("{}", json!({ "done": "added" })) } else { eprintln!("{what}") }
+            }
             Command::Annotate { id, text } => {
                 casework.annotate_log(&actor, id, &text).await?;
                 told(id, "noted");

@@ -1,4 +1,4 @@
-//! `logs` as people read it, with `log_notes` and `archived_logs`.
+//! `logs` as people read it, with `log_notes`, `archived_logs` and `added_logs`.
 
 use serde_json::value::RawValue;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -299,4 +299,39 @@ pub async fn archive(
 pub async fn unarchive(connection: &mut PgConnection, log_id: i64) -> Result<bool, StoreError> {
     let done = sqlx::query("DELETE FROM archived_logs WHERE log_id = $1").bind(log_id).execute(connection).await;
     done.map(|done| done.rows_affected() == 1).map_err(StoreError::at("put a log record back in sight"))
+}
+
+/// Adds a line, for the daemon to take; returns its id.
+///
+/// # Errors
+/// The statement failed.
+pub async fn add(connection: &mut PgConnection, actor: &str, at: Timestamp, line: &str) -> Result<i64, StoreError> {
+    sqlx::query_scalar("INSERT INTO added_logs (actor, added_at, line) VALUES ($1, $2, $3) RETURNING id")
+        .bind(actor)
+        .bind(Instant(at))
+        .bind(line)
+        .fetch_one(connection)
+        .await
+        .map_err(StoreError::at("add a line"))
+}
+
+/// Lines that were added and not taken yet, with their ids, in order.
+///
+/// # Errors
+/// The statement failed.
+pub async fn added(connection: &mut PgConnection, limit: i64) -> Result<Vec<(i64, String)>, StoreError> {
+    sqlx::query_as("SELECT id, line FROM added_logs WHERE taken_at IS NULL ORDER BY id LIMIT $1")
+        .bind(limit)
+        .fetch_all(connection)
+        .await
+        .map_err(StoreError::at("look for lines that were added"))
+}
+
+/// Notes that a line was taken.
+///
+/// # Errors
+/// The statement failed.
+pub async fn taken(connection: &mut PgConnection, id: i64) -> Result<(), StoreError> {
+    let done = sqlx::query("UPDATE added_logs SET taken_at = now() WHERE id = $1").bind(id).execute(connection).await;
+    done.map(|_| ()).map_err(StoreError::at("note that a line was taken"))
 }

@@ -1,11 +1,14 @@
 //! Searching logs, against a real server and beside a plain filter over the same records.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
 use std::net::IpAddr;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use sqlx::{Connection as _, Executor as _};
-use tocsin::casework::logs::{Cursor, MAX_PAGE};
+use tocsin::casework::logs::{Cursor, MAX_PAGE, NewLine};
 use tocsin::casework::{Actor, Casework, CaseworkError, Permission, Role, Via};
 use tocsin::record::{EventType, LogRecord, Severity, Timestamp, Value};
 use tocsin::store::Store;
@@ -13,7 +16,7 @@ use tocsin::store::copy::{COPY_LOGS, HEADER, RowMeta, Rows, TRAILER};
 use tocsin::store::logs::Key;
 use tocsin::store::query::{AddressField, Comparison, NamedValue, NumberField, Pattern, Query, Test, TextField};
 
-use crate::support::Database;
+use crate::support::{Daemon, Database, Server, state_dir, wait_until};
 
 /// 2026-11-20T12:00:00Z.
 const NOON: Timestamp = Timestamp::from_secs(1_795_176_000);
@@ -560,7 +563,7 @@ async fn whoever_may_not_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_searches_shows_and_follows() {
+async fn the_command_line_searches_shows_and_marks() {
     let database = Database::new().await;
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("tocsin.toml");
@@ -607,4 +610,99 @@ async fn the_command_line_searches_shows_and_follows() {
     assert_eq!(run(&["unarchive", &id]).0, 0);
     let (code, _, told) = run(&["show", "99999"]);
     assert!(code == 1 && told.contains("there is no log record 99999"), "{told}");
+}
+
+/// `tocsin logs --follow`, with the lines that it has written so far.
+struct Follower {
+    child: std::process::Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Follower {
+    fn start(config: &Path, query: &[&str]) -> Follower {
+        let mut command = Command::new(crate::support::tocsin());
+        command.args(["logs", "--follow", "--json", "--from", "2026-11-01", "--config"]).arg(config).args(query);
+        let mut child = command.env_remove("TOCSIN_TOKEN").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let (lines, out) = (Arc::new(Mutex::new(Vec::new())), BufReader::new(child.stdout.take().unwrap()));
+        let written = Arc::clone(&lines);
+        std::thread::spawn(move || out.lines().map_while(Result::ok).for_each(|line| written.lock().unwrap().push(line)));
+        Follower { child, lines }
+    }
+
+    fn ids(&self) -> Vec<i64> {
+        let id = |line: &String| serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].as_i64().unwrap();
+        self.lines.lock().unwrap().iter().map(id).collect()
+    }
+
+    async fn has(&self, want: &[i64]) {
+        wait_until(&format!("it shows {want:?}"), async || self.ids().len() >= want.len()).await;
+        assert_eq!(self.ids(), want);
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_follows_sees_each_record_once_though_the_database_restarts() {
+    let server = Arc::new(tokio::task::spawn_blocking(Server::start).await.unwrap());
+    let database = Database::on(Arc::clone(&server)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("tocsin.toml");
+    std::fs::write(&config, format!("state_dir = {:?}\n[database]\nurl = {:?}\n", dir.path().join("state"), database.url()))
+        .unwrap();
+    let at_noon = |id: i64| Row { id, event_time: NOON, record: LogRecord::text(if id % 2 == 0 { "even" } else { "odd" }) };
+    insert(&database, &(1..=30).map(at_noon).collect::<Vec<_>>()).await;
+    let follower = Follower::start(&config, &["even"]);
+    let mut want: Vec<i64> = (12..=30).filter(|id| id % 2 == 0).collect();
+    follower.has(&want).await;
+    insert(&database, &(31..=40).map(at_noon).collect::<Vec<_>>()).await;
+    want.extend([32, 34, 36, 38, 40]);
+    follower.has(&want).await;
+    server.embedded.crash().unwrap();
+    let starting = Arc::clone(&server);
+    wait_until("the server starts", async || starting.embedded.start_again().is_ok()).await;
+    // One with a time of its own, before the others.
+    let mut late = at_noon(42);
+    late.event_time = NOON.plus_micros(-3 * DAY);
+    insert(&database, &[late, at_noon(43), at_noon(44)]).await;
+    want.extend([42, 44]);
+    follower.has(&want).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_added_by_hand_passes_the_detectors_once() {
+    let (database, state) = (Database::new().await, state_dir());
+    let configuration = format!("[database]\nurl = {:?}\n", database.url());
+    let casework = casework(&database).await;
+    let failed = |n: u32| NewLine {
+        message: format!("Failed password for root from 192.0.2.1 port {n} ssh2"),
+        time: None,
+        host: Some("web1".into()),
+        app: Some("sshd".into()),
+    };
+    // Before the daemon runs, and while it does.
+    casework.add_log(&os(), &failed(1)).await.unwrap();
+    let daemon = Daemon::start(state.path(), &configuration).await;
+    for n in [2, 3] {
+        casework.add_log(&os(), &failed(n)).await.unwrap();
+    }
+    database
+        .wait_for("SELECT count(*) FROM logs WHERE source = 'manual' AND event_type = 'login_failed' AND username = 'root'", 3)
+        .await;
+    database.wait_for("SELECT count(*) FROM incidents WHERE detector = 'login_failures' AND event_count = 3", 1).await;
+    // As after a crash between the journal and the note that it is there.
+    database.wait_for("SELECT count(*) FROM added_logs WHERE taken_at IS NULL", 0).await;
+    database.pool.execute("UPDATE added_logs SET taken_at = NULL").await.unwrap();
+    casework.add_log(&os(), &NewLine { message: "after them".into(), ..NewLine::default() }).await.unwrap();
+    database.wait_for("SELECT count(*) FROM logs WHERE message = 'after them'", 1).await;
+    assert_eq!(database.number("SELECT count(*) FROM logs").await, 4);
+    let viewer = Actor { role: Role::Viewer, ..os() };
+    assert!(matches!(casework.add_log(&viewer, &failed(9)).await, Err(CaseworkError::Forbidden { .. })));
+    assert_eq!(database.number("SELECT count(*) FROM audit_log WHERE action = 'log.add'").await, 4);
+    assert_eq!(daemon.stop().await.0, Some(0));
 }
