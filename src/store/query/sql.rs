@@ -160,11 +160,17 @@ fn test(sql: &mut Sql, test: &Test) {
     }
 }
 
-/// Anywhere in the message. In the collation "C" only ASCII letters have cases, which takes a fifth of the time; what has other letters
-/// is compared as the database does.
+/// Anywhere in the message. Making letters small takes longer than looking for them, so it is left out where there are none; and in the
+/// collation "C", where only ASCII letters have cases, it takes half as long as in others. What has other letters is compared as the
+/// database does. (A million messages, processor time: LIKE 0.15 s, ILIKE in "C" 0.39 s, ILIKE 0.79 s, on top of 0.16 s for the scan.)
 fn message(sql: &mut Sql, pattern: &Pattern) {
-    let is_ascii = pattern.pieces().iter().all(|piece| piece.is_ascii());
-    sql.push(if is_ascii { "l.message COLLATE \"C\" ILIKE " } else { "l.message ILIKE " });
+    let pieces = pattern.pieces();
+    let has_no_case = pieces.iter().all(|piece| piece.to_lowercase() == piece.to_uppercase());
+    sql.push(match (has_no_case, pieces.iter().all(|piece| piece.is_ascii())) {
+        (true, _) => "l.message LIKE ",
+        (false, true) => "l.message COLLATE \"C\" ILIKE ",
+        (false, false) => "l.message ILIKE ",
+    });
     sql.bind(format!("%{}%", like(pattern)));
 }
 
