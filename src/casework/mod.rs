@@ -14,6 +14,7 @@ mod actor;
 pub mod audit;
 pub mod export;
 pub mod incidents;
+pub mod logs;
 pub mod notes;
 pub mod password;
 pub mod reports;

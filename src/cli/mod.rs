@@ -9,6 +9,7 @@ mod export;
 mod file;
 mod incidents;
 mod journal;
+mod logs;
 mod parse;
 mod replay;
 mod report;
@@ -59,6 +60,8 @@ enum Command {
     Incidents(incidents::Arguments),
     /// What is to be done about incidents
     Tasks(tasks::Arguments),
+    /// Search log records, follow them, show one, annotate or archive it
+    Logs(logs::Arguments),
     /// Manage who may sign in
     User(user::UserArguments),
     /// Manage tokens for programs
@@ -84,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Verify(a) => verify::run(a),
         Command::Incidents(a) => incidents::run(a),
         Command::Tasks(a) => tasks::run(a),
+        Command::Logs(a) => logs::run(a),
         Command::User(a) => user::user(a),
         Command::Token(a) => user::token(a),
         Command::Audit(a) => audit::run(a),

@@ -6,6 +6,7 @@
 //! Stopping flows with the data: the doors close, the journal is synced and read to its end, the pipeline commits what it has, the
 //! database connections close, the private PostgreSQL stops. What is not done by the deadline is left in journal and files.
 
+mod additions;
 mod assemble;
 mod descriptors;
 mod gate;
@@ -491,6 +492,9 @@ impl Inner {
         let seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner).take();
         let seat = standby::hold(store, seat);
         tokio::pin!(seat);
+        let journal = self.journal.handle();
+        let additions = additions::take(store, &journal);
+        tokio::pin!(additions);
         loop {
             tokio::select! {
                 // When the inputs have ended and everything is committed, or when it cannot go on.
@@ -505,6 +509,7 @@ impl Inner {
                     _ => return Err(DaemonError::Died),
                 },
                 never = &mut seat => match never {},
+                never = &mut additions => match never {},
             }
         }
     }

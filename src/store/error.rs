@@ -136,6 +136,11 @@ impl StoreError {
         matches!(self, StoreError::Statement { .. }) && self.remedy() == Remedy::Quarantine
     }
 
+    /// True where the server ended the statement, as it does when its time is over (57014, query_canceled).
+    pub fn took_too_long(&self) -> bool {
+        self.sqlstate().as_deref() == Some("57014")
+    }
+
     /// The SQLSTATE, where the server gave one.
     pub fn sqlstate(&self) -> Option<String> {
         match self {
