@@ -10,7 +10,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::database::{Access, with_casework};
 use super::file::{Existing, Unfinished};
-use crate::casework::reports::{Period, Report, Section, csv, page, sections};
+use crate::casework::reports::{Cell, Period, Report, Section, csv, page, sections};
 use crate::record::Timestamp;
 use crate::record::text::visible;
 use crate::store::ledger::day_name;
@@ -117,9 +117,9 @@ fn table(section: &Section) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(&section.head).set_content_arrangement(ContentArrangement::Dynamic);
     for row in &section.rows {
-        table.add_row(row.iter().map(|cell| visible(cell)));
+        table.add_row(row.iter().map(|cell| visible(&cell.shown())));
     }
-    let is_number = |column: usize| section.rows.iter().all(|row| row[column].bytes().all(|byte| byte.is_ascii_digit()));
+    let is_number = |column: usize| section.rows.iter().all(|row| matches!(row[column], Cell::Number(_)));
     for n in (1..section.head.len()).filter(|n| is_number(*n)) {
         if let Some(column) = table.column_mut(n) {
             column.set_cell_alignment(CellAlignment::Right);

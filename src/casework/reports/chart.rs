@@ -18,7 +18,7 @@ const LEFT: u32 = 60;
 const MAX_LABEL_CHARS: usize = 30;
 
 /// A bar for each value, one below the other.
-pub fn bars(id: usize, title: &str, about: &str, values: &[(&str, u64)]) -> String {
+pub fn bars(id: usize, title: &str, about: &str, values: &[(String, u64)]) -> String {
     let height = BAR * values.len() as u32 + 4;
     let mut svg = begin(id, title, about, height);
     let most = values.iter().map(|(_, value)| *value).max().unwrap_or(0).max(1);
@@ -40,7 +40,7 @@ pub fn bars(id: usize, title: &str, about: &str, values: &[(&str, u64)]) -> Stri
 }
 
 /// A column for each value, one beside the other: the first and the last are labelled, and so is the height of the highest.
-pub fn columns(id: usize, title: &str, about: &str, values: &[(&str, u64)]) -> String {
+pub fn columns(id: usize, title: &str, about: &str, values: &[(String, u64)]) -> String {
     let mut svg = begin(id, title, about, COLUMNS + FOOT + 10);
     let most = values.iter().map(|(_, value)| *value).max().unwrap_or(0);
     let step = f64::from(WIDTH - LEFT) / values.len().max(1) as f64;
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn bars_are_as_long_as_their_values() {
-        let svg = bars(1, "T", "D", &[("a", 200), ("b<", 100), ("c", 0)]);
+        let svg = bars(1, "T", "D", &[("a".into(), 200), ("b<".into(), 100), ("c".into(), 0)]);
         let widths: Vec<&str> =
             svg.split("<rect ").skip(1).filter_map(|r| r.split("width=\"").nth(1)?.split('"').next()).collect();
         assert_eq!(widths, ["410.0", "205.0", "0.0"]);
@@ -106,11 +106,11 @@ mod tests {
 
     #[test]
     fn columns_are_as_high_as_their_values_and_a_year_fits() {
-        let year: Vec<(&str, u64)> = (0..366).map(|n| ("day", n)).collect();
+        let year: Vec<(String, u64)> = (0..366).map(|n| ("day".to_owned(), n)).collect();
         let svg = columns(1, "T", "D", &year);
         assert_eq!(svg.matches("<rect ").count(), 365, "there is nothing to be seen of a day without anything");
         let last = svg.rsplit("<rect ").next().unwrap();
         assert!(last.contains("height=\"160.0\"") && last.contains("y=\"10.0\""), "{last}");
-        assert!(!columns(1, "T", "D", &[]).contains("NaN") && !bars(1, "T", "D", &[("a", 0)]).contains("NaN"));
+        assert!(!columns(1, "T", "D", &[]).contains("NaN") && !bars(1, "T", "D", &[("a".into(), 0)]).contains("NaN"));
     }
 }

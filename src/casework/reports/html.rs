@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::sections::{Drawn, Section, sections};
+use super::sections::{Cell, Drawn, Section, sections};
 use super::{Report, chart};
 use crate::record::text::push_html;
 
@@ -44,8 +44,11 @@ fn show(out: &mut String, id: usize, section: &Section) {
     out.push_str("</h2>\n<p>");
     push_html(out, &section.about);
     out.push_str("</p>\n");
-    let values: Vec<(&str, u64)> =
-        section.rows.iter().filter_map(|row| Some((row.first()?.as_str(), row.get(1)?.parse().ok()?))).collect();
+    let value = |row: &[Cell]| match (row.first(), row.get(1)) {
+        (Some(Cell::Text(name)), Some(Cell::Number(count))) => Some((name.clone(), count.unsigned_abs())),
+        _ => None,
+    };
+    let values: Vec<(String, u64)> = section.rows.iter().filter_map(|row| value(row)).collect();
     match section.drawn {
         _ if section.rows.is_empty() => out.push_str("<p>Nothing.</p>\n"),
         None => table(out, section),
@@ -78,7 +81,7 @@ fn table(out: &mut String, section: &Section) {
         for (n, cell) in row.iter().enumerate() {
             out.push_str(if n == 0 { "<th scope=\"row\">" } else { "<td>" });
             // Of what people wrote, the lines remain.
-            for (n, line) in cell.split('\n').enumerate() {
+            for (n, line) in cell.shown().split('\n').enumerate() {
                 if n > 0 {
                     out.push('\n');
                 }

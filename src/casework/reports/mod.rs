@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 pub use html::page;
-pub use sections::{Section, csv, sections};
+pub use sections::{Cell, Section, csv, sections};
 
 use super::{Actor, Casework, CaseworkError, Permission};
 use crate::record::{EventType, Severity, Timestamp};

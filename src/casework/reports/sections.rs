@@ -1,5 +1,7 @@
 //! A report as a list of tables, which is what every way of showing it shows. The text in them is as it was: whoever shows it makes it safe.
 
+use std::borrow::Cow;
+
 use super::{Count, Report, Totals};
 use crate::record::text::push_csv;
 use crate::store::reports::Spread;
@@ -14,9 +16,31 @@ pub struct Section {
     /// The names of the columns.
     pub head: Vec<&'static str>,
     /// The cells, row by row.
-    pub rows: Vec<Vec<String>>,
+    pub rows: Vec<Vec<Cell>>,
     /// How it is drawn, where it is: the second column over the first.
     pub drawn: Option<Drawn>,
+}
+
+/// What stands in a table.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// Text, some of which is from outside.
+    Text(String),
+    /// How many there are.
+    Number(i64),
+    /// How long something took, where it is known.
+    Seconds(Option<f64>),
+}
+
+impl Cell {
+    /// As people read it; text as it is.
+    pub fn shown(&self) -> Cow<'_, str> {
+        match self {
+            Cell::Text(text) => Cow::Borrowed(text),
+            Cell::Number(number) => Cow::Owned(number.to_string()),
+            Cell::Seconds(secs) => Cow::Owned(duration(*secs)),
+        }
+    }
 }
 
 /// How a table is drawn.
@@ -32,7 +56,7 @@ pub enum Drawn {
 pub fn sections(report: &Report) -> Vec<Section> {
     let mut sections = vec![totals(report), times(report)];
     let mut counted = |title, what: &'static str, about: &str, counts: &[Count], drawn| {
-        let rows = counts.iter().map(|count| vec![count.name.clone(), count.count.to_string()]).collect();
+        let rows = counts.iter().map(|count| vec![text(&count.name), Cell::Number(count.count)]).collect();
         sections.push(Section { title, about: about.to_owned(), head: vec![what, "number"], rows, drawn: Some(drawn) });
     };
     let opened = "Incidents that were opened in the period";
@@ -82,7 +106,8 @@ pub fn sections(report: &Report) -> Vec<Section> {
         &report.top_accounts,
         Drawn::Bars,
     );
-    let rows = report.top_sources.iter().map(|a| vec![a.remote.clone(), a.incidents.to_string(), a.events.to_string()]).collect();
+    let rows =
+        report.top_sources.iter().map(|a| vec![text(&a.remote), Cell::Number(a.incidents), Cell::Number(a.events)]).collect();
     sections.push(Section {
         title: "Top sources of attacks",
         about: "The remote ends with most incidents, and the events that these rest on.".to_owned(),
@@ -91,11 +116,11 @@ pub fn sections(report: &Report) -> Vec<Section> {
         drawn: Some(Drawn::Bars),
     });
     let host = |host: &str| match host {
-        "" => "(none)".to_owned(),
-        "*" => "(others)".to_owned(),
-        named => named.to_owned(),
+        "" => text("(none)"),
+        "*" => text("(others)"),
+        named => text(named),
     };
-    let rows = report.top_senders.iter().map(|s| vec![s.source.clone(), host(&s.host), s.log_records.to_string()]).collect();
+    let rows = report.top_senders.iter().map(|s| vec![text(&s.source), host(&s.host), Cell::Number(s.log_records)]).collect();
     sections.push(Section {
         title: "Top senders of logs",
         about: "The inputs and hosts that most log records came from.".to_owned(),
@@ -104,7 +129,7 @@ pub fn sections(report: &Report) -> Vec<Section> {
         drawn: None,
     });
     let task = |t: &crate::store::reports::Overdue| {
-        vec![t.incident.clone(), t.title.clone(), t.assignee.clone().unwrap_or_default(), t.due_at.to_string()]
+        vec![text(&t.incident), text(&t.title), text(t.assignee.as_deref().unwrap_or_default()), text(&t.due_at.to_string())]
     };
     sections.push(Section {
         title: "Overdue tasks",
@@ -113,7 +138,7 @@ pub fn sections(report: &Report) -> Vec<Section> {
         rows: report.overdue_tasks.iter().map(task).collect(),
         drawn: None,
     });
-    let lesson = |l: &crate::store::reports::Lesson| vec![l.incident.clone(), l.title.clone(), l.lessons_learned.clone()];
+    let lesson = |l: &crate::store::reports::Lesson| vec![text(&l.incident), text(&l.title), text(&l.lessons_learned)];
     sections.push(Section {
         title: "Lessons learned",
         about: listed("lesson of incidents that ended in the period", report.lessons_learned.len(), report.lessons_learned_total),
@@ -124,15 +149,19 @@ pub fn sections(report: &Report) -> Vec<Section> {
     sections
 }
 
+fn text(text: &str) -> Cell {
+    Cell::Text(text.to_owned())
+}
+
 fn totals(report: &Report) -> Section {
     let row = |name: &str, get: fn(&Totals) -> i64| {
         let (now, before) = (get(&report.totals), get(&report.totals_before));
-        vec![name.to_owned(), now.to_string(), before.to_string()]
+        vec![text(name), Cell::Number(now), Cell::Number(before)]
     };
     Section {
         title: "Summary",
         about: "What the period comes to, and the one before it, which is as long.".to_owned(),
-        head: vec!["", "number", "before"],
+        head: vec!["what", "number", "before"],
         rows: vec![
             row("log records", |t| t.log_records),
             row("failed logins", |t| t.failed_logins),
@@ -144,7 +173,7 @@ fn totals(report: &Report) -> Section {
 
 fn times(report: &Report) -> Section {
     let row = |name: &str, spread: &Spread| {
-        vec![name.to_owned(), spread.incidents.to_string(), duration(spread.median_secs), duration(spread.p90_secs)]
+        vec![text(name), Cell::Number(spread.incidents), Cell::Seconds(spread.median_secs), Cell::Seconds(spread.p90_secs)]
     };
     Section {
         title: "Times",
@@ -185,19 +214,22 @@ fn duration(secs: Option<f64>) -> String {
     }
 }
 
-/// The same as CSV: a line for each figure, so that all tables are one.
+/// The same as CSV: a line for each figure, so that all tables are one. Rows have a number, since not every row has a name; times are in
+/// seconds, and empty where they are not known.
 pub fn csv(report: &Report) -> Vec<u8> {
     let mut out = b"table,row,column,value\r\n".to_vec();
     for section in sections(report) {
         for (n, row) in section.rows.iter().enumerate() {
-            // What is counted has a name; rows that may begin alike have a number.
-            let (name, skipped) = if section.drawn.is_some() { (row[0].clone(), 1) } else { (format!("{}", n + 1), 0) };
-            for (column, cell) in section.head.iter().zip(row).skip(skipped) {
-                for (i, text) in [section.title, &name, column, cell].into_iter().enumerate() {
-                    if i > 0 {
-                        out.push(b',');
-                    }
-                    push_csv(&mut out, text);
+            for (column, cell) in section.head.iter().zip(row) {
+                push_csv(&mut out, section.title);
+                out.extend_from_slice(format!(",{},", n + 1).as_bytes());
+                push_csv(&mut out, column);
+                out.push(b',');
+                match cell {
+                    Cell::Text(text) => push_csv(&mut out, text),
+                    Cell::Number(number) => out.extend_from_slice(number.to_string().as_bytes()),
+                    Cell::Seconds(Some(secs)) => out.extend_from_slice(format!("{secs:.3}").as_bytes()),
+                    Cell::Seconds(None) => {}
                 }
                 out.extend_from_slice(b"\r\n");
             }
