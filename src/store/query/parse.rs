@@ -437,7 +437,7 @@ pub fn span(text: &str) -> Option<i64> {
         _ => return None,
     };
     let seconds = number.parse::<i64>().ok()?.checked_mul(seconds)?;
-    (seconds <= 100 * 366 * 86_400).then_some(seconds * 1_000_000)
+    (seconds <= 100 * 366 * 86_400).then(|| seconds * 1_000_000)
 }
 
 /// The time that a text tells, as exactly as it does: from when, and until before when. `2026-11-20` is a day, `2026-11-20T08:30` a minute,

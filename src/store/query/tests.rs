@@ -211,3 +211,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_length_of_time_beyond_all_numbers_is_an_error() {
+    for (text, micros) in
+        [("36600d", Some(36_600 * 86_400_000_000)), ("0004441620289144460h", None), ("9223372036854775807w", None)]
+    {
+        assert_eq!(super::parse::span(text), micros, "{text}");
+    }
+}
