@@ -5,49 +5,22 @@ use serde_json::json;
 use super::audit::Act;
 use super::sessions::{TOKEN_PREFIX, hash, make_token};
 use super::{Actor, Casework, CaseworkError, ONE_LINE, Permission, Role, text};
-use crate::record::Timestamp;
-use crate::store::users as rows;
+use crate::store::users::{self as rows, TokenRow};
 
 /// A token lives at most so long.
 pub const MAX_DAYS: u32 = 366;
-
-/// A token, without its secret.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-pub struct Token {
-    /// What it is for.
-    pub name: String,
-    /// On whose behalf it acts.
-    pub user: String,
-    /// What it may do, unless its user may do less.
-    pub role: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// Until when it is accepted.
-    pub expires_at: Timestamp,
-    /// When it was last used, within a minute.
-    pub last_used_at: Option<Timestamp>,
-    /// Since when it is refused.
-    pub revoked_at: Option<Timestamp>,
-}
-
-impl From<rows::TokenRow> for Token {
-    fn from(row: rows::TokenRow) -> Token {
-        let rows::TokenRow { name, user, role, created_at, expires_at, last_used_at, revoked_at } = row;
-        Token { name, user, role, created_at, expires_at, last_used_at, revoked_at }
-    }
-}
 
 impl Casework {
     /// All tokens, by user and name; for who is no admin, their own.
     ///
     /// # Errors
     /// The database.
-    pub async fn tokens(&self, actor: &Actor) -> Result<Vec<Token>, CaseworkError> {
+    pub async fn tokens(&self, actor: &Actor) -> Result<Vec<TokenRow>, CaseworkError> {
         let everybody = actor.role.may(Permission::ManageUsers);
         let mut reading = self.look(actor, Permission::ReadIncidents).await?;
         let tokens = rows::tokens(&mut reading.connection).await?;
         reading.done();
-        Ok(tokens.into_iter().filter(|token| everybody || token.user == actor.name).map(Token::from).collect())
+        Ok(tokens.into_iter().filter(|token| everybody || token.user == actor.name).collect())
     }
 
     /// Makes a token on behalf of a user: of oneself, or of anybody by an admin. Returns its secret, which is kept nowhere.
@@ -74,7 +47,7 @@ impl Casework {
             return Err(CaseworkError::invalid("role", format!("{role} is more than {} may do", owner.name)));
         }
         let secret = make_token(TOKEN_PREFIX)?;
-        let row = rows::TokenRow {
+        let row = TokenRow {
             name: name.clone(),
             user: user.to_owned(),
             role: role.as_str().to_owned(),

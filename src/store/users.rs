@@ -286,16 +286,22 @@ pub async fn forget_sessions(
     .map_err(StoreError::at("forget sessions"))
 }
 
-/// A row of `api_tokens`, without its hash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)]
+/// A row of `api_tokens`, without its hash: what anybody may see of a token.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct TokenRow {
+    /// What it is for.
     pub name: String,
+    /// On whose behalf it acts.
     pub user: String,
+    /// What it may do, unless its user may do less.
     pub role: String,
+    /// When it was made.
     pub created_at: Timestamp,
+    /// Until when it is accepted.
     pub expires_at: Timestamp,
+    /// When it was last used, within a minute.
     pub last_used_at: Option<Timestamp>,
+    /// Since when it is refused.
     pub revoked_at: Option<Timestamp>,
 }
 

@@ -102,7 +102,7 @@ async fn list(State(api): State<Api>, caller: Caller, Query(query): Query<ListQu
 }
 
 /// Text that PostgreSQL takes: NUL is the one character that it does not.
-fn plain(field: &str, text: Option<String>) -> Result<Option<String>, Problem> {
+pub(super) fn plain(field: &str, text: Option<String>) -> Result<Option<String>, Problem> {
     match text {
         Some(text) if text.contains('\0') => Err(Problem::field(field, "there are control characters in it")),
         text => Ok(text),

@@ -7,7 +7,7 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::incidents::{time, word};
+use super::incidents::{plain, time, word};
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, Query, precondition, seen, versioned};
 use crate::casework::tasks::{MAX_PAGE, TaskEdit, TaskFilter};
@@ -47,11 +47,7 @@ async fn list(State(api): State<Api>, caller: Caller, Query(query): Query<ListQu
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(Problem::field("limit", format!("has to be 1 to {MAX_PAGE}")));
     }
-    for (field, text) in [("incident", &incident), ("assignee", &assignee)] {
-        if text.as_ref().is_some_and(|text| text.contains('\0')) {
-            return Err(Problem::field(field, "there are control characters in it"));
-        }
-    }
+    let (incident, assignee) = (plain("incident", incident)?, plain("assignee", assignee)?);
     let filter = TaskFilter { incident, assignee, overdue, all };
     Ok(Json(api.casework()?.tasks(&caller.actor, &filter, limit).await?))
 }
@@ -81,13 +77,10 @@ impl TaskRequest {
                 Some(text) => Ok(Some(Some(time(field, text)?))),
             }
         };
-        if self.assignee.as_ref().is_some_and(|name| name.contains('\0')) {
-            return Err(Problem::field("assignee", "there are control characters in it"));
-        }
         Ok(TaskEdit {
             title: self.title,
             status: self.status.as_deref().map(|s| word("status", s)).transpose()?,
-            assignee: self.assignee.map(|name| Some(name).filter(|name| !name.is_empty())),
+            assignee: plain("assignee", self.assignee)?.map(|name| Some(name).filter(|name| !name.is_empty())),
             due_at: at("due_at", self.due_at)?,
             remind_at: at("remind_at", self.remind_at)?,
         })
@@ -112,9 +105,7 @@ async fn add(
     Path(number): Path<String>,
     Body(given): Body<TaskRequest>,
 ) -> Result<(StatusCode, Json<Added>), Problem> {
-    if number.contains('\0') {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "there is no such incident"));
-    }
+    let number = plain("number", Some(number))?.unwrap_or_default();
     let id = api.casework()?.add_task(&caller.actor, &number, &given.wanted()?).await?;
     Ok((StatusCode::CREATED, Json(Added { id })))
 }

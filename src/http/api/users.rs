@@ -10,8 +10,8 @@ use utoipa_axum::routes;
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, precondition, seen, versioned};
 use crate::casework::Role;
-use crate::casework::tokens::Token;
 use crate::casework::users::{NewUser, User, UserChange};
+use crate::store::users::TokenRow;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -128,8 +128,8 @@ async fn end_sessions(State(api): State<Api>, caller: Caller, Path(name): Path<S
 
 /// One's own tokens; all of them for an admin
 #[utoipa::path(get, path = "/tokens",
-    responses((status = 200, body = Vec<Token>), (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
-async fn tokens(State(api): State<Api>, caller: Caller) -> Result<Json<Vec<Token>>, Problem> {
+    responses((status = 200, body = Vec<TokenRow>), (status = 401, body = Problem), (status = 403, body = Problem), (status = 503, body = Problem)))]
+async fn tokens(State(api): State<Api>, caller: Caller) -> Result<Json<Vec<TokenRow>>, Problem> {
     Ok(Json(api.casework()?.tokens(&caller.actor).await?))
 }
 
