@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use sqlx::{ConnectOptions, Connection, Executor};
-use tocsin::casework::{Actor, Casework};
+use tocsin::casework::{Actor, Casework, Settings};
 use tocsin::parse::{self, Context};
 use tocsin::record::{Timestamp, Zone};
 use tocsin::store::Store;
@@ -80,7 +80,7 @@ async fn bench(rows: i64, dir: Option<PathBuf>) {
     }
     // As autovacuum would have done by then.
     connection.execute("VACUUM ANALYZE logs").await.unwrap();
-    let casework = Casework::new(store.clone());
+    let casework = Casework::new(store.clone(), Settings::default());
     let actor = Actor::operator("bench");
     let day = format!("from:{} to:{}", BEGIN.plus_micros(8 * DAY), BEGIN.plus_micros(9 * DAY));
     println!("{:<48} {:>8} {:>10} {:>10}", "one day", "found", "median ms", "worst ms");

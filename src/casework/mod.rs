@@ -23,6 +23,7 @@ pub mod tasks;
 pub mod tokens;
 pub mod users;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sqlx::postgres::PgConnection;
@@ -91,10 +92,18 @@ const MAX_CONNECTIONS: usize = 4;
 /// Passwords that are hashed at a time, some 50 a second.
 const MAX_HASHES: usize = 1;
 
+/// What the configuration says of casework.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// `state_dir`: where the keys lie.
+    pub state_dir: PathBuf,
+}
+
 /// The room's entrance. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Casework {
     store: Store,
+    settings: Arc<Settings>,
     places: Arc<Semaphore>,
     /// Places for passwords to be hashed in.
     hashing: Arc<Semaphore>,
@@ -106,8 +115,18 @@ impl Casework {
     pub const WORST_BYTES: usize = MAX_HASHES * password::BYTES + MAX_CONNECTIONS * (2 << 20);
 
     /// Over an open store.
-    pub fn new(store: Store) -> Casework {
-        Casework { store, places: Arc::new(Semaphore::new(MAX_CONNECTIONS)), hashing: Arc::new(Semaphore::new(MAX_HASHES)) }
+    pub fn new(store: Store, settings: Settings) -> Casework {
+        Casework {
+            store,
+            settings: Arc::new(settings),
+            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            hashing: Arc::new(Semaphore::new(MAX_HASHES)),
+        }
+    }
+
+    /// What the configuration says.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// A connection to look something up with.

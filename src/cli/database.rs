@@ -54,7 +54,7 @@ pub fn with_casework(access: &Access, work: impl AsyncFnOnce(Casework, Actor) ->
     let Some(config) = check::load(access.config.as_deref()) else { return Ok(ExitCode::from(2)) };
     with_servers(&config, async |servers| {
         let store = Store::connect(servers).await?;
-        let casework = Casework::new(store.clone());
+        let casework = Casework::new(store.clone(), config.casework());
         let actor = match std::env::var("TOCSIN_TOKEN") {
             Ok(token) => match casework.recognise(token.trim(), Via::Cli, None).await {
                 Err(CaseworkError::Unrecognised) => {

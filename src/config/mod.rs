@@ -19,6 +19,7 @@ pub use keys::{KEYS, Key, Kind, address};
 pub use memory::{Memory, Part, under_way_bytes};
 pub use units::{Bytes, Span};
 
+use crate::casework;
 use crate::detect;
 use crate::listen::accept;
 use crate::record::incident::Detector;
@@ -182,6 +183,13 @@ impl Default for Config {
             webhook: Vec::new(),
             detect: Detect::default(),
         }
+    }
+}
+
+impl Config {
+    /// What casework is to know of it.
+    pub fn casework(&self) -> casework::Settings {
+        casework::Settings { state_dir: self.state_dir.clone() }
     }
 }
 

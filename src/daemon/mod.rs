@@ -411,7 +411,7 @@ impl Inner {
 
     /// Lets people in. Where there is nobody yet, the first account is made.
     async fn open_casework(&self, store: &Store) {
-        let casework = self.casework.get_or_init(|| Casework::new(store.clone()));
+        let casework = self.casework.get_or_init(|| Casework::new(store.clone(), self.config.casework()));
         match casework.create_first_admin().await {
             // Not into the log, which is kept and sent on.
             Ok(Some(secret)) => {

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Executor};
+use tocsin::casework::{Casework, Settings};
+use tocsin::store::Store;
 use tocsin::store::embedded::Embedded;
 
 /// How long tests wait for something that should happen soon, on a slow and busy machine.
@@ -397,4 +399,9 @@ pub async fn send_tcp(to: std::net::SocketAddr, bytes: &[u8]) -> std::io::Result
 pub fn bsd_time(base: tocsin::record::Timestamp, seconds: i64) -> String {
     let at = jiff::Timestamp::from_microsecond(base.plus_micros(seconds * 1_000_000).as_micros()).unwrap();
     at.strftime("%b %e %H:%M:%S").to_string()
+}
+
+/// Casework over a database of a test.
+pub async fn casework(database: &Database) -> Casework {
+    Casework::new(Store::connect(database.options.clone()).await.unwrap(), Settings::default())
 }

@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 use tocsin::casework::sessions::Origin;
 use tocsin::casework::users::NewUser;
 use tocsin::casework::{Actor, Casework, Permission, Role, Via};
-use tocsin::store::Store;
 
-use crate::support::{Answer, Daemon, Database, request, state_dir, wait_until};
+use crate::support::{Answer, Daemon, Database, casework, request, state_dir, wait_until};
 
 const PASSWORD: &str = "correct-horse-battery";
 
@@ -31,7 +30,7 @@ impl Office {
             request(http, "GET", "/health/ready", &[], b"").await.is_ok_and(|answer| answer.code == 200)
         })
         .await;
-        let casework = Casework::new(Store::connect(database.options.clone()).await.unwrap());
+        let casework = casework(&database).await;
         Office { daemon, casework, database, _dir: dir }
     }
 

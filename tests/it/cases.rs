@@ -7,14 +7,9 @@ use tocsin::casework::users::NewUser;
 use tocsin::casework::{Actor, Casework, CaseworkError, Role, Via};
 use tocsin::record::case::{Category, NoteKind, Priority, Status, TaskStatus};
 use tocsin::record::{Severity, Timestamp};
-use tocsin::store::Store;
 use tocsin::store::cases::{CaseFilter, CaseRow};
 
-use crate::support::Database;
-
-async fn casework(database: &Database) -> Casework {
-    Casework::new(Store::connect(database.options.clone()).await.unwrap())
-}
+use crate::support::{Database, casework};
 
 fn os() -> Actor {
     Actor::operator("tester")

@@ -6,13 +6,8 @@ use sqlx::{Connection as _, Executor as _};
 use tocsin::casework::sessions::{MAX_FAILURES, Origin};
 use tocsin::casework::users::{NewUser, UserChange};
 use tocsin::casework::{Actor, Casework, CaseworkError, Role, Via};
-use tocsin::store::Store;
 
-use crate::support::Database;
-
-async fn casework(database: &Database) -> Casework {
-    Casework::new(Store::connect(database.options.clone()).await.unwrap())
-}
+use crate::support::{Database, casework};
 
 fn os() -> Actor {
     Actor::operator("tester")

@@ -11,7 +11,7 @@ use tocsin::record::Timestamp;
 use tocsin::record::text::is_treacherous;
 use tocsin::store::Store;
 
-use crate::support::{Daemon, Database, MISCOUNTED, send_tcp, state_dir};
+use crate::support::{Daemon, Database, MISCOUNTED, casework, send_tcp, state_dir};
 
 const EVERYTHING: (Timestamp, Timestamp) = (Timestamp::MIN, Timestamp::MAX);
 
@@ -25,10 +25,6 @@ fn os() -> Actor {
 
 fn with_role(role: Role) -> Actor {
     Actor { name: role.to_string(), role, ..os() }
-}
-
-async fn casework(database: &Database) -> Casework {
-    Casework::new(Store::connect(database.options.clone()).await.unwrap())
 }
 
 /// Log records over some days up to 2026-11-20, without those in the roll-ups: the first of each hour and the last, of several kinds.

@@ -16,7 +16,7 @@ use tocsin::store::copy::{COPY_LOGS, HEADER, RowMeta, Rows, TRAILER};
 use tocsin::store::logs::Key;
 use tocsin::store::query::{AddressField, Comparison, NamedValue, NumberField, Pattern, Query, Test, TextField};
 
-use crate::support::{Daemon, Database, Server, state_dir, wait_until};
+use crate::support::{Daemon, Database, Server, casework, state_dir, wait_until};
 
 /// 2026-11-20T12:00:00Z.
 const NOON: Timestamp = Timestamp::from_secs(1_795_176_000);
@@ -110,10 +110,6 @@ fn rows(first_id: i64, count: usize, chance: &mut Chance) -> Vec<Row> {
         Row { id: first_id + i as i64, event_time, record }
     });
     rows.collect()
-}
-
-async fn casework(database: &Database) -> Casework {
-    Casework::new(Store::connect(database.options.clone()).await.unwrap())
 }
 
 fn os() -> Actor {
