@@ -204,7 +204,7 @@ impl<'c> Export<'c> {
             come = come.strip_prefix(HEADER).ok_or_else(malformed)?;
             self.began = true;
         }
-        while let Some((row, rest)) = split_row(come)? {
+        while let Some((row, rest)) = split_row(come) {
             come = rest;
             if !row.is_empty() {
                 write_row(&mut self.piece, row, self.columns)?;
@@ -218,17 +218,16 @@ impl<'c> Export<'c> {
 }
 
 /// The fields of the next row, each behind its length, and what is behind the row; none of the trailer. `None` where not all of it has come.
-fn split_row(come: &[u8]) -> Result<Option<(&[u8], &[u8])>, sqlx::Error> {
-    let Some((count, rest)) = come.split_first_chunk::<2>() else { return Ok(None) };
+fn split_row(come: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (count, rest) = come.split_first_chunk::<2>()?;
     let mut behind = rest;
     for _ in 0..i16::from_be_bytes(*count) {
-        let Some((length, value)) = behind.split_first_chunk::<4>() else { return Ok(None) };
+        let (length, value) = behind.split_first_chunk::<4>()?;
         // -1 stands for NULL.
         let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
-        let Some(next) = value.get(length..) else { return Ok(None) };
-        behind = next;
+        behind = value.get(length..)?;
     }
-    Ok(Some((&rest[..rest.len() - behind.len()], behind)))
+    Some((&rest[..rest.len() - behind.len()], behind))
 }
 
 /// A cell that is NULL is empty, and one of no characters is quoted.
