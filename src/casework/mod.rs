@@ -14,8 +14,10 @@ mod actor;
 pub mod audit;
 pub mod export;
 pub mod incidents;
+pub mod keys;
 pub mod logs;
 pub mod notes;
+pub mod parties;
 pub mod password;
 pub mod reports;
 pub mod sessions;
@@ -74,6 +76,9 @@ pub enum CaseworkError {
     /// What was to be written out could not be.
     #[error("write what was exported")]
     Output(#[source] std::io::Error),
+    /// What is sealed cannot be opened, or nothing be sealed.
+    #[error("sealed data")]
+    Keys(#[from] keys::KeyError),
     /// The database.
     #[error("database")]
     Store(#[from] StoreError),
@@ -95,8 +100,10 @@ const MAX_HASHES: usize = 1;
 /// What the configuration says of casework.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// `state_dir`: where the keys lie.
+    /// `state_dir`: what belongs to the daemon.
     pub state_dir: PathBuf,
+    /// `keys.file`: the master keys.
+    pub key_file: PathBuf,
 }
 
 /// The room's entrance. Cheap to clone.

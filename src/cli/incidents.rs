@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::database::{Access, with_casework};
+use super::parties;
 use super::user::table;
 use crate::casework::incidents::{Dossier, IncidentEdit, NewIncident};
 use crate::record::case::{Category, NoteKind, Priority, Status};
@@ -21,6 +22,7 @@ tocsin incidents list --status open,investigating --severity high\n  \
 tocsin incidents show INC-2026-000123\n  \
 tocsin incidents open \"Laptop stolen\" --severity high --category information-content-security\n  \
 tocsin incidents edit INC-2026-000123 --status investigating --assignee ada\n  \
+tocsin incidents parties --find \"Ada Example\"\n  \
 tocsin incidents note INC-2026-000123 --kind action \"Address blocked at the firewall\"\n  \
 tocsin incidents edit INC-2026-000123 --status resolved --resolution \"Password changed\" --root-cause \"…\" --lessons-learned \"…\"")]
 pub struct Arguments {
@@ -45,6 +47,11 @@ enum Command {
     Edit(Box<Edit>),
     /// Write a note on one, or write one anew
     Note(Note),
+    /// Show the people behind one, or find in which somebody has a part
+    Parties(parties::List),
+    /// Add somebody to one, change or erase them
+    #[command(subcommand)]
+    Party(parties::Command),
 }
 
 #[derive(clap::Args)]
@@ -231,6 +238,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 }
                 eprintln!("note {} is written", written["id"]);
             }
+            Command::Parties(list) => parties::list(&casework, &actor, list, json).await?,
+            Command::Party(command) => parties::change(&casework, &actor, command, json).await?,
         }
         Ok(())
     })

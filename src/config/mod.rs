@@ -3,6 +3,7 @@
 //! [`load`] returns a [`Config`] in which every value is valid, or every [`Problem`] at once, with file, line and key.
 
 mod file;
+mod key_file;
 mod keys;
 mod memory;
 pub mod rules;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use file::Problem;
+pub use key_file::Keys;
 pub use keys::{KEYS, Key, Kind, address};
 pub use memory::{Memory, Part, under_way_bytes};
 pub use units::{Bytes, Span};
@@ -34,6 +36,7 @@ pub struct Config {
     pub log: Log,
     pub limits: Limits,
     pub database: Database,
+    pub keys: Keys,
     pub http: Http,
     pub journal: Journal,
     pub clock: Clock,
@@ -175,6 +178,7 @@ impl Default for Config {
             log: Log::default(),
             limits: Limits::default(),
             database: Database::default(),
+            keys: Keys::default(),
             http: Http::default(),
             journal: Journal::default(),
             clock: Clock::default(),
@@ -189,7 +193,7 @@ impl Default for Config {
 impl Config {
     /// What casework is to know of it.
     pub fn casework(&self) -> casework::Settings {
-        casework::Settings { state_dir: self.state_dir.clone() }
+        casework::Settings { state_dir: self.state_dir.clone(), key_file: self.keys.path(&self.state_dir) }
     }
 }
 

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use self::gate::Gate;
 use self::health::Lookout;
@@ -412,6 +412,10 @@ impl Inner {
     /// Lets people in. Where there is nobody yet, the first account is made.
     async fn open_casework(&self, store: &Store) {
         let casework = self.casework.get_or_init(|| Casework::new(store.clone(), self.config.casework()));
+        // What is not sealed works without.
+        if let Err(error) = casework.prepare_keys().await {
+            error!(error = %chain(&error), "what is sealed in the database cannot be opened");
+        }
         match casework.create_first_admin().await {
             // Not into the log, which is kept and sent on.
             Ok(Some(secret)) => {
@@ -518,6 +522,12 @@ impl Inner {
 /// What can be done about it, for those who read why the daemon ended.
 fn advice(error: &StoreError) -> String {
     error.advice().map_or_else(String::new, |advice| format!(": {advice}"))
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Starts the private PostgreSQL again if it has ended, as after the kernel ran out of memory.

@@ -17,6 +17,7 @@ mod poison;
 mod recovery;
 mod reports;
 mod rules;
+mod sealed;
 mod search;
 #[allow(dead_code, reason = "tests/chaos needs more of it")]
 #[path = "../common/stage.rs"]

@@ -5,6 +5,7 @@
 //! see as changed meanwhile has an `ETag`; a change that sends it back as `If-Match` is refused with 412 when somebody else was faster.
 
 pub mod incidents;
+pub mod parties;
 pub mod problem;
 pub mod session;
 pub mod tasks;
@@ -64,6 +65,7 @@ pub fn router(api: Api) -> Router {
         .merge(session::routes())
         .merge(users::routes())
         .merge(incidents::routes())
+        .merge(parties::routes())
         .merge(tasks::routes());
     let (router, document) = OpenApiRouter::new().nest("/api/v1", routes).split_for_parts();
     let document = Arc::new(document);
