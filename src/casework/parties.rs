@@ -241,6 +241,7 @@ impl Casework {
         rows::update(change.connection(), &tombstone).await?;
         if let Some((old, new)) = change.replace_data_key(&mut ring, incident).await? {
             change.reseal_parties(incident, &old, &new).await?;
+            change.rewrap_files(incident, &old, &new).await?;
         }
         let (old, new) = (json!({ "id": id, "role": tombstone.role }), json!({ "id": id, "erased": true }));
         change.tell(incident, "party_erased", Some(old.clone()), Some(new.clone())).await?;

@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod database;
 mod demo;
+mod evidence;
 mod export;
 mod file;
 mod incidents;

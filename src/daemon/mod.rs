@@ -18,6 +18,7 @@ pub mod telemetry;
 pub use standby::{Turn, stand_by};
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -56,6 +57,8 @@ const LAST_MOMENT: Duration = Duration::from_millis(200);
 const SERVER_DEADLINE: Duration = Duration::from_millis(1000);
 /// Connecting and migrating takes no longer, unless nobody answers.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks for files that were never finished.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// How often our own log tells who was refused most.
 const REFUSALS_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -427,6 +430,18 @@ impl Inner {
         }
     }
 
+    /// Removes files that were never finished, without end. May be dropped at any time.
+    async fn sweep(&self) -> Infallible {
+        loop {
+            if let Some(casework) = self.casework.get()
+                && let Err(error) = casework.sweep_files().await
+            {
+                warn!(error = %chain(&error), "files that were never finished stay for now");
+            }
+            tokio::time::sleep(SWEEP_EVERY).await;
+        }
+    }
+
     async fn pipeline(&self, store: &Store, files: CancellationToken, hard_stop: CancellationToken) -> Result<(), DaemonError> {
         let options = assemble::pipeline_options(&self.config, Arc::clone(&self.rules));
         self.lookout.say("rebuilding the detectors' windows");
@@ -499,6 +514,8 @@ impl Inner {
         let journal = self.journal.handle();
         let additions = additions::take(store, &journal);
         tokio::pin!(additions);
+        let sweeping = self.sweep();
+        tokio::pin!(sweeping);
         loop {
             tokio::select! {
                 // When the inputs have ended and everything is committed, or when it cannot go on.
@@ -514,6 +531,7 @@ impl Inner {
                 },
                 never = &mut seat => match never {},
                 never = &mut additions => match never {},
+                never = &mut sweeping => match never {},
             }
         }
     }

@@ -15,6 +15,7 @@ mod database;
 pub mod embedded;
 pub(crate) mod error;
 pub mod export;
+pub mod files;
 mod incidents;
 pub mod keys;
 pub mod ledger;

@@ -89,6 +89,8 @@ async fn every_route_lets_in_whom_the_role_table_lets_in() {
     let task = office.casework.add_task(&os, &number, &task).await.unwrap();
     let person = tocsin::casework::parties::Person { name: Some("n".into()), ..Default::default() };
     let party = office.casework.add_party(&os, &number, tocsin::record::case::PartyRole::Victim, &person).await.unwrap();
+    let upload = office.casework.begin_file(&os, &number, "a", None).await.unwrap();
+    let file = upload.finish().await.unwrap().id;
     let user = json!({ "name": "someone", "role": "viewer" });
     // What each route takes; `None`: whoever is signed in.
     let routes = [
@@ -113,6 +115,13 @@ async fn every_route_lets_in_whom_the_role_table_lets_in() {
         ("post", "/incidents/{number}/parties", Some(Permission::WorkIncidents), json!({ "role": "victim", "name": "n" })),
         ("patch", "/incidents/{number}/parties/{id}", Some(Permission::WorkIncidents), json!({ "role": "witness" })),
         ("post", "/incidents/{number}/parties/{id}/erasure", Some(Permission::PurgeIncidents), json!({ "reason": "r" })),
+        ("get", "/incidents/{number}/files", Some(Permission::ReadIncidents), Value::Null),
+        ("post", "/incidents/{number}/files?name=a", Some(Permission::WorkIncidents), json!("b")),
+        ("get", "/incidents/{number}/files/{id}", Some(Permission::ReadIncidents), Value::Null),
+        ("get", "/incidents/{number}/files/{id}/content", Some(Permission::ReadIncidents), Value::Null),
+        ("post", "/incidents/{number}/files/{id}/verification", Some(Permission::ReadIncidents), Value::Null),
+        ("delete", "/incidents/{number}/files/{id}", Some(Permission::WorkIncidents), Value::Null),
+        ("post", "/incidents/{number}/evidence", Some(Permission::WorkIncidents), json!({ "logs": [1] })),
         ("get", "/tasks", Some(Permission::ReadIncidents), Value::Null),
         ("post", "/incidents/{number}/tasks", Some(Permission::WorkIncidents), json!({ "title": "t" })),
         ("patch", "/tasks/{id}", Some(Permission::WorkIncidents), json!({})),
@@ -137,6 +146,7 @@ async fn every_route_lets_in_whom_the_role_table_lets_in() {
             let id = match path {
                 path if path.contains("notes") => note,
                 path if path.contains("parties") => party,
+                path if path.contains("files") => file,
                 _ => task,
             };
             let path = path

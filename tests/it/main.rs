@@ -9,6 +9,7 @@ mod clients;
 mod clock;
 mod database;
 mod doors;
+mod evidence;
 mod faults;
 mod oracle;
 mod overload;

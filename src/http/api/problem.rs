@@ -63,6 +63,8 @@ impl From<CaseworkError> for Problem {
             CaseworkError::Conflict(_) => Problem::new(StatusCode::CONFLICT, text),
             CaseworkError::Unrecognised => Problem::new(StatusCode::UNAUTHORIZED, text),
             CaseworkError::LockedOut(_) => Problem::new(StatusCode::TOO_MANY_REQUESTS, text),
+            CaseworkError::TooLarge(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text),
+            CaseworkError::Busy(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, text),
             // Nothing of the API writes files.
             CaseworkError::Output(error) => {
                 tracing::error!(%error, "an answer could not be written");
