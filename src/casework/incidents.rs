@@ -8,6 +8,7 @@ use crate::record::case::{Category, Priority, Status};
 use crate::record::{Severity, Timestamp};
 use crate::store::StoreError;
 use crate::store::cases::{self as rows, CaseFilter, CaseRow, Evidence, Happening, Note, TaskRow};
+use crate::store::files::{self, FileRow};
 
 /// Characters of a description, and of what is written down at the end.
 pub const LONG: usize = 20_000;
@@ -69,6 +70,8 @@ pub struct Dossier {
     pub tasks: Vec<TaskRow>,
     /// Log records that prove it, the earliest first, at most a MiB of them.
     pub evidence: Vec<Evidence>,
+    /// Files that prove it, without what is in them.
+    pub files: Vec<FileRow>,
     /// What happened to it, in order.
     pub timeline: Vec<Happening>,
 }
@@ -108,6 +111,7 @@ impl Casework {
             notes: rows::notes(connection, incident.id).await?,
             tasks: rows::tasks(connection, Some(number), None, None, true, i64::from(u16::MAX)).await?,
             evidence: rows::evidence(connection, incident.id, SHOWN_EVIDENCE).await?,
+            files: files::of(connection, incident.id).await?,
             timeline: rows::timeline(connection, incident.id).await?,
             incident,
         };

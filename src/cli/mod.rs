@@ -6,12 +6,15 @@ mod backup;
 mod check;
 mod database;
 mod demo;
+mod evidence;
 mod export;
 mod file;
 mod incidents;
 mod journal;
+mod keys;
 mod logs;
 mod parse;
+mod parties;
 mod replay;
 mod report;
 mod run;
@@ -67,6 +70,8 @@ enum Command {
     User(user::UserArguments),
     /// Manage tokens for programs
     Token(user::TokenArguments),
+    /// Show and rotate the master keys
+    Keys(keys::Arguments),
     /// Check the audit log
     Audit(audit::Arguments),
     /// Sum up a week, or any other period
@@ -93,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Logs(a) => logs::run(a),
         Command::User(a) => user::user(a),
         Command::Token(a) => user::token(a),
+        Command::Keys(a) => keys::run(a),
         Command::Audit(a) => audit::run(a),
         Command::Report(a) => report::run(a),
         Command::Export(a) => export::run(a),

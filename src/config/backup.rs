@@ -1,6 +1,6 @@
 //! `[backup]`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -39,7 +39,7 @@ impl Default for Backup {
 
 impl Backup {
     /// What casework is to know of it. Without `dir`, backups lie in the state directory.
-    pub(super) fn policy(&self, state_dir: &std::path::Path) -> Policy {
+    pub(super) fn policy(&self, state_dir: &Path, key_file: &Path) -> Policy {
         Policy {
             dir: self.dir.clone().unwrap_or_else(|| state_dir.join("backups")),
             lock: Lock {
@@ -47,7 +47,7 @@ impl Backup {
                 passphrase_file: self.passphrase_file.clone(),
                 identity_file: self.identity_file.clone(),
             },
-            key_file: self.with_keys.then(|| state_dir.join("keys/master.key")),
+            key_file: self.with_keys.then(|| key_file.to_owned()),
             keep: self.keep,
             keep_micros: self.keep_for.as_micros(),
         }

@@ -67,6 +67,7 @@ pub const KEYS: &[Key] = &[
     key("limits.memory", Kind::Size(256 * MIB, 1 << 40)),
     key("database.url", Kind::Text),
     key("database.url_file", Kind::Path),
+    key("keys.file", Kind::Path),
     key("http.listen", Kind::AddressOrOff),
     key("http.max_body_bytes", Kind::Size(1024, 64 * MIB)),
     key("http.max_head_bytes", Kind::Size(8192, MIB)),

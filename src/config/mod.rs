@@ -4,6 +4,7 @@
 
 mod backup;
 mod file;
+mod key_file;
 mod keys;
 mod memory;
 pub mod rules;
@@ -17,6 +18,7 @@ use serde::Deserialize;
 
 pub use backup::Backup;
 pub use file::Problem;
+pub use key_file::Keys;
 pub use keys::{KEYS, Key, Kind, address};
 pub use memory::{Memory, Part, under_way_bytes};
 pub use units::{Bytes, Span};
@@ -36,6 +38,7 @@ pub struct Config {
     pub log: Log,
     pub limits: Limits,
     pub database: Database,
+    pub keys: Keys,
     pub http: Http,
     pub journal: Journal,
     pub clock: Clock,
@@ -178,6 +181,7 @@ impl Default for Config {
             log: Log::default(),
             limits: Limits::default(),
             database: Database::default(),
+            keys: Keys::default(),
             http: Http::default(),
             journal: Journal::default(),
             clock: Clock::default(),
@@ -193,7 +197,12 @@ impl Default for Config {
 impl Config {
     /// What casework is to know of it.
     pub fn casework(&self) -> casework::Settings {
-        casework::Settings { state_dir: self.state_dir.clone(), backups: self.backup.policy(&self.state_dir) }
+        let key_file = self.keys.path(&self.state_dir);
+        casework::Settings {
+            state_dir: self.state_dir.clone(),
+            backups: self.backup.policy(&self.state_dir, &key_file),
+            key_file,
+        }
     }
 }
 

@@ -19,6 +19,7 @@ pub mod telemetry;
 pub use standby::{Turn, stand_by};
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -27,7 +28,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use self::gate::Gate;
 use self::health::Lookout;
@@ -57,6 +58,8 @@ const LAST_MOMENT: Duration = Duration::from_millis(200);
 const SERVER_DEADLINE: Duration = Duration::from_millis(1000);
 /// Connecting and migrating takes no longer, unless nobody answers.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks for files that were never finished.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// How often our own log tells who was refused most.
 const REFUSALS_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -413,6 +416,10 @@ impl Inner {
     /// Lets people in. Where there is nobody yet, the first account is made.
     async fn open_casework(&self, store: &Store) {
         let casework = self.casework.get_or_init(|| Casework::new(store.clone(), self.config.casework()));
+        // What is not sealed works without.
+        if let Err(error) = casework.prepare_keys().await {
+            error!(error = %chain(&error), "what is sealed in the database cannot be opened");
+        }
         match casework.create_first_admin().await {
             // Not into the log, which is kept and sent on.
             Ok(Some(secret)) => {
@@ -421,6 +428,18 @@ impl Inner {
             }
             Ok(None) => {}
             Err(error) => warn!(%error, "the first account could not be made; \"tocsin user add admin --role admin\" makes one"),
+        }
+    }
+
+    /// Removes files that were never finished, without end. May be dropped at any time.
+    async fn sweep(&self) -> Infallible {
+        loop {
+            if let Some(casework) = self.casework.get()
+                && let Err(error) = casework.sweep_files().await
+            {
+                warn!(error = %chain(&error), "files that were never finished stay for now");
+            }
+            tokio::time::sleep(SWEEP_EVERY).await;
         }
     }
 
@@ -499,6 +518,8 @@ impl Inner {
         let casework = self.casework.get().expect("opened above");
         let backups = backups::make_daily(casework, self.config.backup.daily_at(), &self.stats);
         tokio::pin!(backups);
+        let sweeping = self.sweep();
+        tokio::pin!(sweeping);
         loop {
             tokio::select! {
                 // When the inputs have ended and everything is committed, or when it cannot go on.
@@ -515,6 +536,7 @@ impl Inner {
                 never = &mut seat => match never {},
                 never = &mut additions => match never {},
                 never = &mut backups => match never {},
+                never = &mut sweeping => match never {},
             }
         }
     }
@@ -523,6 +545,12 @@ impl Inner {
 /// What can be done about it, for those who read why the daemon ended.
 fn advice(error: &StoreError) -> String {
     error.advice().map_or_else(String::new, |advice| format!(": {advice}"))
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Starts the private PostgreSQL again if it has ended, as after the kernel ran out of memory.

@@ -118,6 +118,20 @@ vocabulary! {
     }
 }
 
+vocabulary! {
+    /// What somebody has to do with an incident.
+    PartyRole {
+        /// Was harmed.
+        Victim = "victim",
+        /// May have done it.
+        Suspect = "suspect",
+        /// Saw something.
+        Witness = "witness",
+        /// Told us.
+        Reporter = "reporter",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

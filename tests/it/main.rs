@@ -10,6 +10,7 @@ mod clients;
 mod clock;
 mod database;
 mod doors;
+mod evidence;
 mod faults;
 mod oracle;
 mod overload;
@@ -18,6 +19,7 @@ mod poison;
 mod recovery;
 mod reports;
 mod rules;
+mod sealed;
 mod search;
 #[allow(dead_code, reason = "tests/chaos needs more of it")]
 #[path = "../common/stage.rs"]
