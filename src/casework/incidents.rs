@@ -8,11 +8,13 @@ use crate::record::case::{Category, Priority, Status};
 use crate::record::{Severity, Timestamp};
 use crate::store::StoreError;
 use crate::store::cases::{self as rows, CaseFilter, CaseRow, Evidence, Happening, Note, TaskRow};
+use crate::store::observables::{self, ObservableRow, Related};
+use crate::store::relations::{self, Link};
 
 /// Characters of a description, and of what is written down at the end.
 pub const LONG: usize = 20_000;
 /// Systems that one incident affects.
-const MAX_AFFECTED: usize = 1_000;
+pub(super) const MAX_AFFECTED: usize = 1_000;
 /// Incidents on a page.
 pub const MAX_PAGE: usize = 200;
 /// Bytes of evidence records that are shown with an incident.
@@ -69,6 +71,14 @@ pub struct Dossier {
     pub tasks: Vec<TaskRow>,
     /// Log records that prove it, the earliest first, at most a MiB of them.
     pub evidence: Vec<Evidence>,
+    /// What was seen in it, by kind and value.
+    pub observables: Vec<ObservableRow>,
+    /// Incidents that share the most telling of these, at most 20.
+    pub related: Vec<Related>,
+    /// Incidents that somebody linked it with.
+    pub links: Vec<Link>,
+    /// Numbers of the incidents that became part of it.
+    pub parts: Vec<String>,
     /// What happened to it, in order.
     pub timeline: Vec<Happening>,
 }
@@ -108,6 +118,10 @@ impl Casework {
             notes: rows::notes(connection, incident.id).await?,
             tasks: rows::tasks(connection, Some(number), None, None, true, i64::from(u16::MAX)).await?,
             evidence: rows::evidence(connection, incident.id, SHOWN_EVIDENCE).await?,
+            observables: observables::of_incident(connection, incident.id).await?,
+            related: observables::related(connection, incident.id).await?,
+            links: relations::links(connection, incident.id).await?,
+            parts: relations::parts(connection, incident.id).await?,
             timeline: rows::timeline(connection, incident.id).await?,
             incident,
         };
@@ -155,6 +169,8 @@ impl Casework {
             acknowledged_at: None,
             resolved_at: None,
             archived_at: None,
+            merged_into: None,
+            absorbed: false,
             version: 1,
         };
         let (id, number) = rows::insert(change.connection(), &row).await?;
@@ -322,6 +338,9 @@ fn step(before: &CaseRow, after: &mut CaseRow, next: Status, now: Timestamp) -> 
     let current: Status = before.status.parse().map_err(|_| CaseworkError::invalid("status", "is none that is known"))?;
     if current == next {
         return Ok(());
+    }
+    if let Some(whole) = &before.merged_into {
+        return Err(CaseworkError::Conflict(format!("incident {} is a part of {whole}: work on that one", before.number)));
     }
     if !current.may_become(next) {
         let legal: Vec<&str> = Status::ALL.iter().filter(|s| current.may_become(**s)).map(|s| s.as_str()).collect();

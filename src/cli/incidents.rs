@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::database::{Access, with_casework};
+use super::relations;
 use super::user::table;
 use crate::casework::incidents::{Dossier, IncidentEdit, NewIncident};
 use crate::record::case::{Category, NoteKind, Priority, Status};
@@ -22,7 +23,10 @@ tocsin incidents show INC-2026-000123\n  \
 tocsin incidents open \"Laptop stolen\" --severity high --category information-content-security\n  \
 tocsin incidents edit INC-2026-000123 --status investigating --assignee ada\n  \
 tocsin incidents note INC-2026-000123 --kind action \"Address blocked at the firewall\"\n  \
-tocsin incidents edit INC-2026-000123 --status resolved --resolution \"Password changed\" --root-cause \"…\" --lessons-learned \"…\"")]
+tocsin incidents edit INC-2026-000123 --status resolved --resolution \"Password changed\" --root-cause \"…\" --lessons-learned \"…\"\n  \
+tocsin incidents observables INC-2026-000123 add domain evil[.]example --tlp red\n  \
+tocsin incidents sightings 203.0.113.66\n  \
+tocsin incidents merge INC-2026-000124 INC-2026-000123")]
 pub struct Arguments {
     #[command(flatten)]
     access: Access,
@@ -45,6 +49,8 @@ enum Command {
     Edit(Box<Edit>),
     /// Write a note on one, or write one anew
     Note(Note),
+    #[command(flatten)]
+    Relations(relations::Command),
 }
 
 #[derive(clap::Args)]
@@ -231,6 +237,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 }
                 eprintln!("note {} is written", written["id"]);
             }
+            Command::Relations(command) => relations::run(command, &casework, &actor, json).await?,
         }
         Ok(())
     })
@@ -284,7 +291,7 @@ fn listed(found: &[CaseRow]) -> comfy_table::Table {
 
 /// One incident for reading; what came from outside is escaped.
 fn told(dossier: &Dossier) -> anyhow::Result<String> {
-    let Dossier { incident, notes, tasks, evidence, timeline } = dossier;
+    let Dossier { incident, notes, tasks, evidence, timeline, .. } = dossier;
     let mut out = String::new();
     writeln!(out, "{}  {}", incident.number, visible(&incident.title))?;
     let archived = if incident.archived_at.is_some() { ", archived" } else { "" };
@@ -296,6 +303,7 @@ fn told(dossier: &Dossier) -> anyhow::Result<String> {
     let mut fact = |name: &str, value: Option<&str>| -> std::fmt::Result {
         value.map_or(Ok(()), |value| writeln!(out, "  {name:<16} {}", visible(value)))
     };
+    fact("merged into", incident.merged_into.as_deref())?;
     fact("category", Some(&incident.category))?;
     fact("type", incident.kind.as_deref())?;
     fact("detector", incident.detector.as_deref())?;
@@ -349,6 +357,7 @@ fn told(dossier: &Dossier) -> anyhow::Result<String> {
     if evidence.len() > 20 {
         writeln!(out, "  … {} more with --json", evidence.len() - 20)?;
     }
+    relations::told(dossier, &mut out)?;
     writeln!(out, "\nTimeline")?;
     for what in timeline {
         let short = |value: &Option<Value>| value.as_ref().map_or(String::new(), |v| v.to_string().chars().take(100).collect());

@@ -11,6 +11,7 @@ mod incidents;
 mod journal;
 mod logs;
 mod parse;
+mod relations;
 mod replay;
 mod report;
 mod run;

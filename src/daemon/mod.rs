@@ -12,6 +12,7 @@ mod descriptors;
 mod gate;
 mod health;
 mod lag;
+mod observables;
 mod standby;
 pub mod telemetry;
 
@@ -410,7 +411,7 @@ impl Inner {
     }
 
     /// Lets people in. Where there is nobody yet, the first account is made.
-    async fn open_casework(&self, store: &Store) {
+    async fn open_casework(&self, store: &Store) -> &Casework {
         let casework = self.casework.get_or_init(|| Casework::new(store.clone(), self.config.casework()));
         match casework.create_first_admin().await {
             // Not into the log, which is kept and sent on.
@@ -421,6 +422,7 @@ impl Inner {
             Ok(None) => {}
             Err(error) => warn!(%error, "the first account could not be made; \"tocsin user add admin --role admin\" makes one"),
         }
+        casework
     }
 
     async fn pipeline(&self, store: &Store, files: CancellationToken, hard_stop: CancellationToken) -> Result<(), DaemonError> {
@@ -463,7 +465,7 @@ impl Inner {
         let _ = self
             .database
             .send(Some(Database { store: store.clone(), conninfo: conninfo.map(|dir| Embedded::conninfo_in(&dir)) }));
-        self.open_casework(store).await;
+        let casework = self.open_casework(store).await;
         self.lookout.say("storing");
 
         let committed: pipeline::Committed = {
@@ -495,6 +497,8 @@ impl Inner {
         let journal = self.journal.handle();
         let additions = additions::take(store, &journal);
         tokio::pin!(additions);
+        let observables = observables::find(casework);
+        tokio::pin!(observables);
         loop {
             tokio::select! {
                 // When the inputs have ended and everything is committed, or when it cannot go on.
@@ -510,6 +514,7 @@ impl Inner {
                 },
                 never = &mut seat => match never {},
                 never = &mut additions => match never {},
+                never = &mut observables => match never {},
             }
         }
     }

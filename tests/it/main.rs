@@ -15,6 +15,7 @@ mod overload;
 mod people;
 mod poison;
 mod recovery;
+mod relations;
 mod reports;
 mod rules;
 mod search;

@@ -5,7 +5,9 @@
 //! see as changed meanwhile has an `ETag`; a change that sends it back as `If-Match` is refused with 412 when somebody else was faster.
 
 pub mod incidents;
+pub mod observables;
 pub mod problem;
+pub mod relations;
 pub mod session;
 pub mod tasks;
 pub mod users;
@@ -64,6 +66,8 @@ pub fn router(api: Api) -> Router {
         .merge(session::routes())
         .merge(users::routes())
         .merge(incidents::routes())
+        .merge(observables::routes())
+        .merge(relations::routes())
         .merge(tasks::routes());
     let (router, document) = OpenApiRouter::new().nest("/api/v1", routes).split_for_parts();
     let document = Arc::new(document);
