@@ -18,13 +18,13 @@ use zeroize::Zeroizing;
 
 use super::audit::Act;
 use super::incidents::{no_incident, subject as incident_subject};
-use super::keys::{self, Key, KeyError, Place};
+use super::keys::{self, Key, KeyError, Place, Ring};
 use super::{Actor, Casework, CaseworkError, Change, Permission};
 use crate::record::text::is_treacherous;
 use crate::store::audit::{self as audit_rows, Touch};
 use crate::store::cases;
 use crate::store::files::{self as rows, FileRow, NewFile};
-use crate::store::keys::{Owner, Wrapped};
+use crate::store::keys::{self as key_rows, Owner, Wrapped};
 
 /// Bytes of a file at most.
 pub const MAX_FILE_BYTES: u64 = 100 << 20;
@@ -248,14 +248,30 @@ impl Casework {
 }
 
 impl Change<'_> {
-    /// Seals the keys of the files of an incident with another data key.
-    pub(super) async fn rewrap_files(&mut self, incident: i64, old: &Key, new: &Key) -> Result<(), CaseworkError> {
-        for (id, file_key) in rows::keys_of(self.connection(), incident).await? {
-            let place = key_place(incident, id);
-            let file_key = new.wrap(&place, &old.unwrap(&place, &file_key)?)?;
-            rows::rewrap(self.connection(), id, &file_key).await?;
+    /// Seals the keys of the files of an incident with another data key, which may be that of another incident: they are its own then.
+    pub(super) async fn rewrap_files(&mut self, from: (i64, &Key), to: (i64, &Key)) -> Result<(), CaseworkError> {
+        for (id, file_key) in rows::keys_of(self.connection(), from.0).await? {
+            let file_key = from.1.unwrap(&key_place(from.0, id), &file_key)?;
+            let file_key = to.1.wrap(&key_place(to.0, id), &file_key)?;
+            rows::rewrap(self.connection(), id, to.0, &file_key).await?;
         }
         Ok(())
+    }
+
+    /// Hands what is sealed of an incident on to another one.
+    pub(super) async fn hand_on_sealed(
+        &mut self,
+        ring: impl FnOnce() -> Result<Ring, KeyError>,
+        from: i64,
+        to: i64,
+    ) -> Result<(), CaseworkError> {
+        // Without a data key nothing is sealed, and no master key is needed.
+        let Some(wrapped) = key_rows::data_key(self.connection(), Owner::Incident(from)).await? else { return Ok(()) };
+        let mut ring = ring()?;
+        let old = keys::open(&mut ring, Owner::Incident(from), &wrapped)?;
+        let new = self.data_key(&mut ring, Owner::Incident(to)).await?;
+        self.reseal_parties((from, &old), (to, &new)).await?;
+        self.rewrap_files((from, &old), (to, &new)).await
     }
 }
 

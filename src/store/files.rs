@@ -225,11 +225,12 @@ pub async fn keys_of(connection: &mut PgConnection, incident: i64) -> Result<Vec
     rows.fetch_all(connection).await.map_err(StoreError::at("read the keys of files"))
 }
 
-/// Keeps the key of a file, sealed anew.
+/// Keeps the key of a file, sealed anew, for that incident.
 ///
 /// # Errors
 /// The statement failed.
-pub async fn rewrap(connection: &mut PgConnection, file: i64, file_key: &[u8]) -> Result<(), StoreError> {
-    let done = query("UPDATE evidence_files SET file_key = $2 WHERE id = $1").bind(file).bind(file_key).execute(connection).await;
+pub async fn rewrap(connection: &mut PgConnection, file: i64, incident: i64, file_key: &[u8]) -> Result<(), StoreError> {
+    let statement = query("UPDATE evidence_files SET incident_id = $2, file_key = $3 WHERE id = $1").bind(file).bind(incident);
+    let done = statement.bind(file_key).execute(connection).await;
     done.map(|_| ()).map_err(StoreError::at("seal the key of a file anew"))
 }
