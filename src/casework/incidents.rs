@@ -155,6 +155,9 @@ impl Casework {
             acknowledged_at: None,
             resolved_at: None,
             archived_at: None,
+            legal_hold_since: None,
+            legal_hold_by: None,
+            legal_hold_reason: None,
             version: 1,
         };
         let (id, number) = rows::insert(change.connection(), &row).await?;

@@ -13,8 +13,10 @@
 mod actor;
 pub mod audit;
 pub mod export;
+mod holds;
 pub mod incidents;
 pub mod logs;
+pub mod maintenance;
 pub mod notes;
 pub mod password;
 pub mod reports;
@@ -97,6 +99,8 @@ const MAX_HASHES: usize = 1;
 pub struct Settings {
     /// `state_dir`: where the keys lie.
     pub state_dir: PathBuf,
+    /// `[retention]`: what is kept for how long.
+    pub retention: maintenance::Retention,
 }
 
 /// The room's entrance. Cheap to clone.

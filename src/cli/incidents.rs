@@ -22,6 +22,7 @@ tocsin incidents show INC-2026-000123\n  \
 tocsin incidents open \"Laptop stolen\" --severity high --category information-content-security\n  \
 tocsin incidents edit INC-2026-000123 --status investigating --assignee ada\n  \
 tocsin incidents note INC-2026-000123 --kind action \"Address blocked at the firewall\"\n  \
+tocsin incidents hold INC-2026-000123 --reason \"Asked for by the court\"\n  \
 tocsin incidents edit INC-2026-000123 --status resolved --resolution \"Password changed\" --root-cause \"…\" --lessons-learned \"…\"")]
 pub struct Arguments {
     #[command(flatten)]
@@ -45,6 +46,22 @@ enum Command {
     Edit(Box<Edit>),
     /// Write a note on one, or write one anew
     Note(Note),
+    /// Put one under legal hold: it and its evidence stay, whatever is due
+    Hold {
+        /// Its number
+        number: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Lift its legal hold
+    Release {
+        /// Its number
+        number: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 #[derive(clap::Args)]
@@ -231,6 +248,20 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 }
                 eprintln!("note {} is written", written["id"]);
             }
+            Command::Hold { number, reason } => {
+                let held = casework.hold_incident(&actor, &number, &reason).await?;
+                if json {
+                    return print_json(&held);
+                }
+                eprintln!("{number} is under legal hold");
+            }
+            Command::Release { number, reason } => {
+                let released = casework.release_incident(&actor, &number, &reason).await?;
+                if json {
+                    return print_json(&released);
+                }
+                eprintln!("{number} is under no legal hold any more");
+            }
         }
         Ok(())
     })
@@ -303,6 +334,9 @@ fn told(dossier: &Dossier) -> anyhow::Result<String> {
     fact("attack vector", incident.attack_vector.as_deref())?;
     fact("technique", incident.technique.as_deref())?;
     fact("affected", Some(&*incident.affected.join(", ")).filter(|text| !text.is_empty()))?;
+    let hold = incident.legal_hold_since.zip(incident.legal_hold_by.as_ref()).zip(incident.legal_hold_reason.as_ref());
+    let hold = hold.map(|((since, by), reason)| format!("since {since} by {by}: {reason}"));
+    fact("legal hold", hold.as_deref())?;
     fact("reporter", Some(&incident.reporter))?;
     fact("assignee", incident.assignee.as_deref())?;
     fact("first seen", incident.first_seen.map(|t| t.to_string()).as_deref())?;

@@ -10,6 +10,7 @@ mod file;
 mod incidents;
 mod journal;
 mod logs;
+mod maintenance;
 mod parse;
 mod replay;
 mod report;
@@ -72,6 +73,8 @@ enum Command {
     Report(report::Arguments),
     /// Take out logs, incidents or tasks as CSV
     Export(export::Arguments),
+    /// Show what is kept, and take away what is due
+    Maintenance(maintenance::Arguments),
 }
 
 /// Runs the command that the process was called with.
@@ -93,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Audit(a) => audit::run(a),
         Command::Report(a) => report::run(a),
         Command::Export(a) => export::run(a),
+        Command::Maintenance(a) => maintenance::run(a),
     };
     match done {
         Ok(code) => code,

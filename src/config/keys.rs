@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
+use super::retention::{Keep, TimeOfDay};
 use super::units::{Bytes, Span};
 use crate::record::Zone;
 
@@ -25,6 +26,10 @@ pub enum Kind {
     Size(u64, u64),
     /// A length of time with a unit, between two bounds in milliseconds.
     Time(u64, u64),
+    /// As `Time`, or `keep`.
+    TimeOrKeep(u64, u64),
+    /// A time of day.
+    TimeOfDay,
     /// A whole number between two bounds.
     Number(i64, i64),
     /// `true` or `false`.
@@ -105,6 +110,12 @@ pub const KEYS: &[Key] = &[
     key("detect.*.enabled", Kind::Flag),
     key("detect.*.threshold", Kind::Number(2, 1_000)),
     key("detect.*.window", Kind::Time(SECOND, 7 * DAY)),
+    key("retention.logs", Kind::TimeOrKeep(DAY, 100 * 365 * DAY)),
+    key("retention.rollups", Kind::TimeOrKeep(DAY, 100 * 365 * DAY)),
+    key("retention.incidents", Kind::TimeOrKeep(30 * DAY, 100 * 365 * DAY)),
+    key("retention.quarantine", Kind::TimeOrKeep(DAY, 100 * 365 * DAY)),
+    key("retention.tokens", Kind::TimeOrKeep(DAY, 100 * 365 * DAY)),
+    key("retention.at", Kind::TimeOfDay),
 ];
 
 impl Kind {
@@ -152,6 +163,11 @@ impl Kind {
                     Err(format!("takes a time from {} to {}, not {span}", Span(least), Span(most)))
                 }
             }
+            Kind::TimeOrKeep(least, most) => match text()?.parse()? {
+                Keep(None) => Ok(()),
+                Keep(Some(_)) => Kind::Time(*least, *most).check(value),
+            },
+            Kind::TimeOfDay => text()?.parse::<TimeOfDay>().map(|_| ()),
             Kind::Number(least, most) => match value.as_integer() {
                 Some(n) if (*least..=*most).contains(&n) => Ok(()),
                 _ => Err(format!("takes a whole number from {least} to {most}, not {}", described(value))),

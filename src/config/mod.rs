@@ -5,6 +5,7 @@
 mod file;
 mod keys;
 mod memory;
+mod retention;
 pub mod rules;
 mod units;
 
@@ -17,6 +18,7 @@ use serde::Deserialize;
 pub use file::Problem;
 pub use keys::{KEYS, Key, Kind, address};
 pub use memory::{Memory, Part, under_way_bytes};
+pub use retention::{Keep, Retention, TimeOfDay};
 pub use units::{Bytes, Span};
 
 use crate::casework;
@@ -41,6 +43,7 @@ pub struct Config {
     pub files: Vec<Files>,
     pub webhook: Vec<Webhook>,
     pub detect: Detect,
+    pub retention: Retention,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -182,6 +185,7 @@ impl Default for Config {
             files: Vec::new(),
             webhook: Vec::new(),
             detect: Detect::default(),
+            retention: Retention::default(),
         }
     }
 }
@@ -189,7 +193,7 @@ impl Default for Config {
 impl Config {
     /// What casework is to know of it.
     pub fn casework(&self) -> casework::Settings {
-        casework::Settings { state_dir: self.state_dir.clone() }
+        casework::Settings { state_dir: self.state_dir.clone(), retention: self.retention.options() }
     }
 }
 
@@ -529,6 +533,7 @@ fn whole(config: &Config, lines: &file::Lines<'_>) -> Vec<Problem> {
     if let Err(errors) = config.detect.options().validate() {
         problems.extend(errors.iter().map(|e| lines.problem(&format!("detect.{}", e.key), e.to_string())));
     }
+    problems.extend(config.retention.problem().map(|(key, what)| lines.problem(key, what)));
     problems.extend(memory::problems(config).into_iter().map(|(key, what)| lines.problem(&key, what)));
     let every = (config.syslog.iter().map(|s| &s.name).enumerate().map(|(i, n)| (format!("syslog[{i}]"), n)))
         .chain(config.files.iter().map(|f| &f.name).enumerate().map(|(i, n)| (format!("files[{i}]"), n)))

@@ -14,6 +14,7 @@ mod health;
 mod lag;
 mod standby;
 pub mod telemetry;
+mod upkeep;
 
 pub use standby::{Turn, stand_by};
 
@@ -495,6 +496,8 @@ impl Inner {
         let journal = self.journal.handle();
         let additions = additions::take(store, &journal);
         tokio::pin!(additions);
+        let upkeep = upkeep::keep_up(&self.casework, self.config.retention.at.0);
+        tokio::pin!(upkeep);
         loop {
             tokio::select! {
                 // When the inputs have ended and everything is committed, or when it cannot go on.
@@ -510,6 +513,7 @@ impl Inner {
                 },
                 never = &mut seat => match never {},
                 never = &mut additions => match never {},
+                never = &mut upkeep => match never {},
             }
         }
     }

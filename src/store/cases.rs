@@ -41,6 +41,9 @@ pub struct CaseRow {
     pub acknowledged_at: Option<Timestamp>,
     pub resolved_at: Option<Timestamp>,
     pub archived_at: Option<Timestamp>,
+    pub legal_hold_since: Option<Timestamp>,
+    pub legal_hold_by: Option<String>,
+    pub legal_hold_reason: Option<String>,
     pub version: i64,
 }
 
@@ -49,7 +52,8 @@ macro_rules! select_cases {
         concat!(
             "SELECT id, number, title, description, status::text, severity::text, priority, priority_reason, category, kind, attack_vector, \
                     technique, affected, reporter, assignee, detector, group_key, first_seen, last_seen, event_count, usernames, root_cause, \
-                    resolution, lessons_learned, created_at, updated_at, acknowledged_at, resolved_at, archived_at, version \
+                    resolution, lessons_learned, created_at, updated_at, acknowledged_at, resolved_at, archived_at, legal_hold_since, \
+                    legal_hold_by, legal_hold_reason, version \
              FROM incidents ",
             $rest
         )
@@ -91,7 +95,8 @@ pub async fn list(
         "SELECT id, number, title, left(description, 500) AS description, status::text, severity::text, priority, priority_reason, category, \
                 kind, attack_vector, technique, affected[1:20] AS affected, reporter, assignee, detector, group_key, first_seen, last_seen, \
                 event_count, usernames[1:20] AS usernames, NULL::text AS root_cause, NULL::text AS resolution, NULL::text AS lessons_learned, \
-                created_at, updated_at, acknowledged_at, resolved_at, archived_at, version \
+                created_at, updated_at, acknowledged_at, resolved_at, archived_at, legal_hold_since, legal_hold_by, legal_hold_reason, \
+                version \
          FROM incidents \
          WHERE (cardinality($1::text[]) = 0 OR status = ANY($1::text[]::incident_status[])) \
            AND ($2::text IS NULL OR severity >= $2::severity) AND ($3::text IS NULL OR assignee = $3) AND ($4::text IS NULL OR detector = $4) \
@@ -202,6 +207,47 @@ pub async fn update(connection: &mut PgConnection, case: &CaseRow) -> Result<(),
     .await
     .map(|_| ())
     .map_err(StoreError::at("change an incident"))
+}
+
+/// Writes whether an incident is under legal hold, and counts the change.
+///
+/// # Errors
+/// The statement failed.
+pub async fn update_hold(connection: &mut PgConnection, case: &CaseRow) -> Result<(), StoreError> {
+    query(
+        "UPDATE incidents SET legal_hold_since = $2, legal_hold_by = $3, legal_hold_reason = $4, updated_at = $5, version = version + 1 \
+         WHERE id = $1",
+    )
+    .bind(case.id)
+    .bind(case.legal_hold_since)
+    .bind(&case.legal_hold_by)
+    .bind(&case.legal_hold_reason)
+    .bind(case.updated_at)
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::at("hold an incident"))
+}
+
+/// Removes an incident for good, with everything that belongs to it. A table that comes to refer to incidents belongs here, too: until then
+/// the database refuses.
+///
+/// # Errors
+/// A statement failed, as where the incident is under legal hold.
+pub async fn remove(connection: &mut PgConnection, incident: i64) -> Result<(), StoreError> {
+    let statements = [
+        "DELETE FROM incident_note_versions WHERE note_id IN (SELECT id FROM incident_notes WHERE incident_id = $1)",
+        "DELETE FROM incident_notes WHERE incident_id = $1",
+        "DELETE FROM incident_tasks WHERE incident_id = $1",
+        "DELETE FROM incident_timeline WHERE incident_id = $1",
+        "DELETE FROM incident_evidence WHERE incident_id = $1",
+        "DELETE FROM incidents WHERE id = $1",
+    ];
+    for statement in statements {
+        let done = query(statement).bind(incident).execute(&mut *connection).await;
+        done.map_err(StoreError::at("remove an incident"))?;
+    }
+    Ok(())
 }
 
 /// Something that happened to an incident.

@@ -21,6 +21,7 @@ pub mod logs;
 mod positions;
 pub mod query;
 pub mod reports;
+pub mod retention;
 pub mod rollups;
 pub mod seat;
 mod servers;

@@ -109,6 +109,10 @@ async fn every_route_lets_in_whom_the_role_table_lets_in() {
         ("get", "/tasks", Some(Permission::ReadIncidents), Value::Null),
         ("post", "/incidents/{number}/tasks", Some(Permission::WorkIncidents), json!({ "title": "t" })),
         ("patch", "/tasks/{id}", Some(Permission::WorkIncidents), json!({})),
+        ("put", "/incidents/{number}/hold", Some(Permission::Maintain), json!({ "reason": "r" })),
+        ("delete", "/incidents/{number}/hold", Some(Permission::Maintain), json!({ "reason": "r" })),
+        ("get", "/maintenance", Some(Permission::Maintain), Value::Null),
+        ("post", "/maintenance", Some(Permission::Maintain), Value::Null),
         ("delete", "/session", None, Value::Null),
     ];
     let described = body(&call(office.http(), "GET", "/openapi.json", None, &[], &Value::Null).await);

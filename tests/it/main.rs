@@ -16,6 +16,7 @@ mod people;
 mod poison;
 mod recovery;
 mod reports;
+mod retention;
 mod rules;
 mod search;
 #[allow(dead_code, reason = "tests/chaos needs more of it")]
