@@ -26,18 +26,27 @@ COMMENT ON COLUMN dropped_logs.frames IS 'Frames of the day that this row had th
 COMMENT ON COLUMN dropped_logs.ids IS 'The ids that were deleted, where it was not a day';
 
 CREATE FUNCTION drop_log_partition(gone date) RETURNS TABLE (records bigint, size bigint) LANGUAGE plpgsql
-    -- A few ids are looked for in a partition of millions, whatever the planner thinks of tables that it has no statistics of.
-    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+    -- Some ids are looked for in a partition of millions, whatever the planner thinks of tables that it has no statistics of.
+    SET enable_seqscan = off AS $$
 DECLARE
     name text := 'logs_' || to_char(gone, 'YYYY_MM_DD');
     began timestamptz := gone::timestamp AT TIME ZONE 'UTC';
+    taken int8multirange;
+    noted bigint[];
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'logs'::regclass AND inhrelid = to_regclass(name)) THEN
         RETURN;
     END IF;
     size := pg_total_relation_size(to_regclass(name));
-    EXECUTE format('DELETE FROM log_notes n WHERE EXISTS (SELECT FROM %I p WHERE p.id = n.log_id)', name);
-    EXECUTE format('DELETE FROM archived_logs a WHERE EXISTS (SELECT FROM %I p WHERE p.id = a.log_id)', name);
+    -- What people noted about its records: of the ids that may be among them, if the ledger knows of the day, those that are.
+    taken := (SELECT range_agg(l.ids) FROM ledger l WHERE l.days ? to_char(gone, 'YYYY-MM-DD'));
+    noted := ARRAY(SELECT log_id FROM (SELECT log_id FROM log_notes UNION SELECT log_id FROM archived_logs) AS n
+                   WHERE taken IS NULL OR log_id <@ taken);
+    IF cardinality(noted) > 0 THEN
+        EXECUTE format('SELECT array_agg(id) FROM %I WHERE id = ANY ($1)', name) INTO noted USING noted;
+        DELETE FROM log_notes WHERE log_id = ANY (noted);
+        DELETE FROM archived_logs WHERE log_id = ANY (noted);
+    END IF;
     records := greatest(0, (SELECT coalesce(sum(count), 0) FROM log_rollups WHERE hour >= began AND hour < began + interval '24 hours')
         - (SELECT coalesce(sum(d.rows), 0) FROM dropped_logs d WHERE d.day = gone));
     -- From here on nothing is stored: whoever has copied rows has committed, so that the ledger tells of every row that is there. The caller

@@ -54,6 +54,7 @@ impl Casework {
         let act = if new.is_some() { "incident.hold" } else { "incident.release" };
         let reason = after.legal_hold_reason.as_deref().or(lifted.as_deref());
         change.commit(&[Act::new(act, subject(number)).values(old, new).because(reason)]).await?;
-        Ok(CaseRow { version: before.version + 1, ..after })
+        let now = after.updated_at;
+        Ok(self.judged(CaseRow { version: before.version + 1, ..after }, now))
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::audit::Act;
 use super::{Actor, Casework, CaseworkError, Change, ONE_LINE, Permission, text};
 use crate::record::case::{Category, Priority, Status};
+use crate::record::levels::Standing;
 use crate::record::{Severity, Timestamp};
 use crate::store::StoreError;
 use crate::store::cases::{self as rows, CaseFilter, CaseRow, Evidence, Happening, Note, TaskRow};
@@ -90,7 +91,8 @@ impl Casework {
         let limit = limit.clamp(1, MAX_PAGE) as i64;
         let found = rows::list(&mut reading.connection, filter, behind, limit).await?;
         reading.done();
-        Ok(found)
+        let now = Timestamp::now();
+        Ok(found.into_iter().map(|case| self.judged(case, now)).collect())
     }
 
     /// Everything about an incident.
@@ -109,7 +111,7 @@ impl Casework {
             tasks: rows::tasks(connection, Some(number), None, None, true, i64::from(u16::MAX)).await?,
             evidence: rows::evidence(connection, incident.id, SHOWN_EVIDENCE).await?,
             timeline: rows::timeline(connection, incident.id).await?,
-            incident,
+            incident: self.judged(incident, Timestamp::now()),
         };
         reading.done();
         Ok(dossier)
@@ -159,6 +161,7 @@ impl Casework {
             legal_hold_by: None,
             legal_hold_reason: None,
             version: 1,
+            standing: Standing::default(),
         };
         let (id, number) = rows::insert(change.connection(), &row).await?;
         let shown = json!({ "title": row.title, "severity": row.severity, "category": row.category });
@@ -191,7 +194,7 @@ impl Casework {
         let after = edited(&before, edit, now)?;
         let changes = differences(&before, &after);
         if changes.is_empty() {
-            return Ok(before);
+            return Ok(self.judged(before, now));
         }
         rows::update(change.connection(), &after).await.map_err(|e| reopened_beside_another(e, &before))?;
         let (mut old, mut new) = (serde_json::Map::new(), serde_json::Map::new());
@@ -203,7 +206,7 @@ impl Casework {
         let reason = edit.priority.as_ref().map(|(_, reason)| reason.as_str());
         let act = Act::new("incident.change", subject(number)).values(Value::Object(old), Value::Object(new)).because(reason);
         change.commit(&[act]).await?;
-        Ok(CaseRow { version: before.version + 1, ..after })
+        Ok(self.judged(CaseRow { version: before.version + 1, ..after }, now))
     }
 }
 

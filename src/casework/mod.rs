@@ -15,6 +15,7 @@ pub mod audit;
 pub mod export;
 mod holds;
 pub mod incidents;
+pub mod levels;
 pub mod logs;
 pub mod maintenance;
 pub mod notes;
@@ -34,6 +35,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use actor::{Actor, Permission, Role, Via};
 
 use crate::record::Timestamp;
+use crate::record::levels::Levels;
 use crate::store::{self, Store, StoreError};
 use audit::Act;
 
@@ -99,6 +101,8 @@ const MAX_HASHES: usize = 1;
 pub struct Settings {
     /// `state_dir`: where the keys lie.
     pub state_dir: PathBuf,
+    /// `[service_levels]`: what is promised for incidents.
+    pub levels: Levels,
     /// `[retention]`: what is kept for how long.
     pub retention: maintenance::Retention,
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::database::{Access, with_casework};
 use super::user::table;
 use crate::casework::incidents::{Dossier, IncidentEdit, NewIncident};
+use crate::casework::levels::{DueFilter, DueList};
 use crate::record::case::{Category, NoteKind, Priority, Status};
 use crate::record::text::visible;
 use crate::record::{Severity, Timestamp};
@@ -22,6 +23,7 @@ tocsin incidents show INC-2026-000123\n  \
 tocsin incidents open \"Laptop stolen\" --severity high --category information-content-security\n  \
 tocsin incidents edit INC-2026-000123 --status investigating --assignee ada\n  \
 tocsin incidents note INC-2026-000123 --kind action \"Address blocked at the firewall\"\n  \
+tocsin incidents due --overdue\n  \
 tocsin incidents hold INC-2026-000123 --reason \"Asked for by the court\"\n  \
 tocsin incidents edit INC-2026-000123 --status resolved --resolution \"Password changed\" --root-cause \"…\" --lessons-learned \"…\"")]
 pub struct Arguments {
@@ -46,6 +48,18 @@ enum Command {
     Edit(Box<Edit>),
     /// Write a note on one, or write one anew
     Note(Note),
+    /// What is due next, what is overdue, who is late
+    Due {
+        /// Only those of this user
+        #[arg(long, value_name = "USER")]
+        assignee: Option<String>,
+        /// Only what is overdue
+        #[arg(long)]
+        overdue: bool,
+        /// At most so many
+        #[arg(long, default_value = "50")]
+        limit: usize,
+    },
     /// Put one under legal hold: it and its evidence stay, whatever is due
     Hold {
         /// Its number
@@ -248,6 +262,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 }
                 eprintln!("note {} is written", written["id"]);
             }
+            Command::Due { assignee, overdue, limit } => {
+                let found = casework.due(&actor, &DueFilter { assignee, overdue }, limit).await?;
+                if json {
+                    return print_json(&found);
+                }
+                print!("{}", told_due(&found));
+            }
             Command::Hold { number, reason } => {
                 let held = casework.hold_incident(&actor, &number, &reason).await?;
                 if json {
@@ -313,6 +334,33 @@ fn listed(found: &[CaseRow]) -> comfy_table::Table {
     table
 }
 
+/// What is due, and who has how much of it.
+fn told_due(found: &DueList) -> String {
+    let mut due = table(["due", "", "to do", "priority", "number", "severity", "status", "assignee", "title"]);
+    for next in &found.due {
+        due.add_row([
+            next.due_at.to_string().chars().take(19).collect(),
+            if next.overdue { "LATE" } else { "" }.to_owned(),
+            next.what.to_owned(),
+            next.priority.clone(),
+            next.incident.clone(),
+            next.severity.clone(),
+            next.status.clone(),
+            next.assignee.clone().unwrap_or_default(),
+            visible(&next.title).to_string(),
+        ]);
+    }
+    let mut loads = table(["assignee", "not over", "overdue"]);
+    for load in &found.by_assignee {
+        let whose = load.assignee.clone().unwrap_or_else(|| "nobody".to_owned());
+        loads.add_row([whose, load.unresolved.to_string(), load.overdue.to_string()]);
+    }
+    format!(
+        "{due}\n\n{loads}\n{} incidents are not over, {} of them are overdue. Times are UTC.\n",
+        found.unresolved, found.overdue
+    )
+}
+
 /// One incident for reading; what came from outside is escaped.
 fn told(dossier: &Dossier) -> anyhow::Result<String> {
     let Dossier { incident, notes, tasks, evidence, timeline } = dossier;
@@ -342,6 +390,12 @@ fn told(dossier: &Dossier) -> anyhow::Result<String> {
     fact("first seen", incident.first_seen.map(|t| t.to_string()).as_deref())?;
     fact("last seen", incident.last_seen.map(|t| t.to_string()).as_deref())?;
     fact("events", Some(&incident.event_count.to_string()))?;
+    let standing = &incident.standing;
+    let late = if standing.overdue == Some(true) { " (overdue)" } else { "" };
+    let notice = standing.acknowledge_by.filter(|_| incident.acknowledged_at.is_none()).map(|by| by.to_string());
+    fact("acknowledge by", notice.as_deref())?;
+    fact("resolve by", standing.resolve_by.map(|by| format!("{by}{late}")).as_deref())?;
+    fact("in time", standing.service_level_met.map(|met| if met { "yes" } else { "no" }))?;
     fact("root cause", incident.root_cause.as_deref())?;
     fact("resolution", incident.resolution.as_deref())?;
     fact("lessons learned", incident.lessons_learned.as_deref())?;

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use super::retention::{Keep, TimeOfDay};
+use super::service_levels::{check_dates, check_days, hours};
 use super::units::{Bytes, Span};
 use crate::record::Zone;
 
@@ -30,6 +31,12 @@ pub enum Kind {
     TimeOrKeep(u64, u64),
     /// A time of day.
     TimeOfDay,
+    /// Days of the week, at least one.
+    Weekdays,
+    /// From a time of day up to another.
+    Hours,
+    /// A list of dates.
+    Dates,
     /// A whole number between two bounds.
     Number(i64, i64),
     /// `true` or `false`.
@@ -116,6 +123,22 @@ pub const KEYS: &[Key] = &[
     key("retention.quarantine", Kind::TimeOrKeep(DAY, 100 * 365 * DAY)),
     key("retention.tokens", Kind::TimeOrKeep(DAY, 100 * 365 * DAY)),
     key("retention.at", Kind::TimeOfDay),
+    key("service_levels.timezone", Kind::TimeZone),
+    key("service_levels.days", Kind::Weekdays),
+    key("service_levels.hours", Kind::Hours),
+    key("service_levels.holidays", Kind::Dates),
+    key("service_levels.p1.acknowledge", Kind::Time(60 * SECOND, 366 * DAY)),
+    key("service_levels.p1.resolve", Kind::Time(60 * SECOND, 366 * DAY)),
+    key("service_levels.p1.counts", Kind::Word(&["always", "working"])),
+    key("service_levels.p2.acknowledge", Kind::Time(60 * SECOND, 366 * DAY)),
+    key("service_levels.p2.resolve", Kind::Time(60 * SECOND, 366 * DAY)),
+    key("service_levels.p2.counts", Kind::Word(&["always", "working"])),
+    key("service_levels.p3.acknowledge", Kind::Time(60 * SECOND, 366 * DAY)),
+    key("service_levels.p3.resolve", Kind::Time(60 * SECOND, 366 * DAY)),
+    key("service_levels.p3.counts", Kind::Word(&["always", "working"])),
+    key("service_levels.p4.acknowledge", Kind::Time(60 * SECOND, 366 * DAY)),
+    key("service_levels.p4.resolve", Kind::Time(60 * SECOND, 366 * DAY)),
+    key("service_levels.p4.counts", Kind::Word(&["always", "working"])),
 ];
 
 impl Kind {
@@ -168,6 +191,9 @@ impl Kind {
                 Keep(Some(_)) => Kind::Time(*least, *most).check(value),
             },
             Kind::TimeOfDay => text()?.parse::<TimeOfDay>().map(|_| ()),
+            Kind::Weekdays => check_days(&words(value)?),
+            Kind::Dates => check_dates(&words(value)?),
+            Kind::Hours => hours(text()?).map(|_| ()),
             Kind::Number(least, most) => match value.as_integer() {
                 Some(n) if (*least..=*most).contains(&n) => Ok(()),
                 _ => Err(format!("takes a whole number from {least} to {most}, not {}", described(value))),
@@ -193,6 +219,12 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
         Ok(mut found) => found.next().ok_or_else(|| wrong(String::new())),
         Err(e) => Err(wrong(format!(" ({e})"))),
     }
+}
+
+/// The texts of a list.
+fn words(value: &toml::Value) -> Result<Vec<&str>, String> {
+    let list = value.as_array().ok_or_else(|| format!("takes a list of texts in quotes, not {}", described(value)))?;
+    list.iter().map(|word| word.as_str().ok_or_else(|| format!("takes texts in quotes; {} is none", described(word)))).collect()
 }
 
 fn described(value: &toml::Value) -> String {

@@ -7,6 +7,7 @@ mod keys;
 mod memory;
 mod retention;
 pub mod rules;
+mod service_levels;
 mod units;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ pub use file::Problem;
 pub use keys::{KEYS, Key, Kind, address};
 pub use memory::{Memory, Part, under_way_bytes};
 pub use retention::{Keep, Retention, TimeOfDay};
+pub use service_levels::{ServiceLevel, ServiceLevels};
 pub use units::{Bytes, Span};
 
 use crate::casework;
@@ -44,6 +46,7 @@ pub struct Config {
     pub webhook: Vec<Webhook>,
     pub detect: Detect,
     pub retention: Retention,
+    pub service_levels: ServiceLevels,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -186,6 +189,7 @@ impl Default for Config {
             webhook: Vec::new(),
             detect: Detect::default(),
             retention: Retention::default(),
+            service_levels: ServiceLevels::default(),
         }
     }
 }
@@ -193,7 +197,11 @@ impl Default for Config {
 impl Config {
     /// What casework is to know of it.
     pub fn casework(&self) -> casework::Settings {
-        casework::Settings { state_dir: self.state_dir.clone(), retention: self.retention.options() }
+        casework::Settings {
+            state_dir: self.state_dir.clone(),
+            retention: self.retention.options(),
+            levels: self.service_levels.levels(),
+        }
     }
 }
 
@@ -534,6 +542,7 @@ fn whole(config: &Config, lines: &file::Lines<'_>) -> Vec<Problem> {
         problems.extend(errors.iter().map(|e| lines.problem(&format!("detect.{}", e.key), e.to_string())));
     }
     problems.extend(config.retention.problem().map(|(key, what)| lines.problem(key, what)));
+    problems.extend(config.service_levels.problems().into_iter().map(|(key, what)| lines.problem(&key, what)));
     problems.extend(memory::problems(config).into_iter().map(|(key, what)| lines.problem(&key, what)));
     let every = (config.syslog.iter().map(|s| &s.name).enumerate().map(|(i, n)| (format!("syslog[{i}]"), n)))
         .chain(config.files.iter().map(|f| &f.name).enumerate().map(|(i, n)| (format!("files[{i}]"), n)))

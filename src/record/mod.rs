@@ -5,6 +5,7 @@
 
 pub mod case;
 pub mod incident;
+pub mod levels;
 pub mod text;
 mod time;
 mod vocabulary;

@@ -6,6 +6,7 @@ use sqlx::{FromRow, query, query_as, query_scalar};
 
 use super::StoreError;
 use crate::record::Timestamp;
+use crate::record::levels::Standing;
 
 /// A row of `incidents`.
 #[derive(Debug, Clone, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
@@ -45,6 +46,10 @@ pub struct CaseRow {
     pub legal_hold_by: Option<String>,
     pub legal_hold_reason: Option<String>,
     pub version: i64,
+    /// How it stands to what is promised: by the configuration of whoever asks, and not in the table.
+    #[sqlx(skip)]
+    #[serde(flatten)]
+    pub standing: Standing,
 }
 
 macro_rules! select_cases {

@@ -17,6 +17,7 @@ pub(crate) mod error;
 pub mod export;
 mod incidents;
 pub mod ledger;
+pub mod levels;
 pub mod logs;
 mod positions;
 pub mod query;

@@ -111,6 +111,7 @@ async fn every_route_lets_in_whom_the_role_table_lets_in() {
         ("patch", "/tasks/{id}", Some(Permission::WorkIncidents), json!({})),
         ("put", "/incidents/{number}/hold", Some(Permission::Maintain), json!({ "reason": "r" })),
         ("delete", "/incidents/{number}/hold", Some(Permission::Maintain), json!({ "reason": "r" })),
+        ("get", "/incidents/due", Some(Permission::ReadIncidents), Value::Null),
         ("get", "/maintenance", Some(Permission::Maintain), Value::Null),
         ("post", "/maintenance", Some(Permission::Maintain), Value::Null),
         ("delete", "/session", None, Value::Null),
