@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::assets;
 use super::audit::Act;
 use super::{Actor, Casework, CaseworkError, Change, ONE_LINE, Permission, text};
+use crate::record::assets::{Assets, priority as record_priority};
 use crate::record::case::{Category, Priority, Status};
 use crate::record::levels::Standing;
 use crate::record::{Severity, Timestamp};
@@ -13,7 +15,7 @@ use crate::store::cases::{self as rows, CaseFilter, CaseRow, Evidence, Happening
 /// Characters of a description, and of what is written down at the end.
 pub const LONG: usize = 20_000;
 /// Systems that one incident affects.
-const MAX_AFFECTED: usize = 1_000;
+pub(super) const MAX_AFFECTED: usize = 1_000;
 /// Incidents on a page.
 pub const MAX_PAGE: usize = 200;
 /// Bytes of evidence records that are shown with an incident.
@@ -183,6 +185,21 @@ impl Casework {
         version: Option<i64>,
     ) -> Result<CaseRow, CaseworkError> {
         let mut change = self.change(actor, Permission::WorkIncidents).await?;
+        let (after, act) = self.apply(&mut change, number, edit, version).await?;
+        if let Some(act) = act {
+            change.commit(&[act]).await?;
+        }
+        Ok(after)
+    }
+
+    /// Changes an incident within a change: the incident as it is then, and what was done, if anything was.
+    pub(super) async fn apply(
+        &self,
+        change: &mut Change<'_>,
+        number: &str,
+        edit: &IncidentEdit,
+        version: Option<i64>,
+    ) -> Result<(CaseRow, Option<Act>), CaseworkError> {
         let before = rows::by_number_to_change(change.connection(), number).await?.ok_or_else(|| no_incident(number))?;
         unseen(&format!("incident {number}"), before.version, version)?;
         if let Some(Some(name)) = &edit.assignee
@@ -191,10 +208,11 @@ impl Casework {
             return Err(CaseworkError::invalid("assignee", format!("{name:?} is no user who may work on incidents")));
         }
         let now = change.now;
-        let after = edited(&before, edit, now)?;
+        let assets = assets::known(change.connection()).await?;
+        let after = edited(&before, edit, &assets, now)?;
         let changes = differences(&before, &after);
         if changes.is_empty() {
-            return Ok(self.judged(before, now));
+            return Ok((self.judged(before, now), None));
         }
         rows::update(change.connection(), &after).await.map_err(|e| reopened_beside_another(e, &before))?;
         let (mut old, mut new) = (serde_json::Map::new(), serde_json::Map::new());
@@ -205,8 +223,7 @@ impl Casework {
         }
         let reason = edit.priority.as_ref().map(|(_, reason)| reason.as_str());
         let act = Act::new("incident.change", subject(number)).values(Value::Object(old), Value::Object(new)).because(reason);
-        change.commit(&[act]).await?;
-        Ok(self.judged(CaseRow { version: before.version + 1, ..after }, now))
+        Ok((self.judged(CaseRow { version: before.version + 1, ..after }, now), Some(act)))
     }
 }
 
@@ -255,7 +272,7 @@ fn reopened_beside_another(error: StoreError, case: &CaseRow) -> CaseworkError {
     CaseworkError::Store(error)
 }
 
-fn edited(before: &CaseRow, edit: &IncidentEdit, now: Timestamp) -> Result<CaseRow, CaseworkError> {
+fn edited(before: &CaseRow, edit: &IncidentEdit, assets: &Assets, now: Timestamp) -> Result<CaseRow, CaseworkError> {
     let mut after = before.clone();
     after.updated_at = now;
     if let Some(title) = &edit.title {
@@ -295,13 +312,14 @@ fn edited(before: &CaseRow, edit: &IncidentEdit, now: Timestamp) -> Result<CaseR
     }
     if let Some(severity) = edit.severity {
         after.severity = severity.to_string();
-        // A priority that somebody set by hand stays.
-        if before.priority_reason.is_none() {
-            after.priority = Priority::of(severity).to_string();
-        }
+    }
+    let follows = record_priority(&after.severity, &after.affected, assets).unwrap_or(Priority::P4);
+    // A priority that somebody set by hand stays.
+    if before.priority_reason.is_none() && (edit.severity.is_some() || edit.affected.is_some()) {
+        after.priority = follows.to_string();
     }
     if let Some((priority, reason)) = &edit.priority {
-        let follows = Priority::of(after.severity.parse().unwrap_or(Severity::Low)) == *priority;
+        let follows = follows == *priority;
         after.priority = priority.to_string();
         after.priority_reason = if follows { None } else { Some(text("priority_reason", reason, ONE_LINE)?) };
     }

@@ -211,7 +211,9 @@ impl Casework {
         if let Some(due) = Retention::due(self.settings.retention.logs, now) {
             let days = rows::partitions(&mut lock.connection).await?.into_iter().filter_map(|partition| partition.day);
             for day in days.filter(|day| *day < due.day()) {
-                match self.drop_day(actor, day).await {
+                // Whoever was in the way of one day is in the way of the next.
+                let tries = if run.put_off.is_empty() { TRIES } else { 1 };
+                match self.drop_day(actor, day, tries).await {
                     Ok(Some((records, bytes))) => note(&mut run, logs_of(day), records, Some(bytes)),
                     Ok(None) => {}
                     Err(CaseworkError::Store(error)) if rows::is_busy(&error) => run.put_off.push(logs_of(day)),
@@ -245,30 +247,28 @@ impl Casework {
         Ok(run)
     }
 
-    /// When the last run began that left nothing over.
+    /// What time it is by the clock that maintenance goes by, and when the last run began that left nothing over.
     ///
     /// # Errors
     /// Not permitted, or the database.
-    pub async fn last_maintenance(&self, actor: &Actor) -> Result<Option<Timestamp>, CaseworkError> {
+    pub async fn last_maintenance(&self, actor: &Actor) -> Result<(Timestamp, Option<Timestamp>), CaseworkError> {
         let mut reading = self.look(actor, Permission::Maintain).await?;
+        let now = rows::now(&mut reading.connection).await?.min(Timestamp::now());
         let last = rows::last_run(&mut reading.connection).await?;
         reading.done();
-        Ok(last.map(|(began, _)| began))
+        Ok((now, last.map(|(began, _)| began)))
     }
 
     /// Drops the log records of a day. It waits for those that store and search for a moment only, since others then wait behind it, and
     /// tries again later.
-    async fn drop_day(&self, actor: &Actor, day: i64) -> Result<Option<(i64, i64)>, CaseworkError> {
-        let mut tries = 1;
-        loop {
+    async fn drop_day(&self, actor: &Actor, day: i64, tries: u32) -> Result<Option<(i64, i64)>, CaseworkError> {
+        for _ in 1..tries {
             match self.try_drop_day(actor, day).await {
-                Err(CaseworkError::Store(error)) if rows::is_busy(&error) && tries < TRIES => {
-                    tries += 1;
-                    tokio::time::sleep(BETWEEN_TRIES).await;
-                }
+                Err(CaseworkError::Store(error)) if rows::is_busy(&error) => tokio::time::sleep(BETWEEN_TRIES).await,
                 done => return done,
             }
         }
+        self.try_drop_day(actor, day).await
     }
 
     async fn try_drop_day(&self, actor: &Actor, day: i64) -> Result<Option<(i64, i64)>, CaseworkError> {

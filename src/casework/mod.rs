@@ -11,6 +11,7 @@
 //! with its row in the audit log. A [`Change`] that is dropped has changed nothing.
 
 mod actor;
+pub mod assets;
 pub mod audit;
 pub mod export;
 mod holds;
@@ -22,6 +23,7 @@ pub mod notes;
 pub mod password;
 pub mod reports;
 pub mod sessions;
+pub mod suppressions;
 pub mod tasks;
 pub mod tokens;
 pub mod users;

@@ -23,6 +23,7 @@ tocsin incidents show INC-2026-000123\n  \
 tocsin incidents open \"Laptop stolen\" --severity high --category information-content-security\n  \
 tocsin incidents edit INC-2026-000123 --status investigating --assignee ada\n  \
 tocsin incidents note INC-2026-000123 --kind action \"Address blocked at the firewall\"\n  \
+tocsin incidents false-positive INC-2026-000123 --reason \"Our own scanner\" --suppress-until 2027-01-01\n  \
 tocsin incidents due --overdue\n  \
 tocsin incidents hold INC-2026-000123 --reason \"Asked for by the court\"\n  \
 tocsin incidents edit INC-2026-000123 --status resolved --resolution \"Password changed\" --root-cause \"…\" --lessons-learned \"…\"")]
@@ -48,6 +49,20 @@ enum Command {
     Edit(Box<Edit>),
     /// Write a note on one, or write one anew
     Note(Note),
+    /// Mark one as a false positive
+    FalsePositive {
+        /// Its number
+        number: String,
+        /// Why it is none
+        #[arg(long)]
+        reason: String,
+        /// Until then events of the same detector and group open no incident: a date (its beginning in UTC) or a time, within a year
+        #[arg(long, value_name = "DATE", value_parser = super::time)]
+        suppress_until: Option<Timestamp>,
+        /// Refuse if somebody has changed it since this version
+        #[arg(long, value_name = "VERSION")]
+        if_version: Option<i64>,
+    },
     /// What is due next, what is overdue, who is late
     Due {
         /// Only those of this user
@@ -261,6 +276,15 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                     return print_json(&written);
                 }
                 eprintln!("note {} is written", written["id"]);
+            }
+            Command::FalsePositive { number, reason, suppress_until, if_version } => {
+                let marked = casework.false_positive(&actor, &number, &reason, suppress_until, if_version).await?;
+                if json {
+                    return print_json(&marked);
+                }
+                let hidden =
+                    suppress_until.map_or(String::new(), |until| format!("; nothing of the kind is reported until {until}"));
+                eprintln!("{number} is a false positive{hidden}");
             }
             Command::Due { assignee, overdue, limit } => {
                 let found = casework.due(&actor, &DueFilter { assignee, overdue }, limit).await?;

@@ -1,6 +1,7 @@
 //! The command line: one subcommand each. Data goes to standard output, everything else to standard error.
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 something was found that the command was asked to look for.
 
+mod assets;
 mod audit;
 mod check;
 mod database;
@@ -15,6 +16,7 @@ mod parse;
 mod replay;
 mod report;
 mod run;
+mod suppressions;
 mod tasks;
 mod user;
 mod verify;
@@ -61,6 +63,10 @@ enum Command {
     Incidents(incidents::Arguments),
     /// What is to be done about incidents
     Tasks(tasks::Arguments),
+    /// See what opens no incidents for a time, and end that
+    Suppressions(suppressions::Arguments),
+    /// Say what there is to protect, and how much depends on it
+    Assets(assets::Arguments),
     /// Search log records, follow them, show one, annotate or archive it
     Logs(logs::Arguments),
     /// Manage who may sign in
@@ -90,6 +96,8 @@ pub fn main() -> ExitCode {
         Command::Verify(a) => verify::run(a),
         Command::Incidents(a) => incidents::run(a),
         Command::Tasks(a) => tasks::run(a),
+        Command::Suppressions(a) => suppressions::run(a),
+        Command::Assets(a) => assets::run(a),
         Command::Logs(a) => logs::run(a),
         Command::User(a) => user::user(a),
         Command::Token(a) => user::token(a),

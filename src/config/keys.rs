@@ -117,7 +117,7 @@ pub const KEYS: &[Key] = &[
     key("detect.*.enabled", Kind::Flag),
     key("detect.*.threshold", Kind::Number(2, 1_000)),
     key("detect.*.window", Kind::Time(SECOND, 7 * DAY)),
-    key("retention.logs", Kind::TimeOrKeep(DAY, 100 * 365 * DAY)),
+    key("retention.logs", Kind::TimeOrKeep(8 * DAY, 100 * 365 * DAY)),
     key("retention.rollups", Kind::TimeOrKeep(DAY, 100 * 365 * DAY)),
     key("retention.incidents", Kind::TimeOrKeep(30 * DAY, 100 * 365 * DAY)),
     key("retention.quarantine", Kind::TimeOrKeep(DAY, 100 * 365 * DAY)),

@@ -8,6 +8,7 @@
 
 mod additions;
 mod assemble;
+mod assessments;
 mod descriptors;
 mod gate;
 mod health;
@@ -496,6 +497,8 @@ impl Inner {
         let journal = self.journal.handle();
         let additions = additions::take(store, &journal);
         tokio::pin!(additions);
+        let assessments = assessments::assess(&self.casework);
+        tokio::pin!(assessments);
         let upkeep = upkeep::keep_up(&self.casework, self.config.retention.at.0);
         tokio::pin!(upkeep);
         loop {
@@ -513,6 +516,7 @@ impl Inner {
                 },
                 never = &mut seat => match never {},
                 never = &mut additions => match never {},
+                never = &mut assessments => match never {},
                 never = &mut upkeep => match never {},
             }
         }

@@ -30,18 +30,19 @@ pub async fn keep_up(casework: &Arc<OnceLock<Casework>>, at: Time) -> Infallible
         let now = Timestamp::now();
         let mut pause = LOOK_EVERY;
         if let Some(casework) = casework.get().filter(|_| clock.is_believed(now, Instant::now())) {
-            pause = look(casework, last_time(now, at, &TimeZone::system())).await;
+            pause = look(casework, at).await;
         }
         tokio::time::sleep(pause).await;
     }
 }
 
 /// Does what is due; how long to wait then.
-async fn look(casework: &Casework, due_since: Timestamp) -> Duration {
+async fn look(casework: &Casework, at: Time) -> Duration {
     let daemon = Actor::daemon();
     let done = async {
-        match casework.last_maintenance(&daemon).await? {
-            Some(last) if last >= due_since => Ok(None),
+        let (now, last) = casework.last_maintenance(&daemon).await?;
+        match last {
+            Some(last) if last >= last_time(now, at, &TimeZone::system()) => Ok(None),
             _ => casework.maintain(&daemon, &mut |_| {}).await.map(Some),
         }
     };
