@@ -18,6 +18,7 @@ pub mod logs;
 pub mod notes;
 pub mod password;
 pub mod reports;
+pub mod searches;
 pub mod sessions;
 pub mod tasks;
 pub mod tokens;

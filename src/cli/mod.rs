@@ -14,6 +14,7 @@ mod parse;
 mod replay;
 mod report;
 mod run;
+mod searches;
 mod tasks;
 mod user;
 mod verify;

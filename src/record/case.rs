@@ -118,6 +118,16 @@ vocabulary! {
     }
 }
 
+vocabulary! {
+    /// What a saved search looks for.
+    SearchKind {
+        /// Log records.
+        Logs = "logs",
+        /// Incidents.
+        Incidents = "incidents",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,6 +22,7 @@ mod positions;
 pub mod query;
 pub mod reports;
 pub mod rollups;
+pub mod searches;
 pub mod seat;
 mod servers;
 mod time;

@@ -17,7 +17,7 @@ pub struct Office {
     pub daemon: Daemon,
     pub casework: Casework,
     pub database: Database,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Office {
@@ -38,7 +38,7 @@ impl Office {
         })
         .await;
         let casework = casework(&database).await;
-        Office { daemon, casework, database, _dir: dir }
+        Office { daemon, casework, database, dir }
     }
 
     /// A token of a user of that role.
@@ -50,6 +50,11 @@ impl Office {
         let answer = call(self.http(), "POST", "/session", None, &[], &json!({ "name": name, "password": PASSWORD })).await;
         assert_eq!(answer.code, 201, "{}", answer.body);
         body(&answer)["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Where its configuration is.
+    pub fn configuration(&self) -> std::path::PathBuf {
+        self.dir.path().join("tocsin.toml")
     }
 
     pub fn http(&self) -> SocketAddr {
@@ -115,6 +120,10 @@ async fn every_route_lets_in_whom_the_role_table_lets_in() {
         ("get", "/reports/weekly", Some(Permission::ReadReports), Value::Null),
         ("get", "/reports/metrics?format=html", Some(Permission::ReadReports), Value::Null),
         ("get", "/export/{file}", Some(Permission::Export), Value::Null),
+        ("get", "/searches", Some(Permission::ReadLogs), Value::Null),
+        ("post", "/searches", Some(Permission::ReadLogs), json!({ "kind": "logs", "name": "s", "query": "x" })),
+        ("patch", "/searches/{id}", Some(Permission::ReadLogs), json!({})),
+        ("delete", "/searches/{id}", Some(Permission::ReadLogs), Value::Null),
         ("get", "/audit", Some(Permission::ReadAudit), Value::Null),
         ("get", "/audit/verify", Some(Permission::ReadAudit), Value::Null),
         ("get", "/me", None, Value::Null),

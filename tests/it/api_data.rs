@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::api::{Office, body, call};
-use crate::support::{Answer, PATIENCE, send_tcp, wait_until};
+use crate::support::{Answer, PATIENCE, send_tcp, tocsin, wait_until};
 
 async fn get(office: &Office, token: &str, path: &str) -> Answer {
     call(office.http(), "GET", path, Some(token), &[], &Value::Null).await
@@ -226,7 +226,6 @@ async fn an_export_is_streamed_and_ends_with_its_client() {
     let token = office.token("ada", Role::Analyst).await;
     assert_eq!(get(&office, &token, "/export/users.csv").await.code, 404);
     assert_eq!(get(&office, &token, "/export/logs.csv?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z").await.code, 422);
-    office.daemon.tcp();
     // More than any buffer on the way holds.
     let partition = "SELECT ensure_log_partition(date '2026-11-20')";
     sqlx::query(partition).execute(&office.database.pool).await.unwrap();
@@ -291,10 +290,89 @@ async fn the_audit_log_is_listed_and_checked() {
     let other = "0".repeat(64);
     assert!(!body(&get(&office, &token, &format!("/audit/verify?head={other}")).await)["tampered"].is_null());
     assert_eq!(get(&office, &token, "/audit/verify?head=xyz").await.code, 422);
+    let mut command = std::process::Command::new(tocsin());
+    let listing = ["audit", "list", "--action", "user.create", "--actor", "ada", "--limit", "2", "--json", "--config"];
+    let output = command.args(listing).arg(office.configuration()).output().unwrap();
+    let listed = String::from_utf8(output.stdout).unwrap();
+    let listed: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(listed.iter().map(|act| act["subject"].as_str().unwrap()).collect::<Vec<_>>(), ["user:user6", "user:user5"]);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("--cursor"));
     for sql in ["ALTER TABLE audit_log DISABLE TRIGGER ALL", "UPDATE audit_log SET actor = 'eve' WHERE id = 4"] {
         sqlx::query(sql).execute(&office.database.pool).await.unwrap();
     }
     assert_eq!(body(&get(&office, &token, "/audit/verify").await)["tampered"]["id"], 4);
+    assert_eq!(office.daemon.stop().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn searches_are_kept_shared_and_used() {
+    let office = Office::open().await;
+    let (ada, bob) = (office.token("ada", Role::Viewer).await, office.token("bob", Role::Analyst).await);
+    let admin = office.token("root", Role::Admin).await;
+    let send = async |token: &str, method: &str, path: &str, given: Value| {
+        call(office.http(), method, path, Some(token), &[], &given).await
+    };
+    let guesses = json!({ "kind": "logs", "name": "guesses", "query": "event_type:login_failed -user:root" });
+    let kept = send(&ada, "POST", "/searches", guesses.clone()).await;
+    assert_eq!(kept.code, 201, "{}", kept.body);
+    let id = body(&kept)["id"].as_i64().unwrap();
+    assert_eq!(send(&ada, "POST", "/searches", guesses.clone()).await.code, 409, "the name is taken");
+    assert_eq!(send(&bob, "POST", "/searches", guesses).await.code, 201, "each has names of their own");
+    for (wrong, field) in [
+        (json!({ "kind": "logs", "name": "x", "query": "severity:worst" }), Some("query")),
+        (json!({ "kind": "incidents", "name": "x", "query": "status=closed" }), Some("status")),
+        (json!({ "kind": "incidents", "name": "x", "query": "colour=red" }), Some("query")),
+        (json!({ "kind": "logs", "name": "a/b", "query": "" }), Some("name")),
+        (json!({ "kind": "tasks", "name": "x", "query": "" }), Some("kind")),
+    ] {
+        let answer = send(&ada, "POST", "/searches", wrong.clone()).await;
+        assert_eq!((answer.code, body(&answer)["field"].as_str()), (422, field), "{wrong}: {}", answer.body);
+    }
+    let open = json!({ "kind": "incidents", "name": "bad", "query": "status=open&min_severity=high", "shared": true });
+    assert_eq!(send(&bob, "POST", "/searches", open).await.code, 201);
+    let names = async |token: &str, query: &str| -> Vec<String> {
+        let page = body(&send(token, "GET", &format!("/searches{query}"), Value::Null).await);
+        let text = |row: &Value| format!("{}/{}", row["owner"].as_str().unwrap(), row["name"].as_str().unwrap());
+        page["searches"].as_array().unwrap().iter().map(text).collect()
+    };
+    assert_eq!(names(&ada, "").await, ["ada/guesses", "bob/bad"], "one's own and what is shared");
+    assert_eq!(names(&ada, "?kind=logs").await, ["ada/guesses"]);
+    assert_eq!(names(&admin, "").await, ["ada/guesses", "bob/guesses", "bob/bad"]);
+    assert_eq!(names(&admin, "?limit=1&cursor=1").await, ["bob/guesses"]);
+
+    let path = format!("/searches/{id}");
+    assert_eq!(send(&bob, "PATCH", &path, json!({ "shared": true })).await.code, 404, "what is not shared is not there");
+    let shared = send(&ada, "PATCH", &path, json!({ "shared": true })).await;
+    assert_eq!((shared.code, body(&shared)["version"].as_i64()), (200, Some(2)), "{}", shared.body);
+    let late = call(office.http(), "PATCH", &path, Some(&ada), &[("If-Match", "\"1\"")], &json!({ "name": "late" })).await;
+    assert_eq!(late.code, 412, "{}", late.body);
+    assert_eq!(send(&bob, "PATCH", &path, json!({ "query": "x" })).await.code, 404, "only its owner changes it");
+    assert_eq!(send(&bob, "DELETE", &path, Value::Null).await.code, 403);
+    assert_eq!(send(&admin, "DELETE", &path, Value::Null).await.code, 204);
+    assert_eq!(send(&ada, "DELETE", &path, Value::Null).await.code, 404);
+    let acts = "SELECT action FROM audit_log WHERE subject = 'search:1' ORDER BY id";
+    assert_eq!(office.database.column(acts).await, ["search.save", "search.change", "search.delete"]);
+
+    // On the command line.
+    send_tcp(office.daemon.tcp(), b"<38>1 - web1 x - - - found\n<38>1 - web2 x - - - found\n").await.unwrap();
+    office.database.wait_for("SELECT count(*) FROM logs WHERE message = 'found'", 2).await;
+    let cli = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(tocsin());
+        let output = command.arg("logs").args(arguments).arg("--config").arg(office.configuration()).output().unwrap();
+        let (out, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        (output.status.code(), out, error)
+    };
+    assert_eq!(cli(&["saved", "add", "web", "found source:lan"]).0, Some(0));
+    assert_eq!(cli(&["saved", "edit", "web", "--shared", "true"]).0, Some(0));
+    let (code, out, _) = cli(&["search", "--saved", "web", "--json"]);
+    assert_eq!((code, out.lines().count()), (Some(0), 2), "{out}");
+    let (code, out, _) = cli(&["--saved", "web", "host:web1", "--json"]);
+    assert_eq!((code, out.lines().count()), (Some(0), 1), "{out}");
+    let (_, out, _) = cli(&["saved", "list"]);
+    assert!(out.contains("found source:lan") && out.contains("yes"), "{out}");
+    let (code, _, error) = cli(&["search", "--saved", "none"]);
+    assert!(code == Some(1) && error.contains("there is no saved search"), "{code:?} {error}");
+    assert_eq!(cli(&["saved", "delete", "web"]).0, Some(0));
     assert_eq!(office.daemon.stop().await.0, Some(0));
 }
 

@@ -5,6 +5,7 @@ use axum::extract::State;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::document::Sought;
 use super::incidents::{plain, time};
 use super::problem::Problem;
 use super::{Api, Caller, Query, place};
@@ -20,13 +21,13 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// To what, such as `user:ada` or `incident:INC-2026-000123`.
-    #[param(max_length = 1000)]
+    #[param(inline, value_type = Option<Sought>)]
     subject: Option<String>,
     /// By whom.
-    #[param(max_length = 200)]
+    #[param(inline, value_type = Option<Sought>)]
     actor: Option<String>,
     /// What, such as `incident.change`; `incident.*` for everything that begins so.
-    #[param(max_length = 100)]
+    #[param(inline, value_type = Option<Sought>)]
     action: Option<String>,
     /// At this time or later.
     #[param(value_type = Option<String>, format = DateTime)]

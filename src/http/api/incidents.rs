@@ -11,14 +11,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::document::{Line, LineOrNothing, Technique, Text, TextOrNothing};
+use super::document::{Line, LineOrNothing, Sought, Technique, Text, TextOrNothing};
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, Query, precondition, seen, versioned};
 use crate::casework::incidents::{Dossier, IncidentEdit, MAX_PAGE, NewIncident};
+use crate::casework::searches::{IncidentSearch, sought};
 use crate::record::Timestamp;
 use crate::record::case::{Category, NoteKind, Priority, Status};
 use crate::record::{Severity, UnknownWord};
-use crate::store::cases::{CaseFilter, CaseRow};
+use crate::store::cases::CaseRow;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -31,12 +32,6 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 /// A word of a closed vocabulary, or a problem that names the field and every word that is known.
 pub(super) fn word<T: FromStr<Err = UnknownWord>>(field: &str, text: &str) -> Result<T, Problem> {
     text.parse().map_err(|unknown: UnknownWord| Problem::field(field, unknown.to_string()))
-}
-
-/// Words of a closed vocabulary, separated by commas.
-fn words<T: FromStr<Err = UnknownWord> + ToString>(field: &str, text: Option<&str>) -> Result<Vec<String>, Problem> {
-    let given = text.into_iter().flat_map(|text| text.split(',')).map(str::trim).filter(|word| !word.is_empty());
-    given.map(|given| word::<T>(field, given).map(|word| word.to_string())).collect()
 }
 
 /// A time in RFC 3339, or a problem that names the field.
@@ -65,16 +60,16 @@ pub struct ListQuery {
     #[param(inline, value_type = Vec<Category>, style = Form, explode = false, required = false)]
     category: Option<String>,
     /// Whose.
-    #[param(max_length = 100)]
+    #[param(inline, value_type = Option<Sought>)]
     assignee: Option<String>,
     /// By which detector or rule.
-    #[param(max_length = 500)]
+    #[param(inline, value_type = Option<Sought>)]
     detector: Option<String>,
     /// Text in the title, whatever the case.
-    #[param(max_length = 500)]
+    #[param(inline, value_type = Option<Sought>)]
     title: Option<String>,
     /// Text in number, title, description or group, whatever the case.
-    #[param(max_length = 500)]
+    #[param(inline, value_type = Option<Sought>)]
     text: Option<String>,
     /// Opened at this time or later.
     #[param(value_type = Option<String>, format = DateTime)]
@@ -109,20 +104,21 @@ pub struct Page {
     responses((status = 200, body = Page), (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem),
         (status = 503, body = Problem)))]
 async fn list(State(api): State<Api>, caller: Caller, Query(query): Query<ListQuery>) -> Result<Json<Page>, Problem> {
-    let filter = CaseFilter {
-        statuses: words::<Status>("status", query.status.as_deref())?,
-        severities: words::<Severity>("severity", query.severity.as_deref())?,
-        least_severity: query.min_severity.map(|s| word::<Severity>("min_severity", &s)).transpose()?.map(|s| s.to_string()),
-        priorities: words::<Priority>("priority", query.priority.as_deref())?,
-        categories: words::<Category>("category", query.category.as_deref())?,
-        assignee: plain("assignee", query.assignee)?,
-        detector: plain("detector", query.detector)?,
-        title: plain("title", query.title)?,
-        text: plain("text", query.text)?,
-        from: query.from.as_deref().map(|t| time("from", t)).transpose()?,
-        to: query.to.as_deref().map(|t| time("to", t)).transpose()?,
+    let search = IncidentSearch {
+        status: query.status,
+        severity: query.severity,
+        min_severity: query.min_severity,
+        priority: query.priority,
+        category: query.category,
+        assignee: query.assignee,
+        detector: query.detector,
+        title: query.title,
+        text: query.text,
+        from: query.from,
+        to: query.to,
         archived: query.archived,
     };
+    let filter = search.filter()?;
     let limit = query.limit.unwrap_or(50);
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(Problem::field("limit", format!("has to be 1 to {MAX_PAGE}")));
@@ -133,12 +129,9 @@ async fn list(State(api): State<Api>, caller: Caller, Query(query): Query<ListQu
     Ok(Json(Page { incidents, next }))
 }
 
-/// Text that PostgreSQL takes: NUL is the one character that it does not.
-pub(super) fn plain(field: &str, text: Option<String>) -> Result<Option<String>, Problem> {
-    match text {
-        Some(text) if text.contains('\0') => Err(Problem::field(field, "there are control characters in it")),
-        text => Ok(text),
-    }
+/// Text that is looked for, or a problem that names the field.
+pub(super) fn plain(field: &'static str, text: Option<String>) -> Result<Option<String>, Problem> {
+    Ok(sought(field, text)?)
 }
 
 fn cursor(at: Timestamp, id: i64) -> String {
@@ -251,7 +244,7 @@ pub struct IncidentPatch {
     #[schema(value_type = Option<Vec<Line>>, max_items = 1000)]
     affected: Option<Vec<String>>,
     /// Who works on it; an empty text for nobody.
-    #[schema(max_length = 64)]
+    #[schema(pattern = "^([a-z][a-z0-9._-]{0,63})?$")]
     assignee: Option<String>,
     /// What made it possible; needed to resolve grave ones.
     #[schema(inline, value_type = Option<TextOrNothing>)]

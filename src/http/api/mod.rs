@@ -19,6 +19,7 @@ pub mod live;
 pub mod logs;
 pub mod problem;
 pub mod reports;
+pub mod searches;
 pub mod session;
 pub mod tasks;
 pub mod tracked;
@@ -94,8 +95,8 @@ fn place(of: &Arc<Semaphore>, what: &str) -> Result<OwnedSemaphorePermit, Proble
     Arc::clone(of).try_acquire_owned().map_err(taken)
 }
 
-/// All routes, and what describes them.
-pub fn router(api: Api) -> Router {
+/// All routes, with what describes each.
+fn routes() -> OpenApiRouter<Api> {
     let routes = OpenApiRouter::with_openapi(document::Document::openapi())
         .merge(session::routes())
         .merge(users::routes())
@@ -103,10 +104,16 @@ pub fn router(api: Api) -> Router {
         .merge(tasks::routes())
         .merge(logs::routes())
         .merge(live::routes())
+        .merge(searches::routes())
         .merge(reports::routes())
         .merge(export::routes())
         .merge(audit::routes());
-    let (router, document) = OpenApiRouter::new().nest("/api/v1", routes).split_for_parts();
+    OpenApiRouter::new().nest("/api/v1", routes)
+}
+
+/// All routes, and what describes them.
+pub fn router(api: Api) -> Router {
+    let (router, document) = routes().split_for_parts();
     let document = Arc::new(document::complete(&document));
     let nothing = any(async || Problem::new(StatusCode::NOT_FOUND, "there is no such resource"));
     router

@@ -7,7 +7,7 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::document::{Line, TimeOrNothing};
+use super::document::{Line, Sought, TimeOrNothing};
 use super::incidents::{plain, time, word};
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, Query, precondition, seen, versioned};
@@ -26,10 +26,10 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// Of this incident.
-    #[param(max_length = 100)]
+    #[param(inline, value_type = Option<Sought>)]
     incident: Option<String>,
     /// Of this user.
-    #[param(max_length = 100)]
+    #[param(inline, value_type = Option<Sought>)]
     assignee: Option<String>,
     /// That should have been done by now.
     #[serde(default)]
@@ -67,8 +67,8 @@ pub struct TaskRequest {
     /// Where it is.
     #[schema(value_type = Option<TaskStatus>)]
     status: Option<String>,
-    /// Who is to do it.
-    #[schema(max_length = 64)]
+    /// Who is to do it; an empty text for nobody.
+    #[schema(pattern = "^([a-z][a-z0-9._-]{0,63})?$")]
     assignee: Option<String>,
     /// Until when.
     #[schema(inline, value_type = Option<TimeOrNothing>)]

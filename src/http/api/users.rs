@@ -147,7 +147,7 @@ pub struct TokenRequest {
     #[schema(inline, value_type = Line)]
     name: String,
     /// On whose behalf it acts; without, one's own.
-    #[schema(max_length = 64)]
+    #[schema(inline, value_type = Option<UserName>)]
     user: Option<String>,
     /// What it may do.
     #[schema(value_type = Role)]
