@@ -11,6 +11,7 @@ mod clock;
 mod database;
 mod doors;
 mod faults;
+mod hostile;
 mod oracle;
 mod overload;
 mod people;

@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 use super::document::Sought;
 use super::incidents::{plain, time};
 use super::problem::Problem;
-use super::{Api, Caller, Query, place};
+use super::{Api, Caller, Query, behind, place};
 use crate::casework::audit::{AuditFilter, Entry, MAX_PAGE};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -64,11 +64,12 @@ async fn list(State(api): State<Api>, caller: Caller, Query(asked): Query<ListQu
         from: asked.from.as_deref().map(|from| time("from", from)).transpose()?,
         to: asked.to.as_deref().map(|to| time("to", to)).transpose()?,
     };
+    let cursor = behind(asked.cursor)?;
     let limit = asked.limit.unwrap_or(50);
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(Problem::field("limit", format!("has to be 1 to {MAX_PAGE}")));
     }
-    let (acts, next) = api.casework()?.audit(&caller.actor, &filter, asked.cursor, limit).await?;
+    let (acts, next) = api.casework()?.audit(&caller.actor, &filter, cursor, limit).await?;
     Ok(Json(Acts { acts, next }))
 }
 

@@ -47,7 +47,7 @@ pub(super) fn complete(document: &OpenApi) -> Value {
         };
         let mut codes = vec!["429", "500", "503"];
         codes.extend((!is_open).then_some("401"));
-        codes.extend((takes_body || takes("query")).then_some("422"));
+        codes.extend((takes_body || takes("query") || takes("path")).then_some("422"));
         codes.extend(takes("path").then_some("404"));
         codes.extend(if takes_body { &["400", "413", "415"][..] } else { &[] });
         for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -155,10 +155,10 @@ fn describe(code: &str, response: &mut Value) {
     }
     if code.starts_with(['4', '5']) {
         response["content"] = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
-        if response["description"].as_str().is_none_or(str::is_empty) {
-            let status = code.parse().ok().and_then(|code| axum::http::StatusCode::from_u16(code).ok());
-            response["description"] = json!(status.and_then(|status| status.canonical_reason()).unwrap_or_default());
-        }
+    }
+    if response["description"].as_str().is_none_or(str::is_empty) {
+        let status = code.parse().ok().and_then(|code| axum::http::StatusCode::from_u16(code).ok());
+        response["description"] = json!(status.and_then(|status| status.canonical_reason()).unwrap_or_default());
     }
     if matches!(code, "429" | "503") {
         response["headers"]["Retry-After"] = json!({ "description": "Seconds until it may be otherwise", "required": true, "schema": { "type": "integer", "minimum": 1 } });
@@ -274,7 +274,7 @@ mod tests {
             assert!(names.insert(operation["operationId"].as_str().unwrap()), "{at}");
             assert!(operation["summary"].is_string(), "{at}");
             for (code, response) in operation["responses"].as_object().unwrap() {
-                assert!(response["description"].is_string(), "{at} {code}");
+                assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{at} {code}");
                 if code.starts_with(['4', '5']) && code != "431" {
                     let content = response["content"].as_object().unwrap();
                     assert_eq!(content.keys().collect::<Vec<_>>(), ["application/problem+json"], "{at} {code}");

@@ -52,12 +52,27 @@ pub struct LiveQuery {
     q: String,
 }
 
+/// An event (WHATWG HTML §9.2.6).
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "it is written line by line")]
+pub struct LiveEvent {
+    /// The id of the record.
+    #[schema(pattern = "^[0-9]+$")]
+    id: String,
+    /// Always the same.
+    #[schema(pattern = "^message$")]
+    event: String,
+    /// The record, as searching gives it, in JSON.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
+
 /// Follow log records as they are stored
 ///
 /// Ends when the session does. At most 32 can be followed at a time.
 #[utoipa::path(get, path = "/logs/live",
     params(LiveQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Where to go on: the id of the last record that arrived")),
-    responses((status = 200, description = "Events: a record each", body = String, content_type = "text/event-stream"), (status = 403)))]
+    responses((status = 200, description = "Events: a record each", body = LiveEvent, content_type = "text/event-stream"), (status = 403)))]
 async fn live(
     State(api): State<Api>,
     caller: Caller,

@@ -262,6 +262,14 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     }
 }
 
+/// The id behind which a page begins, if it is one.
+fn behind(cursor: Option<i64>) -> Result<Option<i64>, Problem> {
+    match cursor {
+        Some(..1) => Err(Problem::field("cursor", "is none that came with a page")),
+        id => Ok(id),
+    }
+}
+
 /// Something with a version, which a change may name as seen.
 fn versioned(version: i64, body: &impl serde::Serialize) -> Response {
     let tag = HeaderValue::from_str(&format!("\"{version}\"")).expect("digits");

@@ -108,6 +108,10 @@ impl From<CaseworkError> for Problem {
                 tracing::error!(%error, "an answer could not be written");
                 inside()
             }
+            // character_not_in_repertoire: there is a NUL in it, in whatever part of a request.
+            CaseworkError::Store(error) if error.sqlstate().as_deref() == Some("22021") => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "there are control characters in it")
+            }
             CaseworkError::Store(error) if error.is_transient() => {
                 tracing::warn!(error = error.in_one_line(), "the database did not serve a request of the API");
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database is not available; try again")

@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::incidents::word;
 use super::problem::Problem;
-use super::{Api, Body, Caller, Path, Query, precondition, seen, versioned};
+use super::{Api, Body, Caller, Path, Query, behind, precondition, seen, versioned};
 use crate::casework::searches::{MAX_PAGE, NewSearch, SearchEdit};
 use crate::record::case::SearchKind;
 use crate::store::searches::SavedRow;
@@ -49,11 +49,12 @@ pub struct Searches {
 #[utoipa::path(get, path = "/searches", params(ListQuery), responses((status = 200, description = "A page", body = Searches), (status = 403)))]
 async fn list(State(api): State<Api>, caller: Caller, Query(asked): Query<ListQuery>) -> Result<Json<Searches>, Problem> {
     let kind = asked.kind.as_deref().map(|kind| word::<SearchKind>("kind", kind)).transpose()?;
+    let cursor = behind(asked.cursor)?;
     let limit = asked.limit.unwrap_or(100);
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(Problem::field("limit", format!("has to be 1 to {MAX_PAGE}")));
     }
-    let (searches, next) = api.casework()?.saved_searches(&caller.actor, kind, asked.cursor, limit).await?;
+    let (searches, next) = api.casework()?.saved_searches(&caller.actor, kind, cursor, limit).await?;
     Ok(Json(Searches { searches, next }))
 }
 
