@@ -9,6 +9,8 @@ use super::{Actor, Casework, CaseworkError, Permission};
 use crate::record::Timestamp;
 use crate::store::audit::{self as rows, Row};
 
+pub use crate::store::audit::AuditFilter;
+
 /// Something that was done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Act {
@@ -100,6 +102,88 @@ fn hash(row: &Row) -> Vec<u8> {
         add(text.as_deref().map(str::as_bytes));
     }
     hasher.finalize().to_vec()
+}
+
+/// Acts on a page.
+pub const MAX_PAGE: usize = 500;
+/// Bytes of values after which a page ends, however few acts there are on it; the last one may be longer.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// A row of the audit log, for people.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Act)]
+pub struct Entry {
+    /// 1, 2, 3, … without gaps.
+    pub id: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Who: the name of a user, or `os:<name>` for somebody at the machine itself.
+    pub actor: String,
+    /// What they were allowed to do at that time.
+    pub role: String,
+    /// Through which door.
+    pub via: String,
+    /// From where, for those that came over the network.
+    pub address: Option<String>,
+    /// What.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// What was changed, as it was.
+    pub old: Option<Value>,
+    /// What was changed, as it is.
+    pub new: Option<Value>,
+    /// Why, where that had to be said.
+    pub reason: Option<String>,
+    /// Hash of the row, in hexadecimal digits.
+    pub hash: String,
+}
+
+impl From<Row> for Entry {
+    fn from(row: Row) -> Entry {
+        // The column is json, so there is nothing else in it.
+        let value = |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok());
+        Entry {
+            id: row.id,
+            at: row.at,
+            actor: row.actor,
+            role: row.role,
+            via: row.via,
+            address: row.address,
+            action: row.action,
+            subject: row.subject,
+            old: value(row.old),
+            new: value(row.new),
+            reason: row.reason,
+            hash: hexadecimal(&row.hash),
+        }
+    }
+}
+
+impl Casework {
+    /// What people did, the newest first, from before a row on; and the row before which there is more.
+    ///
+    /// # Errors
+    /// Not permitted, or the database.
+    pub async fn audit(
+        &self,
+        actor: &Actor,
+        filter: &AuditFilter,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<(Vec<Entry>, Option<i64>), CaseworkError> {
+        let mut reading = self.look(actor, Permission::ReadAudit).await?;
+        let limit = limit.clamp(1, MAX_PAGE);
+        // One more tells whether there is another page.
+        let (mut found, is_cut) = rows::list(&mut reading.connection, filter, before, limit as i64 + 1, PAGE_BYTES).await?;
+        if !is_cut {
+            reading.done();
+        }
+        let more = is_cut || found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| more).map(|row| row.id);
+        Ok((found.into_iter().map(Entry::from).collect(), next))
+    }
 }
 
 /// What checking the audit log came to.

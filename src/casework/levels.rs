@@ -75,7 +75,7 @@ pub struct DueFilter {
 }
 
 /// How often what is promised for a priority was kept. What may still be kept is not counted.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct Kept {
     pub priority: String,

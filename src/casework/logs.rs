@@ -10,7 +10,7 @@ use serde_json::json;
 use super::audit::Act;
 use super::{Actor, Casework, CaseworkError, ONE_LINE, Permission, Reading, text};
 use crate::record::Timestamp;
-use crate::store::logs::{self as rows, ArchivedRow, Key, LogRow, NoteRow};
+use crate::store::logs::{self as rows, ArchivedRow, Found, Key, LogRow, NoteRow};
 use crate::store::query::{Query, Range};
 use crate::store::{self, StoreError};
 
@@ -19,6 +19,12 @@ pub const DEFAULT_SPAN_MICROS: i64 = 86_400_000_000;
 
 /// Records on a page at most.
 pub const MAX_PAGE: u32 = 1_000;
+
+/// Bytes of text after which a page ends, however few records there are on it; the last one may be longer.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// The same of records that are followed, of whom there may be many.
+pub const LIVE_BYTES: usize = 128 << 10;
 
 /// Characters of a note.
 const NOTE: usize = 10_000;
@@ -110,8 +116,8 @@ pub struct LogDetails {
 }
 
 impl Casework {
-    /// A page of the records that a query finds, at most `limit` and [`MAX_PAGE`], after the page that told `cursor`. Where the query
-    /// does not say since when, the last 24 hours are searched.
+    /// A page of the records that a query finds, at most `limit` and [`MAX_PAGE`], and fewer of long ones, after the page that told
+    /// `cursor`. Where the query does not say since when, the last 24 hours are searched.
     ///
     /// # Errors
     /// Not permitted; the search took more than 30 s; the database.
@@ -130,11 +136,13 @@ impl Casework {
         let mut reading = self.begin_search(actor).await?;
         let after = cursor.map(|cursor| cursor.last);
         // One more tells whether there is another page.
-        let found = rows::search(&mut reading.connection, query, range, after, i64::from(limit) + 1).await;
-        let mut logs = found.map_err(too_slow)?;
-        store::commit(&mut reading.connection).await?;
-        reading.done();
-        let more = logs.len() > limit as usize;
+        let found = rows::search(&mut reading.connection, query, range, after, i64::from(limit) + 1, PAGE_BYTES).await;
+        let Found { mut logs, is_cut } = found.map_err(too_slow)?;
+        if !is_cut {
+            store::commit(&mut reading.connection).await?;
+            reading.done();
+        }
+        let more = is_cut || logs.len() > limit as usize;
         logs.truncate(limit as usize);
         let last = logs.last().filter(|_| more);
         let next = last.zip(range.from).map(|(row, from)| Cursor { from, last: row.key() });
@@ -155,7 +163,7 @@ impl Casework {
     }
 
     /// The records that a query finds among those stored after the one with id `after`, in the order in which they were stored, at most
-    /// [`MAX_PAGE`]; and the id after which to go on. Each is found once.
+    /// [`MAX_PAGE`], and [`LIVE_BYTES`] of them; and the id after which to go on. Each is found once.
     ///
     /// # Errors
     /// Not permitted; the search took more than 30 s; the database.
@@ -169,14 +177,20 @@ impl Casework {
         let range = with_default(query.range, now);
         let mut reading = self.begin_search(actor).await?;
         let last = rows::last_id(&mut reading.connection, range, after).await.map_err(too_slow)?.unwrap_or(after);
-        let mut logs = Vec::new();
+        let mut found = Found::default();
         if last > after {
-            let found = rows::stored_between(&mut reading.connection, query, range, (after, last), i64::from(MAX_PAGE)).await;
-            logs = found.map_err(too_slow)?;
+            let between = (after, last);
+            let read =
+                rows::stored_between(&mut reading.connection, query, range, between, i64::from(MAX_PAGE), LIVE_BYTES).await;
+            found = read.map_err(too_slow)?;
         }
-        store::commit(&mut reading.connection).await?;
-        reading.done();
-        let next = if logs.len() == MAX_PAGE as usize { logs.last().map_or(last, |row| row.id) } else { last };
+        let Found { logs, is_cut } = found;
+        if !is_cut {
+            store::commit(&mut reading.connection).await?;
+            reading.done();
+        }
+        let more = is_cut || logs.len() == MAX_PAGE as usize;
+        let next = logs.last().filter(|_| more).map_or(last, |row| row.id);
         Ok((logs, next))
     }
 

@@ -31,6 +31,7 @@ pub mod parties;
 pub mod password;
 mod purge;
 pub mod reports;
+pub mod searches;
 pub mod sessions;
 pub mod split;
 pub mod suppressions;

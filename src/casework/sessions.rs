@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::audit::Act;
 use super::users::subject;
-use super::{Actor, Casework, CaseworkError, Role, Via, password};
+use super::{Actor, Casework, CaseworkError, Reading, Role, Via, password};
 use crate::random;
 use crate::record::Timestamp;
 use crate::store::users::{self as rows, Holder};
@@ -101,32 +101,48 @@ impl Casework {
     /// # Errors
     /// [`CaseworkError::Unrecognised`], or the database.
     pub async fn recognise(&self, token: &str, via: Via, address: Option<IpAddr>) -> Result<Actor, CaseworkError> {
-        let (now, hash) = (Timestamp::now(), hash(token));
+        let now = Timestamp::now();
+        let (mut reading, holder) = self.holder(token, now).await?;
+        // Beside the requests themselves that would be a write for each of them.
+        if holder.last_used_at.is_none_or(|last| now.micros_since(last) > TOUCH_MICROS) {
+            match token.starts_with(SESSION_PREFIX) {
+                true => rows::touch_session(&mut reading.connection, &hash(token), now).await?,
+                false => rows::touch_token(&mut reading.connection, &hash(token), now).await?,
+            }
+        }
+        reading.done();
+        Ok(actor(holder, via, address))
+    }
+
+    /// The same of somebody who was recognised before and does nothing: a session does not go on because of it.
+    ///
+    /// # Errors
+    /// [`CaseworkError::Unrecognised`], or the database.
+    pub async fn still_recognise(&self, token: &str, via: Via, address: Option<IpAddr>) -> Result<Actor, CaseworkError> {
+        let (reading, holder) = self.holder(token, Timestamp::now()).await?;
+        reading.done();
+        Ok(actor(holder, via, address))
+    }
+
+    async fn holder(&self, token: &str, now: Timestamp) -> Result<(Reading, Holder), CaseworkError> {
         let is_session = token.starts_with(SESSION_PREFIX);
         if !is_session && !token.starts_with(TOKEN_PREFIX) {
             return Err(CaseworkError::Unrecognised);
         }
         let mut reading = self.connection().await?;
-        let connection = &mut reading.connection;
+        let (connection, hash) = (&mut reading.connection, hash(token));
         let holder = if is_session {
             rows::session(connection, &hash, now.plus_micros(-LONGEST_MICROS), now.plus_micros(-IDLE_MICROS)).await?
         } else {
             rows::token(connection, &hash, now).await?
         };
-        let Some(Holder { user_id, name, role, must_change, last_used_at }) = holder else {
-            reading.done();
-            return Err(CaseworkError::Unrecognised);
-        };
-        // Beside the requests themselves that would be a write for each of them.
-        if last_used_at.is_none_or(|last| now.micros_since(last) > TOUCH_MICROS) {
-            match is_session {
-                true => rows::touch_session(connection, &hash, now).await?,
-                false => rows::touch_token(connection, &hash, now).await?,
+        match holder {
+            Some(holder) => Ok((reading, holder)),
+            None => {
+                reading.done();
+                Err(CaseworkError::Unrecognised)
             }
         }
-        reading.done();
-        let role = role.parse().unwrap_or(Role::Viewer);
-        Ok(Actor { name, role, via, address, user_id: Some(user_id), must_change_password: must_change })
     }
 
     /// Ends the session of that token, if it is one.
@@ -158,6 +174,12 @@ impl Casework {
             .await?;
         Ok(ended)
     }
+}
+
+fn actor(holder: Holder, via: Via, address: Option<IpAddr>) -> Actor {
+    let Holder { user_id, name, role, must_change, .. } = holder;
+    let role = role.parse().unwrap_or(Role::Viewer);
+    Actor { name, role, via, address, user_id: Some(user_id), must_change_password: must_change }
 }
 
 /// 256 bits of chance behind a prefix.

@@ -17,6 +17,7 @@ pub struct User {
     /// Where they are written to.
     pub email: Option<String>,
     /// What they may do.
+    #[schema(value_type = Role)]
     pub role: String,
     /// Until when signing in is refused after too many wrong passwords.
     pub locked_until: Option<Timestamp>,

@@ -1,5 +1,6 @@
 //! `tocsin audit`: who did what, and whether somebody has tampered with it.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -7,12 +8,18 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::database::{Access, with_casework};
+use super::user::table;
+use crate::casework::audit::{AuditFilter, MAX_PAGE};
+use crate::record::Timestamp;
+use crate::record::text::visible;
 
-/// Check the audit log
+/// See who did what, and check that nobody has tampered with it
 #[derive(clap::Args)]
 #[command(
     after_help = "Exit codes: 0 every row is as it was written, 1 failed, 2 wrong usage or configuration, 3 somebody has tampered with it\n\n\
 Examples:\n  \
+tocsin audit list --subject incident:INC-2026-000123\n  \
+tocsin audit list --actor ada --action 'user.*' --from 2026-11-01 --json\n  \
 tocsin audit verify\n  \
 tocsin audit verify --head 4f0c…   # what an earlier check printed, noted elsewhere"
 )]
@@ -25,6 +32,8 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// List what people did, the newest first
+    List(List),
     /// Check that every row is as it was written, and follows on the one before it
     Verify {
         /// The hash that an earlier check printed: that row must still be there, as it was
@@ -33,11 +42,77 @@ enum Command {
     },
 }
 
+#[derive(clap::Args)]
+struct List {
+    /// Only what was done to this, such as user:ada or incident:INC-2026-000123
+    #[arg(long)]
+    subject: Option<String>,
+    /// Only what this user did, or os:<name> at the machine itself
+    #[arg(long)]
+    actor: Option<String>,
+    /// Only this, such as incident.change; "incident.*" for whatever begins so
+    #[arg(long)]
+    action: Option<String>,
+    /// Only from this time on: a date (its beginning in UTC), or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = super::time)]
+    from: Option<Timestamp>,
+    /// Only before this time
+    #[arg(long, value_name = "TIME", value_parser = super::time)]
+    to: Option<Timestamp>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value = "50")]
+    limit: usize,
+    /// Go on before the row with this id
+    #[arg(long, value_name = "ID")]
+    cursor: Option<i64>,
+}
+
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let json = arguments.access.json;
-    let Command::Verify { head } = arguments.command;
+    match arguments.command {
+        Command::List(asked) => list(&arguments.access, asked),
+        Command::Verify { head } => verify(&arguments.access, head),
+    }
+}
+
+fn list(access: &Access, asked: List) -> anyhow::Result<ExitCode> {
+    let List { subject, actor: by, action, from, to, limit, cursor } = asked;
+    let filter = AuditFilter { subject, actor: by, action, from, to };
+    with_casework(access, async |casework, actor| {
+        let (mut left, mut before) = (limit, cursor);
+        let mut shown = table(["id", "time", "who", "via", "from", "what", "to what", "why"]);
+        let mut out = std::io::stdout().lock();
+        while left > 0 {
+            let (acts, next) = casework.audit(&actor, &filter, before, left.min(MAX_PAGE)).await?;
+            left = left.saturating_sub(acts.len());
+            before = next;
+            for act in &acts {
+                if access.json {
+                    writeln!(out, "{}", serde_json::to_string(act)?)?;
+                    continue;
+                }
+                let text = |text: &Option<String>| visible(text.as_deref().unwrap_or_default());
+                let (who, subject) = (visible(&act.actor), visible(&act.subject));
+                let (id, at) = (act.id.to_string(), act.at.to_string());
+                shown.add_row([id, at, who, act.via.clone(), text(&act.address), act.action.clone(), subject, text(&act.reason)]);
+            }
+            if next.is_none() {
+                break;
+            }
+        }
+        if !access.json {
+            writeln!(out, "{shown}")?;
+        }
+        if let Some(before) = before {
+            eprintln!("there are more: --cursor {before}");
+        }
+        Ok(())
+    })
+}
+
+fn verify(access: &Access, head: Option<String>) -> anyhow::Result<ExitCode> {
+    let json = access.json;
     let mut found = false;
-    let done = with_casework(&arguments.access, async |casework, actor| {
+    let done = with_casework(access, async |casework, actor| {
         let bar = ProgressBar::new_spinner()
             .with_style(ProgressStyle::with_template("{spinner} {pos} rows checked").expect("a template"));
         bar.enable_steady_tick(Duration::from_millis(120));

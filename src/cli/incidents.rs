@@ -20,7 +20,7 @@ use crate::store::cases::{CaseFilter, CaseRow};
 /// Work on incidents
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-tocsin incidents list --status open,investigating --severity high\n  \
+tocsin incidents list --status open,investigating --min-severity high\n  \
 tocsin incidents show INC-2026-000123\n  \
 tocsin incidents open \"Laptop stolen\" --severity high --category information-content-security\n  \
 tocsin incidents edit INC-2026-000123 --status investigating --assignee ada\n  \
@@ -115,15 +115,27 @@ struct List {
     /// Only with these statuses: open, investigating, contained, resolved, false_positive
     #[arg(long, value_delimiter = ',', value_name = "STATUS")]
     status: Vec<Status>,
+    /// Only of these severities: low, medium, high, critical
+    #[arg(long, value_delimiter = ',', value_name = "SEVERITY")]
+    severity: Vec<Severity>,
     /// Only of this severity, or worse
-    #[arg(long)]
-    severity: Option<Severity>,
+    #[arg(long, value_name = "SEVERITY")]
+    min_severity: Option<Severity>,
+    /// Only with these priorities: P1, P2, P3, P4
+    #[arg(long, value_delimiter = ',', value_name = "PRIORITY")]
+    priority: Vec<Priority>,
+    /// Only of these categories of the Reference Security Incident Taxonomy
+    #[arg(long, value_delimiter = ',', value_name = "CATEGORY")]
+    category: Vec<Category>,
     /// Only those of this user
     #[arg(long, value_name = "USER")]
     assignee: Option<String>,
     /// Only those of this detector or rule
     #[arg(long, value_name = "NAME")]
     detector: Option<String>,
+    /// Only with this text in the title
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
     /// Only with this text in number, title, description or group (an address, a name)
     #[arg(long)]
     text: Option<String>,
@@ -244,9 +256,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::List(list) => {
                 let filter = CaseFilter {
                     statuses: list.status.iter().map(Status::to_string).collect(),
-                    least_severity: list.severity.map(|s| s.to_string()),
+                    severities: list.severity.iter().map(Severity::to_string).collect(),
+                    least_severity: list.min_severity.map(|s| s.to_string()),
+                    priorities: list.priority.iter().map(Priority::to_string).collect(),
+                    categories: list.category.iter().map(Category::to_string).collect(),
                     assignee: list.assignee,
                     detector: list.detector,
+                    title: list.title,
                     text: list.text,
                     from: list.from,
                     to: list.to,

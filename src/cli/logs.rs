@@ -11,10 +11,12 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::database::{Access, with_casework};
+use super::searches::{self, Saved};
 use super::user::table;
 use crate::casework::logs::{Cursor, LogDetails, MAX_PAGE, NewLine};
 use crate::casework::{Actor, Casework, CaseworkError};
 use crate::record::Timestamp;
+use crate::record::case::SearchKind;
 use crate::record::text::visible;
 use crate::store::logs::{ArchivedRow, LogRow, NoteRow};
 use crate::store::query::{self, Comparison, NumberField, Query, QueryError, Range, Term, Test};
@@ -35,6 +37,7 @@ tocsin logs 'event_type:login_failed -user:root src_ip:203.0.113.0/24' --last 7d
 tocsin logs '\"invalid password\" severity:>=medium' --json | jq .username\n  \
 tocsin logs --follow app:sshd\n  \
 tocsin logs --last 7d -- -app:cron -app:sshd\n  \
+tocsin logs search --saved guesses --last 7d\n  \
 tocsin logs show 123456\n  \
 tocsin logs add 'Failed password for root from 192.0.2.1 port 4711 ssh2' --app sshd --host web1")]
 pub struct Arguments {
@@ -50,6 +53,9 @@ pub struct Arguments {
 struct Search {
     /// What to look for; several words are one query. One that begins with - goes after --
     query: Vec<String>,
+    /// What was kept under this name, and what else is given here
+    #[arg(long, value_name = "NAME")]
+    saved: Option<String>,
     /// At this time or later, such as 2026-11-20 or 2026-11-20T08:30:00+01:00
     #[arg(long, value_name = "TIME", value_parser = instant)]
     from: Option<Timestamp>,
@@ -80,6 +86,10 @@ fn span(text: &str) -> Result<i64, String> {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// Search, as without any command
+    Search(Search),
+    /// Keep searches, and see what others keep
+    Saved(Saved),
     /// Show everything about a record, with the original line
     Show {
         /// Its id
@@ -126,9 +136,15 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let json = access.json;
     let told =
         move |id: i64, what: &str| if json { println!("{}", json!({ "id": id, "done": what })) } else { eprintln!("{what}") };
-    let Some(command) = command else { return find(&access, &search) };
+    let command = match command {
+        None => return find(&access, &search),
+        Some(Command::Search(search)) => return find(&access, &search),
+        Some(command) => command,
+    };
     with_casework(&access, async |casework, actor| {
         match command {
+            Command::Search(_) => unreachable!("it was found above"),
+            Command::Saved(saved) => searches::run(&casework, &actor, saved, json).await?,
             Command::Show { id } => show(&casework.log(&actor, id).await?, json)?,
             Command::Add { message, time, host, app } => {
                 casework.add_log(&actor, &NewLine { message, time, host, app }).await?;
@@ -154,15 +170,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 fn find(access: &Access, search: &Search) -> anyhow::Result<ExitCode> {
     let (text, now) = (search.query.join(" "), Timestamp::now());
-    let mut query = match Query::parse(&text, now) {
+    let query = match Query::parse(&text, now) {
         Ok(query) => query,
         Err(error) => {
             point_at(&text, &error);
             return Ok(ExitCode::from(2));
         }
     };
-    let last = Range { from: search.last.map(|micros| now.plus_micros(-micros)), to: None };
-    query.range = query.range.and(last).and(Range { from: search.from, to: search.to });
     let cursor = match search.cursor.as_deref().map(str::parse::<Cursor>).transpose() {
         Ok(cursor) => cursor,
         Err(error) => {
@@ -171,6 +185,15 @@ fn find(access: &Access, search: &Search) -> anyhow::Result<ExitCode> {
         }
     };
     with_casework(access, async |casework, actor| {
+        let mut query = match &search.saved {
+            None => query,
+            Some(name) => {
+                let saved = casework.saved_search(&actor, SearchKind::Logs, name).await?;
+                Query::parse(&format!("{} {text}", saved.query), now)?
+            }
+        };
+        let last = Range { from: search.last.map(|micros| now.plus_micros(-micros)), to: None };
+        query.range = query.range.and(last).and(Range { from: search.from, to: search.to });
         let mut out = BufWriter::new(io::stdout());
         if search.follow {
             return follow(&casework, &actor, query, now, search.limit.unwrap_or(10), access.json, &mut out).await;

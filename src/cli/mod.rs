@@ -21,6 +21,7 @@ mod relations;
 mod replay;
 mod report;
 mod run;
+mod searches;
 mod suppressions;
 mod tasks;
 mod user;

@@ -13,7 +13,6 @@ use super::file::{Existing, Unfinished};
 use crate::casework::reports::{Cell, Period, Report, Section, csv, page, sections};
 use crate::record::Timestamp;
 use crate::record::text::visible;
-use crate::store::ledger::day_name;
 
 /// Sum up a week, or any other period
 ///
@@ -80,7 +79,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     with_casework(&access, async |casework, actor| {
         let report = casework.report(&actor, period).await?;
-        let title = format!("{kind}, {} to {}", day_name(report.from.day()), day_name(report.to.plus_micros(-1).day()));
+        let title = report.title(kind);
         if let Some(path) = html {
             let existing = if force { Existing::Replaced } else { Existing::Kept };
             let (unfinished, mut file) = Unfinished::begin(&path, existing)?;

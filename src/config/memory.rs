@@ -12,6 +12,7 @@
 //! | each UDP listener | `udp::Options::worst_bytes` |
 //! | each TCP listener: connections, unfinished frames, what is being appended | `tcp::Options::worst_bytes` |
 //! | HTTP: connections | `http::server::Options::worst_bytes` |
+//! | the API: what casework holds, who asks how often, answers that take long | `Casework::WORST_BYTES`, `Limits::WORST_BYTES`, `Places::WORST_BYTES` |
 //! | webhooks: bodies and what is made of them | `webhook::Options::max_memory_bytes` |
 //! | from the inputs to the commit: frames, rows, what is known of them | the daemon's gate, which counts them |
 //! | ids of deliveries that were stored | `pipeline::Deliveries::WORST_BYTES` |
@@ -25,6 +26,8 @@
 
 use super::{Bytes, Config};
 use crate::casework::Casework;
+use crate::http::api::Places;
+use crate::http::api::limits::Limits;
 use crate::http::server;
 use crate::listen::{tcp, udp, webhook};
 use crate::pipeline::{Deliveries, Hosts};
@@ -165,7 +168,7 @@ impl Config {
             part("HTTP", "http.max_connections".into(), self.http_options(([0; 4], 0).into()).worst_bytes());
         }
         if self.http.listen != "off" {
-            part("the API", String::new(), Casework::WORST_BYTES);
+            part("the API", String::new(), Casework::WORST_BYTES + Limits::WORST_BYTES + Places::WORST_BYTES);
         }
         if self.takes_webhooks() {
             part("bodies of webhooks", String::new(), memory.bodies);

@@ -29,6 +29,7 @@ pub use units::{Bytes, Span};
 
 use crate::casework;
 use crate::detect;
+use crate::http::api::limits;
 use crate::listen::accept;
 use crate::record::incident::Detector;
 use crate::tail::ReadFrom;
@@ -89,6 +90,9 @@ pub struct Http {
     pub max_connections_per_peer: Option<usize>,
     pub head_timeout: Span,
     pub body_timeout: Span,
+    pub api_requests_per_minute: u32,
+    pub api_burst: u32,
+    pub api_sign_ins_per_minute: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -238,6 +242,9 @@ impl Default for Http {
             max_connections_per_peer: None,
             head_timeout: secs(30),
             body_timeout: secs(30),
+            api_requests_per_minute: 600,
+            api_burst: 120,
+            api_sign_ins_per_minute: 20,
         }
     }
 }
@@ -246,6 +253,15 @@ impl Http {
     /// How many connections there may be.
     pub fn connections(&self) -> accept::Limits {
         connections(self.max_connections, self.max_connections_per_peer)
+    }
+
+    /// How often somebody may ask.
+    pub fn api_limits(&self) -> limits::Options {
+        limits::Options {
+            requests_per_minute: self.api_requests_per_minute,
+            burst: self.api_burst,
+            sign_ins_per_minute: self.api_sign_ins_per_minute,
+        }
     }
 }
 

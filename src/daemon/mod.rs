@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use self::gate::Gate;
@@ -39,7 +40,8 @@ use self::lag::Progress;
 use crate::casework::Casework;
 use crate::config::Config;
 use crate::frame::{Batch, PositionChange, Source};
-use crate::http::api::Api;
+use crate::http::api::limits::Limits;
+use crate::http::api::{Api, Places};
 use crate::http::{Health, Readiness};
 use crate::journal::{self, Journal};
 use crate::listen::refused::Refusals;
@@ -239,11 +241,23 @@ pub async fn start_in_turn(config: Config, Turn { lock, seat }: Turn) -> Result<
     if let Some(server) = assemble::http(&config, &stats, &refusals).await? {
         let router = assemble::webhooks(&config, &journal, &stats, &refusals)?;
         let router = router.merge(http::router(Health { stats: Arc::clone(&stats), readiness: readiness.clone() }));
-        let router = router.merge(http::api::router(Api { casework: Arc::clone(&casework), journal: journal.handle() }));
+        let api = Api {
+            casework: Arc::clone(&casework),
+            journal: journal.handle(),
+            limits: Arc::new(Limits::new(config.http.api_limits(), &stats, &refusals)),
+            places: Places::default(),
+            exports: TaskTracker::new(),
+            stop: doors.clone(),
+        };
+        let exports = api.exports.clone();
+        let router = router.merge(http::api::router(api));
         addresses.http = Some(server.local_addr());
         let doors = doors.clone();
         tasks.spawn(async move {
-            server.run(router, doors).await.map_err(|source| DaemonError::Listen { name: "http".into(), source })
+            let ended = server.run(router, doors).await;
+            exports.close();
+            exports.wait().await;
+            ended.map_err(|source| DaemonError::Listen { name: "http".into(), source })
         });
     }
     for (kind, list) in [("udp", &addresses.udp), ("tcp", &addresses.tcp)] {

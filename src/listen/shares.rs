@@ -65,7 +65,7 @@ impl Shares {
 }
 
 /// Who an address is taken to be: an IPv6 host has a whole /64 to send from (RFC 4291 §2.5.1).
-pub(super) fn holder(peer: IpAddr) -> IpAddr {
+pub(crate) fn holder(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(ip) => IpAddr::V6((u128::from(ip) >> 64 << 64).into()),
         v4 => v4,

@@ -202,6 +202,16 @@ impl LinkKind {
     }
 }
 
+vocabulary! {
+    /// What a saved search looks for.
+    SearchKind {
+        /// Log records.
+        Logs = "logs",
+        /// Incidents.
+        Incidents = "incidents",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -106,6 +106,69 @@ pub async fn each(
     Ok(head)
 }
 
+/// Which rows to list. `None` leaves nothing out.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AuditFilter {
+    /// To this.
+    pub subject: Option<String>,
+    /// By whom.
+    pub actor: Option<String>,
+    /// This, or whatever begins with what stands before a `*` at the end.
+    pub action: Option<String>,
+    /// Then or later.
+    pub from: Option<Timestamp>,
+    /// Before.
+    pub to: Option<Timestamp>,
+}
+
+/// The newest rows first, from before an id on, at most `limit` and about `max_bytes`. True where there are more, which were left: the
+/// connection is still at it, and is to be closed.
+///
+/// # Errors
+/// The statement failed.
+pub async fn list(
+    connection: &mut PgConnection,
+    filter: &AuditFilter,
+    before: Option<i64>,
+    limit: i64,
+    max_bytes: usize,
+) -> Result<(Vec<Row>, bool), StoreError> {
+    let failed = || StoreError::at("list the audit log");
+    let (action, beginning) = match filter.action.as_deref().map(|action| (action, action.strip_suffix('*'))) {
+        Some((_, Some(beginning))) => (None, Some(beginning)),
+        Some((action, None)) => (Some(action), None),
+        None => (None, None),
+    };
+    // Planned for its values, so that what is not asked for is not in the plan.
+    let mut rows = sqlx::query(
+        "SELECT id, at, actor, role, via, address, action, subject, old::text, new::text, reason, previous, hash FROM audit_log \
+         WHERE ($1::bigint IS NULL OR id < $1) AND ($2::text IS NULL OR subject = $2) AND ($3::text IS NULL OR actor = $3) \
+           AND ($4::text IS NULL OR action = $4) AND ($5::text IS NULL OR starts_with(action, $5)) \
+           AND ($6::timestamptz IS NULL OR at >= $6) AND ($7::timestamptz IS NULL OR at < $7) \
+         ORDER BY id DESC LIMIT $8",
+    )
+    .bind(before)
+    .bind(&filter.subject)
+    .bind(&filter.actor)
+    .bind(action)
+    .bind(beginning)
+    .bind(filter.from)
+    .bind(filter.to)
+    .bind(limit)
+    .persistent(false)
+    .fetch(connection);
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.try_next().await.map_err(failed())? {
+        if bytes >= max_bytes {
+            return Ok((found, true));
+        }
+        let row = read(&row).map_err(failed())?;
+        bytes += size_of::<Row>() + [&row.old, &row.new].into_iter().flatten().map(String::len).sum::<usize>();
+        found.push(row);
+    }
+    Ok((found, false))
+}
+
 fn read(row: &PgRow) -> Result<Row, sqlx::Error> {
     Ok(Row {
         id: row.try_get(0)?,

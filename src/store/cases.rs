@@ -5,8 +5,9 @@ use sqlx::postgres::PgConnection;
 use sqlx::{FromRow, query, query_as, query_scalar};
 
 use super::StoreError;
-use crate::record::Timestamp;
+use crate::record::case::{Category, NoteKind, Priority, Status, TaskStatus};
 use crate::record::levels::Standing;
+use crate::record::{Severity, Timestamp};
 
 /// A row of `incidents`.
 #[derive(Debug, Clone, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
@@ -17,10 +18,14 @@ pub struct CaseRow {
     pub number: String,
     pub title: String,
     pub description: String,
+    #[schema(value_type = Status)]
     pub status: String,
+    #[schema(value_type = Severity)]
     pub severity: String,
+    #[schema(value_type = Priority)]
     pub priority: String,
     pub priority_reason: Option<String>,
+    #[schema(value_type = Category)]
     pub category: String,
     pub kind: Option<String>,
     pub attack_vector: Option<String>,
@@ -76,12 +81,20 @@ macro_rules! select_cases {
 pub struct CaseFilter {
     /// Any of these.
     pub statuses: Vec<String>,
+    /// Any of these.
+    pub severities: Vec<String>,
     /// This, or worse.
     pub least_severity: Option<String>,
+    /// Any of these.
+    pub priorities: Vec<String>,
+    /// Any of these.
+    pub categories: Vec<String>,
     /// Whose.
     pub assignee: Option<String>,
     /// By which detector or rule.
     pub detector: Option<String>,
+    /// Text in the title.
+    pub title: Option<String>,
     /// Text in number, title, description or group.
     pub text: Option<String>,
     /// Opened then or later.
@@ -114,7 +127,10 @@ pub async fn list(
            AND ($5::text IS NULL OR strpos(lower(number || ' ' || title || ' ' || description || ' ' || coalesce(group_key, '')), lower($5)) > 0) \
            AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7) \
            AND ($8 OR archived_at IS NULL) AND ($9::timestamptz IS NULL OR (created_at, id) < ($9, $10)) \
-         ORDER BY created_at DESC, id DESC LIMIT $11",
+           AND (cardinality($11::text[]) = 0 OR severity = ANY($11::text[]::severity[])) \
+           AND (cardinality($12::text[]) = 0 OR priority = ANY($12)) AND (cardinality($13::text[]) = 0 OR category = ANY($13)) \
+           AND ($14::text IS NULL OR strpos(lower(title), lower($14)) > 0) \
+         ORDER BY created_at DESC, id DESC LIMIT $15",
     )
     .bind(&filter.statuses)
     .bind(&filter.least_severity)
@@ -126,6 +142,10 @@ pub async fn list(
     .bind(filter.archived)
     .bind(behind.map(|(at, _)| at))
     .bind(behind.map(|(_, id)| id))
+    .bind(&filter.severities)
+    .bind(&filter.priorities)
+    .bind(&filter.categories)
+    .bind(&filter.title)
     .bind(limit)
     .fetch_all(connection)
     .await
@@ -377,6 +397,7 @@ pub async fn evidence(connection: &mut PgConnection, incident: i64, max_bytes: i
 #[allow(missing_docs)]
 pub struct Note {
     pub id: i64,
+    #[schema(value_type = NoteKind)]
     pub kind: String,
     pub author: String,
     pub created_at: Timestamp,
@@ -455,6 +476,7 @@ pub struct TaskRow {
     pub incident_id: i64,
     pub incident: String,
     pub title: String,
+    #[schema(value_type = TaskStatus)]
     pub status: String,
     pub assignee: Option<String>,
     pub due_at: Option<Timestamp>,

@@ -1,5 +1,6 @@
 //! `logs` as people read it, with `log_notes`, `archived_logs` and `added_logs`.
 
+use futures_util::TryStreamExt as _;
 use serde_json::value::RawValue;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
@@ -7,10 +8,10 @@ use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 use super::StoreError;
 use super::query::sql::{self, Instant, Sql};
 use super::query::{Query, Range};
-use crate::record::Timestamp;
+use crate::record::{EventType, Severity, Timestamp};
 
 /// A row of `logs`, but for the original bytes. What is absent is left out of its JSON.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct LogRow {
     pub id: i64,
@@ -18,30 +19,43 @@ pub struct LogRow {
     pub received_at: Timestamp,
     pub source: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub host: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub app: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub pid: Option<i32>,
+    #[schema(value_type = EventType)]
     pub event_type: String,
+    #[schema(value_type = Severity)]
     pub severity: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub username: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub src_ip: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub src_port: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub dst_ip: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub dst_port: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub protocol: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub action: Option<String>,
     pub message: String,
     /// A JSON object, as the database writes it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = std::collections::HashMap<String, serde_json::Value>)]
     pub fields: Option<Box<RawValue>>,
 }
 
@@ -99,7 +113,16 @@ pub async fn begin_search(connection: &mut PgConnection) -> Result<(), StoreErro
     connection.execute(settings).await.map(|_| ()).map_err(StoreError::at("begin a search"))
 }
 
-/// The rows that a query finds in a range, the newest first, at most `limit` after a place.
+/// Rows that were found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The rows.
+    pub logs: Vec<LogRow>,
+    /// There are more, which were left: they are long. The connection is still at it, and is to be closed.
+    pub is_cut: bool,
+}
+
+/// The rows that a query finds in a range, the newest first, at most `limit` and about `max_bytes` after a place.
 ///
 /// # Errors
 /// The statement failed, or took too long ([`StoreError::took_too_long`]).
@@ -109,7 +132,8 @@ pub async fn search(
     range: Range,
     after: Option<Key>,
     limit: i64,
-) -> Result<Vec<LogRow>, StoreError> {
+    max_bytes: usize,
+) -> Result<Found, StoreError> {
     let mut sql = Sql::default();
     sql.push(SELECT).push(" FROM logs l WHERE true");
     sql::range(&mut sql, range);
@@ -120,10 +144,11 @@ pub async fn search(
     }
     sql::terms(&mut sql, query);
     sql.push(" ORDER BY l.event_time DESC, l.id DESC LIMIT ").bind(limit);
-    rows(connection, sql, "search the logs").await
+    rows(connection, sql, max_bytes, "search the logs").await
 }
 
-/// The rows that a query finds in a range, of those with an id above `after` and up to `last`, in the order of ids, at most `limit`.
+/// The rows that a query finds in a range, of those with an id above `after` and up to `last`, in the order of ids, at most `limit` and
+/// about `max_bytes`.
 ///
 /// # Errors
 /// The statement failed, or took too long.
@@ -133,14 +158,15 @@ pub async fn stored_between(
     range: Range,
     (after, last): (i64, i64),
     limit: i64,
-) -> Result<Vec<LogRow>, StoreError> {
+    max_bytes: usize,
+) -> Result<Found, StoreError> {
     let mut sql = Sql::default();
     sql.push(SELECT).push(" FROM logs l WHERE l.id > ").bind(after).push(" AND l.id <= ").bind(last);
     sql::range(&mut sql, range);
     sql::terms(&mut sql, query);
     sql.push(" ORDER BY l.id LIMIT ").bind(limit);
     by_ids(connection).await?;
-    rows(connection, sql, "look for new records").await
+    rows(connection, sql, max_bytes, "look for new records").await
 }
 
 /// The highest id above `after` in a range. Transactions of ingestion commit in the order of their ids, so there is nothing below it that
@@ -165,11 +191,21 @@ async fn by_ids(connection: &mut PgConnection) -> Result<(), StoreError> {
 }
 
 /// Each statement is planned for its values, and not kept: the next query is another one.
-async fn rows(connection: &mut PgConnection, sql: Sql, what: &'static str) -> Result<Vec<LogRow>, StoreError> {
+async fn rows(connection: &mut PgConnection, sql: Sql, max_bytes: usize, what: &'static str) -> Result<Found, StoreError> {
     let (text, arguments) = sql.into_parts();
     // What is in the text and what is not: see `query::sql`.
-    let rows = sqlx::query_with(AssertSqlSafe(text), arguments).persistent(false).fetch_all(connection).await;
-    rows.and_then(|rows| rows.iter().map(log_row).collect()).map_err(StoreError::at(what))
+    let mut rows = sqlx::query_with(AssertSqlSafe(text), arguments).persistent(false).fetch(connection);
+    let (mut found, mut bytes) = (Found::default(), 0);
+    while let Some(row) = rows.try_next().await.map_err(StoreError::at(what))? {
+        if bytes >= max_bytes {
+            found.is_cut = true;
+            break;
+        }
+        let row = log_row(&row).map_err(StoreError::at(what))?;
+        bytes += size_of::<LogRow>() + row.message.len() + row.fields.as_ref().map_or(0, |fields| fields.get().len());
+        found.logs.push(row);
+    }
+    Ok(found)
 }
 
 /// A row with its original bytes, where they differ from its message.
@@ -195,7 +231,8 @@ pub async fn exists(connection: &mut PgConnection, id: i64) -> Result<bool, Stor
 }
 
 /// A row of `log_notes`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = LogNote)]
 #[allow(missing_docs)]
 pub struct NoteRow {
     pub id: i64,
@@ -245,7 +282,8 @@ pub async fn insert_note(
 }
 
 /// A row of `archived_logs`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Archived)]
 #[allow(missing_docs)]
 pub struct ArchivedRow {
     pub at: Timestamp,

@@ -31,6 +31,7 @@ pub mod relations;
 pub mod reports;
 pub mod retention;
 pub mod rollups;
+pub mod searches;
 pub mod seat;
 mod servers;
 pub mod suppressions;

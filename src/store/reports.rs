@@ -36,7 +36,7 @@ pub enum By {
 }
 
 /// Seconds that something took: how often it happened, the median and the 90th percentile, between two values where need be.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct Spread {
     pub incidents: i64,
@@ -45,7 +45,7 @@ pub struct Spread {
 }
 
 /// A task that should have been done by now.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct Overdue {
     pub incident: String,
@@ -55,7 +55,7 @@ pub struct Overdue {
 }
 
 /// What was learned from an incident.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct Lesson {
     pub incident: String,

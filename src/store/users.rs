@@ -294,6 +294,7 @@ pub struct TokenRow {
     /// On whose behalf it acts.
     pub user: String,
     /// What it may do, unless its user may do less.
+    #[schema(pattern = "^(viewer|analyst|admin)$")]
     pub role: String,
     /// When it was made.
     pub created_at: Timestamp,

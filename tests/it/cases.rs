@@ -178,6 +178,13 @@ async fn incidents_are_found_by_what_people_know_and_come_page_by_page() {
     assert_eq!(find(CaseFilter { statuses: vec!["investigating".into()], ..all.clone() }).await, numbers[4..5]);
     assert_eq!(find(CaseFilter { assignee: Some("ada".into()), ..all.clone() }).await, numbers[4..5]);
     assert_eq!(find(CaseFilter { least_severity: Some("high".into()), ..all.clone() }).await.len(), 10);
+    assert_eq!(find(CaseFilter { severities: vec!["medium".into()], ..all.clone() }).await.len(), 10);
+    assert_eq!(find(CaseFilter { severities: vec!["medium".into(), "low".into()], ..all.clone() }).await.len(), 20);
+    assert_eq!(find(CaseFilter { priorities: vec!["P2".into()], ..all.clone() }).await.len(), 10);
+    assert_eq!(find(CaseFilter { categories: vec!["intrusions".into()], ..all.clone() }).await.len(), 30);
+    assert_eq!(find(CaseFilter { categories: vec!["fraud".into()], ..all.clone() }).await.len(), 0);
+    assert_eq!(find(CaseFilter { title: Some("CASE 17 ".into()), ..all.clone() }).await, numbers[17..18]);
+    assert_eq!(find(CaseFilter { title: Some("INC-".into()), ..all.clone() }).await.len(), 0, "only in the title");
     assert_eq!(find(CaseFilter { text: Some("case 17 ".into()), ..all.clone() }).await, numbers[17..18]);
     assert_eq!(find(CaseFilter { text: Some("_%\\'\"".into()), ..all.clone() }).await.len(), 30, "no wildcards");
     assert_eq!(find(CaseFilter { text: Some("__".into()), ..all.clone() }).await.len(), 0, "no wildcards");

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "it ends where something is wrong")]
 
 mod api;
+mod api_data;
 mod backups;
 mod cases;
 mod cli;
@@ -12,6 +13,7 @@ mod database;
 mod doors;
 mod evidence;
 mod faults;
+mod hostile;
 mod levels;
 mod oracle;
 mod overload;

@@ -59,9 +59,10 @@ impl Period {
         Ok(period)
     }
 
-    /// Whole days up to the hour of a time.
+    /// Whole days up to the hour of a time, of those that there are.
     pub fn days_until(days: i64, until: Timestamp) -> Period {
-        let to = until.as_micros().div_euclid(HOUR_MICROS) + 1;
+        let hour = |time: Timestamp| time.as_micros().div_euclid(HOUR_MICROS);
+        let to = (hour(until) + 1).clamp(hour(Timestamp::MIN) + days * DAY_HOURS, hour(Timestamp::MAX));
         Period { from: to - days * DAY_HOURS, to }
     }
 
@@ -81,7 +82,7 @@ impl Period {
 }
 
 /// How often something occurred.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct Count {
     pub name: String,
@@ -89,7 +90,7 @@ pub struct Count {
 }
 
 /// What all of a period comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct Totals {
     pub log_records: i64,
@@ -98,7 +99,7 @@ pub struct Totals {
 }
 
 /// Who sent log records.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct Sender {
     pub source: String,
@@ -108,7 +109,7 @@ pub struct Sender {
 }
 
 /// A remote end that incidents rest on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct Attacker {
     pub remote: String,
@@ -118,7 +119,7 @@ pub struct Attacker {
 
 /// The figures of a period. Incidents are those that were opened in it, but for lessons, which are those of incidents that ended in it,
 /// and what is overdue, which is what is so now.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct Report {
     pub from: Timestamp,
@@ -157,6 +158,13 @@ pub struct Report {
     pub lessons_learned: Vec<Lesson>,
     /// Of which the latest are listed.
     pub lessons_learned_total: i64,
+}
+
+impl Report {
+    /// A title that says which days it is about.
+    pub fn title(&self, kind: &str) -> String {
+        format!("{kind}, {} to {}", day_name(self.from.day()), day_name(self.to.plus_micros(-1).day()))
+    }
 }
 
 impl Casework {
@@ -287,5 +295,9 @@ mod tests {
         assert!(Period::new(at("2006-11-20T10:00:00Z"), at("2026-11-20T10:00:00Z")).is_err());
         let week = Period::days_until(7, at("2026-11-20T10:20:00Z"));
         assert_eq!((week.to - week.from, week.before().to, week.before().from), (168, week.from, week.from - 168));
+        for until in [Timestamp::MIN, Timestamp::MAX] {
+            let (from, to) = Period::days_until(7, until).span();
+            assert!(Timestamp::MIN.as_micros() <= from && to <= Timestamp::MAX.as_micros());
+        }
     }
 }

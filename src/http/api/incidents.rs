@@ -11,14 +11,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::document::{Line, LineOrNothing, Sought, Technique, Text, TextOrNothing};
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, Query, precondition, seen, versioned};
 use crate::casework::incidents::{Dossier, IncidentEdit, MAX_PAGE, NewIncident};
 use crate::casework::levels::{DueFilter, DueList, MAX_DUE};
+use crate::casework::searches::{IncidentSearch, sought};
 use crate::record::Timestamp;
-use crate::record::case::{Category, NoteKind, Status};
+use crate::record::case::{Category, NoteKind, Priority, Status};
 use crate::record::{Severity, UnknownWord};
-use crate::store::cases::{CaseFilter, CaseRow};
+use crate::store::cases::CaseRow;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -44,26 +46,47 @@ pub(super) fn time(field: &str, text: &str) -> Result<Timestamp, Problem> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
-    /// Any of these, separated by commas: open, investigating, contained, resolved, false_positive.
+    /// Any of these, separated by commas.
+    #[param(inline, value_type = Vec<Status>, style = Form, explode = false, required = false)]
     status: Option<String>,
-    /// This severity, or worse.
+    /// Any of these, separated by commas.
+    #[param(inline, value_type = Vec<Severity>, style = Form, explode = false, required = false)]
     severity: Option<String>,
+    /// This severity, or worse.
+    #[param(inline, value_type = Option<Severity>)]
+    min_severity: Option<String>,
+    /// Any of these, separated by commas.
+    #[param(inline, value_type = Vec<Priority>, style = Form, explode = false, required = false)]
+    priority: Option<String>,
+    /// Any of these, separated by commas.
+    #[param(inline, value_type = Vec<Category>, style = Form, explode = false, required = false)]
+    category: Option<String>,
     /// Whose.
+    #[param(inline, value_type = Option<Sought>)]
     assignee: Option<String>,
     /// By which detector or rule.
+    #[param(inline, value_type = Option<Sought>)]
     detector: Option<String>,
-    /// Text in number, title, description or group.
+    /// Text in the title, whatever the case.
+    #[param(inline, value_type = Option<Sought>)]
+    title: Option<String>,
+    /// Text in number, title, description or group, whatever the case.
+    #[param(inline, value_type = Option<Sought>)]
     text: Option<String>,
-    /// Opened at this time or later (RFC 3339).
+    /// Opened at this time or later.
+    #[param(value_type = Option<String>, format = DateTime)]
     from: Option<String>,
-    /// Opened before this time (RFC 3339).
+    /// Opened before this time.
+    #[param(value_type = Option<String>, format = DateTime)]
     to: Option<String>,
     /// Those that were archived, too.
     #[serde(default)]
     archived: bool,
-    /// At most so many, 1 to 200.
+    /// At most so many.
+    #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<usize>,
     /// `next` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
     cursor: Option<String>,
 }
 
@@ -74,6 +97,7 @@ pub struct Page {
     incidents: Vec<CaseRow>,
     /// What to send as `cursor` for the page behind it; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     next: Option<String>,
 }
 
@@ -82,17 +106,21 @@ pub struct Page {
     responses((status = 200, body = Page), (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem),
         (status = 503, body = Problem)))]
 async fn list(State(api): State<Api>, caller: Caller, Query(query): Query<ListQuery>) -> Result<Json<Page>, Problem> {
-    let statuses = query.status.iter().flat_map(|statuses| statuses.split(',')).map(|s| word::<Status>("status", s.trim()));
-    let filter = CaseFilter {
-        statuses: statuses.map(|status| status.map(|s| s.to_string())).collect::<Result<_, _>>()?,
-        least_severity: query.severity.as_deref().map(|s| word::<Severity>("severity", s)).transpose()?.map(|s| s.to_string()),
-        assignee: plain("assignee", query.assignee)?,
-        detector: plain("detector", query.detector)?,
-        text: plain("text", query.text)?,
-        from: query.from.as_deref().map(|t| time("from", t)).transpose()?,
-        to: query.to.as_deref().map(|t| time("to", t)).transpose()?,
+    let search = IncidentSearch {
+        status: query.status,
+        severity: query.severity,
+        min_severity: query.min_severity,
+        priority: query.priority,
+        category: query.category,
+        assignee: query.assignee,
+        detector: query.detector,
+        title: query.title,
+        text: query.text,
+        from: query.from,
+        to: query.to,
         archived: query.archived,
     };
+    let filter = search.filter()?;
     let limit = query.limit.unwrap_or(50);
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(Problem::field("limit", format!("has to be 1 to {MAX_PAGE}")));
@@ -103,25 +131,22 @@ async fn list(State(api): State<Api>, caller: Caller, Query(query): Query<ListQu
     Ok(Json(Page { incidents, next }))
 }
 
-/// Text that PostgreSQL takes: NUL is the one character that it does not.
-pub(super) fn plain(field: &str, text: Option<String>) -> Result<Option<String>, Problem> {
-    match text {
-        Some(text) if text.contains('\0') => Err(Problem::field(field, "there are control characters in it")),
-        text => Ok(text),
-    }
+/// Text that is looked for, or a problem that names the field.
+pub(super) fn plain(field: &'static str, text: Option<String>) -> Result<Option<String>, Problem> {
+    Ok(sought(field, text)?)
 }
 
 fn cursor(at: Timestamp, id: i64) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{}:{id}", at.as_micros()))
+    URL_SAFE_NO_PAD.encode([at.as_micros(), id].map(i64::to_be_bytes).concat())
 }
 
+/// Any sixteen bytes are a place; one at a time that there is not lies before or behind everything.
 fn place(cursor: &str) -> Result<(Timestamp, i64), Problem> {
-    let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let place =
-        text.as_deref().and_then(|text| text.split_once(':')).and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?)));
-    let within = |at: i64| (Timestamp::MIN.as_micros()..=Timestamp::MAX.as_micros()).contains(&at);
-    let place = place.filter(|(at, _)| within(*at)).map(|(at, id)| (Timestamp::from_micros(at), id));
-    place.ok_or_else(|| Problem::field("cursor", "is none that came with a page"))
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+    let bytes = bytes.ok_or_else(|| Problem::field("cursor", "is none that came with a page"))?;
+    let number = |i: usize| i64::from_be_bytes(std::array::from_fn(|n| bytes[i * 8 + n]));
+    let at = Timestamp::from_micros(number(0)).clamp(Timestamp::MIN, Timestamp::MAX);
+    Ok((at, number(1)))
 }
 
 /// What of what is due to list.
@@ -156,15 +181,20 @@ async fn due(State(api): State<Api>, caller: Caller, Query(query): Query<DueQuer
 #[serde(deny_unknown_fields)]
 pub struct IncidentRequest {
     /// One line.
+    #[schema(inline, value_type = Line)]
     title: String,
     /// What happened.
     #[serde(default)]
+    #[schema(inline, value_type = TextOrNothing)]
     description: String,
-    /// low, medium, high or critical.
+    /// How bad it is.
+    #[schema(value_type = Severity)]
     severity: String,
     /// Category of the Reference Security Incident Taxonomy; `other` without.
+    #[schema(value_type = Option<Category>)]
     category: Option<String>,
-    /// When it began (RFC 3339).
+    /// When it began.
+    #[schema(value_type = Option<Timestamp>)]
     first_seen: Option<String>,
 }
 
@@ -210,34 +240,49 @@ async fn show(State(api): State<Api>, caller: Caller, Path(number): Path<String>
 #[serde(deny_unknown_fields, default)]
 pub struct IncidentPatch {
     /// One line.
+    #[schema(inline, value_type = Option<Line>)]
     title: Option<String>,
     /// What happened.
+    #[schema(inline, value_type = Option<Text>)]
     description: Option<String>,
-    /// investigating, contained, resolved or false_positive.
+    /// Where it goes from where it is.
+    #[schema(value_type = Option<Status>)]
     status: Option<String>,
-    /// low, medium, high or critical.
+    /// How bad it is.
+    #[schema(value_type = Option<Severity>)]
     severity: Option<String>,
-    /// P1 to P4; otherwise it follows from the severity.
+    /// Otherwise it follows from the severity.
+    #[schema(value_type = Option<Priority>)]
     priority: Option<String>,
-    /// Why that priority.
+    /// Why that priority; needed where it is not the one that follows.
+    #[schema(inline, value_type = Option<LineOrNothing>)]
     priority_reason: Option<String>,
     /// Category of the Reference Security Incident Taxonomy.
+    #[schema(value_type = Option<Category>)]
     category: Option<String>,
     /// Type within the category.
+    #[schema(inline, value_type = Option<LineOrNothing>)]
     kind: Option<String>,
     /// How it came in.
+    #[schema(inline, value_type = Option<LineOrNothing>)]
     attack_vector: Option<String>,
     /// ATT&CK technique, such as T1110.001.
+    #[schema(inline, value_type = Option<Technique>)]
     technique: Option<String>,
     /// Systems that are affected.
+    #[schema(value_type = Option<Vec<Line>>, max_items = 1000)]
     affected: Option<Vec<String>>,
     /// Who works on it; an empty text for nobody.
+    #[schema(pattern = "^([a-z][a-z0-9._-]{0,63})?$")]
     assignee: Option<String>,
     /// What made it possible; needed to resolve grave ones.
+    #[schema(inline, value_type = Option<TextOrNothing>)]
     root_cause: Option<String>,
     /// How it ended; needed at the end.
+    #[schema(inline, value_type = Option<TextOrNothing>)]
     resolution: Option<String>,
     /// What to do better; needed to resolve grave ones.
+    #[schema(inline, value_type = Option<TextOrNothing>)]
     lessons_learned: Option<String>,
     /// Out of sight, once it is over.
     archived: Option<bool>,
@@ -292,9 +337,11 @@ async fn edit(
 #[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoteRequest {
-    /// note, action or finding; a note without.
+    /// What it is; a note without.
+    #[schema(value_type = Option<NoteKind>)]
     kind: Option<String>,
     /// Markdown.
+    #[schema(inline, value_type = Text)]
     body: String,
 }
 
@@ -329,6 +376,7 @@ async fn add_note(
 #[serde(deny_unknown_fields)]
 pub struct NoteEdit {
     /// Markdown.
+    #[schema(inline, value_type = Text)]
     body: String,
 }
 
@@ -359,15 +407,10 @@ mod tests {
     fn a_cursor_leads_back_to_its_place_and_anything_else_is_a_problem() {
         let at = Timestamp::from_micros(1_772_323_200_123_456);
         assert_eq!(place(&cursor(at, -7)).unwrap(), (at, -7));
-        for none in [
-            "",
-            "x",
-            "!!",
-            &URL_SAFE_NO_PAD.encode("1"),
-            &URL_SAFE_NO_PAD.encode("9223372036854775807:1"),
-            &URL_SAFE_NO_PAD.encode("a:b"),
-        ] {
+        for none in ["", "x", "!!", &URL_SAFE_NO_PAD.encode("1"), &URL_SAFE_NO_PAD.encode([0; 17])] {
             assert!(place(none).is_err(), "{none:?}");
         }
+        assert_eq!(place(&cursor(Timestamp::from_micros(i64::MAX), 1)).unwrap(), (Timestamp::MAX, 1));
+        assert_eq!(place(&cursor(Timestamp::from_micros(i64::MIN), 1)).unwrap(), (Timestamp::MIN, 1));
     }
 }

@@ -3,38 +3,58 @@
 //!
 //! Whoever asks carries a bearer token: of a session (`POST /api/v1/session`) or of a program (`tocsin token add`). What somebody may not
 //! see as changed meanwhile has an `ETag`; a change that sends it back as `If-Match` is refused with 412 when somebody else was faster.
+//!
+//! ```text
+//!  request ─▶ tracked ─▶ admitted ─▶ route: Caller, Path, Query, Body ─▶ casework
+//!             (its id,    (who asks, and              │
+//!  answer  ◀── problems) ◀ whether too often) ◀───────┘
+//! ```
 
 pub mod assets;
+pub mod audit;
+pub mod document;
+pub mod export;
 pub mod files;
 pub mod holds;
 pub mod incidents;
+pub mod limits;
+pub mod live;
+pub mod logs;
 pub mod maintenance;
 pub mod observables;
 pub mod parties;
 pub mod problem;
 pub mod relations;
+pub mod reports;
+pub mod searches;
 pub mod session;
 pub mod suppressions;
 pub mod tasks;
+pub mod tracked;
 pub mod users;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, FromRequestParts, Request};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::casework::{Actor, Casework, Via};
+use crate::casework::{Actor, Casework, CaseworkError, Via};
 use crate::journal::JournalHandle;
-use crate::record::Timestamp;
+use crate::listen::shares::holder;
+use limits::{Key, Limits, Standing};
 use problem::Problem;
 
 /// A body has at most so many bytes: the longest texts of casework, each character six bytes of JSON at worst.
@@ -47,28 +67,45 @@ pub struct Api {
     pub casework: Arc<OnceLock<Casework>>,
     /// Where refused attempts to sign in are put, to be seen by our own detectors.
     pub journal: JournalHandle,
+    /// Who asks how often.
+    pub limits: Arc<Limits>,
+    /// Answers that take long, and how many of a kind there may be.
+    pub places: Places,
+    /// Exports that are being written.
+    pub exports: TaskTracker,
+    /// Cancelled when the doors close: what would go on for ever ends.
+    pub stop: CancellationToken,
 }
 
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "tocsin", description = "Casework: users, incidents, tasks."),
-    modifiers(&Bearer),
-    security(("bearer" = []))
-)]
-struct Document;
+/// What takes long has few places: each kind its own, so that none keeps the others from the connections of casework.
+#[derive(Clone, Debug)]
+pub struct Places {
+    live: Arc<Semaphore>,
+    export: Arc<Semaphore>,
+    verify: Arc<Semaphore>,
+}
 
-struct Bearer;
+impl Places {
+    /// Memory of those that are all taken, in bytes, without the records themselves.
+    pub const WORST_BYTES: usize = live::PLACES * live::BYTES + export::PLACES * export::BYTES;
+}
 
-impl utoipa::Modify for Bearer {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("of a session or a program")).build();
-        document.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
+impl Default for Places {
+    fn default() -> Places {
+        let places = |n| Arc::new(Semaphore::new(n));
+        Places { live: places(live::PLACES), export: places(export::PLACES), verify: places(1) }
     }
 }
 
-/// All routes, and what describes them.
-pub fn router(api: Api) -> Router {
-    let routes = OpenApiRouter::with_openapi(Document::openapi())
+/// A place, or a problem that says what there is none for.
+fn place(of: &Arc<Semaphore>, what: &str) -> Result<OwnedSemaphorePermit, Problem> {
+    let taken = |_| Problem::new(StatusCode::TOO_MANY_REQUESTS, format!("{what}; try again later")).after(5);
+    Arc::clone(of).try_acquire_owned().map_err(taken)
+}
+
+/// All routes, with what describes each.
+fn routes() -> OpenApiRouter<Api> {
+    let routes = OpenApiRouter::with_openapi(document::Document::openapi())
         .merge(session::routes())
         .merge(users::routes())
         .merge(incidents::routes())
@@ -76,27 +113,34 @@ pub fn router(api: Api) -> Router {
         .merge(files::routes())
         .merge(observables::routes())
         .merge(relations::routes())
-        .merge(tasks::routes())
-        .merge(assets::routes())
         .merge(holds::routes())
         .merge(suppressions::routes())
+        .merge(assets::routes())
+        .merge(tasks::routes())
+        .merge(logs::routes())
+        .merge(live::routes())
+        .merge(searches::routes())
+        .merge(reports::routes())
+        .merge(export::routes())
+        .merge(audit::routes())
         .merge(maintenance::routes());
-    let (router, document) = OpenApiRouter::new().nest("/api/v1", routes).split_for_parts();
-    let document = Arc::new(document);
-    router
-        .route("/api/v1/openapi.json", axum::routing::get(async move || Json((*document).clone())))
-        .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no such method on this resource"))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(axum::middleware::map_response(guard))
-        .with_state(api)
+    OpenApiRouter::new().nest("/api/v1", routes)
 }
 
-/// What every answer carries: it is nobody else's, and is what it says it is.
-async fn guard(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
+/// All routes, and what describes them.
+pub fn router(api: Api) -> Router {
+    let (router, document) = routes().split_for_parts();
+    let document = Arc::new(document::complete(&document));
+    let nothing = any(async || Problem::new(StatusCode::NOT_FOUND, "there is no such resource"));
+    router
+        .route("/api/v1/openapi.json", get(async move || Json((*document).clone())))
+        .route("/api/v1/", nothing.clone())
+        .route("/api/v1/{*rest}", nothing)
+        .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no such method on this resource"))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(api.clone(), admitted))
+        .layer(from_fn(tracked::tracked))
+        .with_state(api)
 }
 
 impl Api {
@@ -107,6 +151,7 @@ impl Api {
 }
 
 /// Whoever asks, recognised by their token.
+#[derive(Clone)]
 pub struct Caller {
     /// Who.
     pub actor: Actor,
@@ -114,25 +159,73 @@ pub struct Caller {
     token: String,
 }
 
+/// Finds out who asks, and refuses whoever does too often: a user, wherever they come from, or an address where nobody was recognised. An
+/// address that has tried too many tokens is not listened to, but for those that were good a moment ago.
+async fn admitted(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let peer = peer(&parts).map_or(IpAddr::from([0; 4]), holder);
+    let (caller, key) = match bearer(&parts.headers) {
+        None => {
+            let missing = "a bearer token is needed: sign in at /api/v1/session";
+            (Err(Problem::new(StatusCode::UNAUTHORIZED, missing)), Key::Address(peer))
+        }
+        Some(token) => {
+            if !api.limits.knows(token)
+                && let Err(standing) = api.limits.look(Key::Address(peer))
+            {
+                return refused(&api, peer, standing);
+            }
+            match recognised(&api, token, &parts).await {
+                Ok(caller) => {
+                    api.limits.remember(token);
+                    let key = caller.actor.user_id.map_or(Key::Address(peer), Key::User);
+                    (Ok(caller), key)
+                }
+                Err(problem) => (Err(problem), Key::Address(peer)),
+            }
+        }
+    };
+    let signs_in = parts.method == Method::POST && parts.uri.path() == "/api/v1/session";
+    match api.limits.take(if signs_in { Key::SignIn(peer) } else { key }) {
+        Err(standing) => refused(&api, peer, standing),
+        Ok(standing) => {
+            parts.extensions.insert(caller);
+            request = Request::from_parts(parts, body);
+            let mut response = next.run(request).await;
+            standing.tell(response.headers_mut());
+            response
+        }
+    }
+}
+
+fn refused(api: &Api, peer: IpAddr, standing: Standing) -> Response {
+    api.limits.refused.add(Some(peer), 1);
+    let what = "too many requests; Retry-After says in how many seconds there is room for another one";
+    let mut response = Problem::new(StatusCode::TOO_MANY_REQUESTS, what).after(standing.wait_secs()).into_response();
+    standing.tell(response.headers_mut());
+    response
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+async fn recognised(api: &Api, token: &str, parts: &Parts) -> Result<Caller, Problem> {
+    match api.casework()?.recognise(token, Via::Api, peer(parts)).await {
+        Ok(actor) => Ok(Caller { actor, token: token.to_owned() }),
+        Err(CaseworkError::Unrecognised) => {
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "the token is not accepted: it has expired, was revoked, or is none"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl FromRequestParts<Api> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Caller, Problem> {
-        let given = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = given.and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
-        });
-        let missing = || Problem::new(StatusCode::UNAUTHORIZED, "a bearer token is needed: sign in at /api/v1/session");
-        let token = token.ok_or_else(missing)?;
-        let actor = api.casework()?.recognise(&token, Via::Api, peer(parts)).await;
-        match actor {
-            Ok(actor) => Ok(Caller { actor, token }),
-            Err(crate::casework::CaseworkError::Unrecognised) => {
-                Err(Problem::new(StatusCode::UNAUTHORIZED, "the token is not accepted: it has expired, was revoked, or is none"))
-            }
-            Err(error) => Err(error.into()),
-        }
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Caller, Problem> {
+        parts.extensions.get::<Result<Caller, Problem>>().expect("every request passes `admitted`").clone()
     }
 }
 
@@ -185,6 +278,14 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     }
 }
 
+/// The id behind which a page begins, if it is one.
+fn behind(cursor: Option<i64>) -> Result<Option<i64>, Problem> {
+    match cursor {
+        Some(..1) => Err(Problem::field("cursor", "is none that came with a page")),
+        id => Ok(id),
+    }
+}
+
 /// Something with a version, which a change may name as seen.
 fn versioned(version: i64, body: &impl serde::Serialize) -> Response {
     let tag = HeaderValue::from_str(&format!("\"{version}\"")).expect("digits");
@@ -210,12 +311,3 @@ fn precondition(problem: Problem, seen: Option<i64>) -> Problem {
     }
     problem
 }
-
-impl utoipa::PartialSchema for Timestamp {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-        use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
-        ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into()
-    }
-}
-
-impl utoipa::ToSchema for Timestamp {}

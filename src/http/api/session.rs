@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 use super::problem::Problem;
 use super::{Api, Body, Caller};
 use crate::casework::sessions::Origin;
-use crate::casework::{CaseworkError, Via};
+use crate::casework::{CaseworkError, Role, Via};
 use crate::journal::Group;
 use crate::record::Timestamp;
 
@@ -26,8 +26,10 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[serde(deny_unknown_fields)]
 pub struct Credentials {
     /// Of a user.
+    #[schema(max_length = 1000)]
     name: String,
     /// Theirs.
+    #[schema(max_length = 1000)]
     password: String,
 }
 
@@ -46,7 +48,8 @@ pub struct Session {
 pub struct Me {
     /// Their name.
     name: String,
-    /// What they may do: viewer, analyst or admin.
+    /// What they may do.
+    #[schema(value_type = Role)]
     role: String,
     /// Nothing else is allowed before the password is changed.
     must_change_password: bool,
@@ -119,8 +122,10 @@ async fn me(caller: Caller) -> Json<Me> {
 #[serde(deny_unknown_fields)]
 pub struct PasswordChange {
     /// The one that is in force.
+    #[schema(max_length = 1000)]
     old: String,
     /// At least twelve characters, and not easily guessed.
+    #[schema(min_length = 12, max_length = 1000)]
     new: String,
 }
 

@@ -7,11 +7,13 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::document::{Line, Sought, TimeOrNothing};
 use super::incidents::{plain, time, word};
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, Query, precondition, seen, versioned};
 use crate::casework::tasks::{MAX_PAGE, TaskEdit, TaskFilter};
 use crate::record::Timestamp;
+use crate::record::case::TaskStatus;
 use crate::store::cases::TaskRow;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -24,8 +26,10 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// Of this incident.
+    #[param(inline, value_type = Option<Sought>)]
     incident: Option<String>,
     /// Of this user.
+    #[param(inline, value_type = Option<Sought>)]
     assignee: Option<String>,
     /// That should have been done by now.
     #[serde(default)]
@@ -33,7 +37,8 @@ pub struct ListQuery {
     /// Those that are done or cancelled, too.
     #[serde(default)]
     all: bool,
-    /// At most so many, 1 to 1000.
+    /// At most so many.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<usize>,
 }
 
@@ -57,14 +62,19 @@ async fn list(State(api): State<Api>, caller: Caller, Query(query): Query<ListQu
 #[serde(deny_unknown_fields, default)]
 pub struct TaskRequest {
     /// One line.
+    #[schema(inline, value_type = Option<Line>)]
     title: Option<String>,
-    /// open, in_progress, done or cancelled.
+    /// Where it is.
+    #[schema(value_type = Option<TaskStatus>)]
     status: Option<String>,
-    /// Who is to do it.
+    /// Who is to do it; an empty text for nobody.
+    #[schema(pattern = "^([a-z][a-z0-9._-]{0,63})?$")]
     assignee: Option<String>,
-    /// Until when (RFC 3339).
+    /// Until when.
+    #[schema(inline, value_type = Option<TimeOrNothing>)]
     due_at: Option<String>,
-    /// When to remind the assignee (RFC 3339).
+    /// When to remind the assignee.
+    #[schema(inline, value_type = Option<TimeOrNothing>)]
     remind_at: Option<String>,
 }
 

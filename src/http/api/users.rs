@@ -7,6 +7,7 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::document::{Line, UserName};
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, precondition, seen, versioned};
 use crate::casework::Role;
@@ -39,12 +40,16 @@ async fn users(State(api): State<Api>, caller: Caller) -> Result<Json<Vec<User>>
 #[serde(deny_unknown_fields)]
 pub struct UserRequest {
     /// Lower-case letters, digits, dots, hyphens and underscores.
+    #[schema(inline, value_type = UserName)]
     name: String,
-    /// viewer, analyst or admin.
+    /// What they may do.
+    #[schema(value_type = Role)]
     role: String,
     /// What others call them.
+    #[schema(inline, value_type = Option<Line>)]
     display_name: Option<String>,
     /// Where they are written to.
+    #[schema(pattern = r"^[^@\s\x00-\x1f\x7f-\x9f]+@[^@\s\x00-\x1f\x7f-\x9f]+$", max_length = 254)]
     email: Option<String>,
 }
 
@@ -75,7 +80,8 @@ async fn create_user(
 #[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserPatch {
-    /// viewer, analyst or admin.
+    /// What they may do.
+    #[schema(value_type = Option<Role>)]
     role: Option<String>,
     /// Whether signing in is refused.
     disabled: Option<bool>,
@@ -138,12 +144,16 @@ async fn tokens(State(api): State<Api>, caller: Caller) -> Result<Json<Vec<Token
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     /// What it is for.
+    #[schema(inline, value_type = Line)]
     name: String,
     /// On whose behalf it acts; without, one's own.
+    #[schema(inline, value_type = Option<UserName>)]
     user: Option<String>,
-    /// viewer, analyst or admin.
+    /// What it may do.
+    #[schema(value_type = Role)]
     role: String,
-    /// For how many days it is accepted, 1 to 366.
+    /// For how many days it is accepted.
+    #[schema(minimum = 1, maximum = 366)]
     days: u32,
 }
 
