@@ -12,10 +12,12 @@
 
 mod actor;
 pub mod audit;
+pub mod detection;
 pub mod export;
 pub mod incidents;
 pub mod logs;
 pub mod notes;
+pub mod overview;
 pub mod password;
 pub mod reports;
 pub mod sessions;

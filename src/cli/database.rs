@@ -23,6 +23,13 @@ pub struct Access {
     pub json: bool,
 }
 
+impl Access {
+    /// By the configuration file of the daemon, for people.
+    pub fn of(config: Option<PathBuf>) -> Access {
+        Access { config, json: false }
+    }
+}
+
 /// Runs something with the servers that the daemon uses; its private one is started for this if no daemon runs.
 pub fn with_servers<T>(config: &Config, work: impl AsyncFnOnce(Servers) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let url = config.database.secret_url().map_err(anyhow::Error::msg).context("database.url_file")?;
@@ -48,9 +55,27 @@ pub fn with_servers<T>(config: &Config, work: impl AsyncFnOnce(Servers) -> anyho
     }
 }
 
+/// What somebody works with who has come in.
+pub struct Office {
+    /// As the daemon has it.
+    pub config: Config,
+    /// The room.
+    pub casework: Casework,
+    /// Whoever works.
+    pub actor: Actor,
+}
+
 /// Runs something that people do: as the holder of the token in `TOCSIN_TOKEN`, or as an admin under the name that the operating system
 /// knows, since whoever can read the database's credentials could do everything anyway.
 pub fn with_casework(access: &Access, work: impl AsyncFnOnce(Casework, Actor) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    with_office(access, async |office| {
+        work(office.casework, office.actor).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// The same for what needs the configuration, too, or ends otherwise.
+pub fn with_office(access: &Access, work: impl AsyncFnOnce(Office) -> anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
     let Some(config) = check::load(access.config.as_deref()) else { return Ok(ExitCode::from(2)) };
     with_servers(&config, async |servers| {
         let store = Store::connect(servers).await?;
@@ -64,11 +89,10 @@ pub fn with_casework(access: &Access, work: impl AsyncFnOnce(Casework, Actor) ->
             },
             Err(_) => Actor::operator(&os_name()),
         };
-        let done = work(casework, actor).await;
+        let done = work(Office { config: config.clone(), casework, actor }).await;
         store.close().await;
         done
-    })?;
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
 /// Who somebody is at this machine; through sudo, who called it.

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::database::{Access, with_casework};
-use super::user::table;
+use super::table::{self, Listing, Width};
 use crate::casework::incidents::{Dossier, IncidentEdit, NewIncident};
 use crate::record::case::{Category, NoteKind, Priority, Status};
 use crate::record::text::visible;
@@ -192,7 +192,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 if json {
                     return print_json(&found);
                 }
-                println!("{}", listed(&found));
+                println!("{}", listed(&found, None, Width::of_terminal()));
             }
             Command::Show { number } => {
                 let dossier = casework.incident(&actor, &number).await?;
@@ -264,11 +264,22 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn listed(found: &[CaseRow]) -> comfy_table::Table {
-    let mut table = table(["number", "severity", "priority", "status", "assignee", "events", "last seen", "title"]);
+/// Incidents as a table, with numbers from `first` on, where there are to be some. What is left out on a narrow terminal is what `show` tells.
+pub(super) fn listed(found: &[CaseRow], first: Option<usize>, width: Width) -> Listing<8> {
+    let columns = [
+        ("number", 0),
+        ("severity", 0),
+        ("priority", 120),
+        ("status", 0),
+        ("assignee", 100),
+        ("events", 120),
+        ("last seen", 100),
+        ("title", 0),
+    ];
+    let mut table = table::listing(columns, first, width);
     for case in found {
         let last = case.last_seen.unwrap_or(case.created_at).to_string();
-        table.add_row([
+        table.add([
             case.number.clone(),
             case.severity.clone(),
             case.priority.clone(),
@@ -276,14 +287,14 @@ fn listed(found: &[CaseRow]) -> comfy_table::Table {
             case.assignee.clone().unwrap_or_default(),
             case.event_count.to_string(),
             last.chars().take(19).collect(),
-            visible(&case.title).to_string(),
+            visible(&case.title),
         ]);
     }
     table
 }
 
 /// One incident for reading; what came from outside is escaped.
-fn told(dossier: &Dossier) -> anyhow::Result<String> {
+pub(super) fn told(dossier: &Dossier) -> anyhow::Result<String> {
     let Dossier { incident, notes, tasks, evidence, timeline } = dossier;
     let mut out = String::new();
     writeln!(out, "{}  {}", incident.number, visible(&incident.title))?;

@@ -5,15 +5,19 @@ mod audit;
 mod check;
 mod database;
 mod demo;
+mod detect;
 mod export;
 mod file;
+mod found;
 mod incidents;
 mod journal;
 mod logs;
+mod menu;
 mod parse;
 mod replay;
 mod report;
 mod run;
+mod table;
 mod tasks;
 mod user;
 mod verify;
@@ -62,6 +66,10 @@ enum Command {
     Tasks(tasks::Arguments),
     /// Search log records, follow them, show one, annotate or archive it
     Logs(logs::Arguments),
+    /// Run the detectors over stored records of a time range
+    Detect(detect::Arguments),
+    /// Choose from a menu what to do, step by step
+    Menu(menu::Arguments),
     /// Manage who may sign in
     User(user::UserArguments),
     /// Manage tokens for programs
@@ -88,6 +96,8 @@ pub fn main() -> ExitCode {
         Command::Incidents(a) => incidents::run(a),
         Command::Tasks(a) => tasks::run(a),
         Command::Logs(a) => logs::run(a),
+        Command::Detect(a) => detect::run(a),
+        Command::Menu(a) => menu::run(&a),
         Command::User(a) => user::user(a),
         Command::Token(a) => user::token(a),
         Command::Audit(a) => audit::run(a),
@@ -118,6 +128,11 @@ fn time(text: &str) -> Result<Timestamp, String> {
             "give a date such as 2026-11-20 (its beginning in UTC), or a time such as 2026-11-20T08:30:00Z".to_owned()
         }),
     }
+}
+
+/// A length of time as people give it, in microseconds.
+fn span(text: &str) -> Result<i64, String> {
+    crate::store::query::span(text).ok_or_else(|| "no length of time; give 30m, 24h or 7d".to_owned())
 }
 
 /// The runtime of commands that talk to the network or the database.

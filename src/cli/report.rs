@@ -5,11 +5,11 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, Table};
 
 use super::database::{Access, with_casework};
-use super::file::{Existing, Unfinished};
+use super::file::{Existing, write_whole};
+use super::table::{self, Width};
 use crate::casework::reports::{Cell, Period, Report, Section, csv, page, sections};
 use crate::record::Timestamp;
 use crate::record::text::visible;
@@ -74,18 +74,16 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 },
                 None => Period::days_until(30, to.plus_micros(-1)),
             };
-            (period, "Security metrics")
+            (period, METRICS)
         }
-        Command::Weekly { until } => (Period::days_until(7, until.unwrap_or_else(Timestamp::now)), "Security week"),
+        Command::Weekly { until } => (Period::days_until(7, until.unwrap_or_else(Timestamp::now)), WEEK),
     };
     with_casework(&access, async |casework, actor| {
         let report = casework.report(&actor, period).await?;
-        let title = format!("{kind}, {} to {}", day_name(report.from.day()), day_name(report.to.plus_micros(-1).day()));
+        let title = title(kind, &report);
         if let Some(path) = html {
             let existing = if force { Existing::Replaced } else { Existing::Kept };
-            let (unfinished, mut file) = Unfinished::begin(&path, existing)?;
-            file.write_all(page(&title, &report).as_bytes()).with_context(|| format!("write {}", path.display()))?;
-            unfinished.finish(&file)?;
+            write_whole(&path, existing, page(&title, &report).as_bytes())?;
             eprintln!("{}", path.display());
             return Ok(());
         }
@@ -95,27 +93,36 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         } else if as_csv {
             out.write_all(&csv(&report))?;
         } else {
-            out.write_all(as_text(&title, &report).as_bytes())?;
+            out.write_all(as_text(&title, &report, Width::of_terminal()).as_bytes())?;
         }
         Ok(())
     })
 }
 
-fn as_text(title: &str, report: &Report) -> String {
+const METRICS: &str = "Security metrics";
+pub(super) const WEEK: &str = "Security week";
+
+/// What stands above a report.
+pub(super) fn title(kind: &str, report: &Report) -> String {
+    format!("{kind}, {} to {}", day_name(report.from.day()), day_name(report.to.plus_micros(-1).day()))
+}
+
+/// A report for reading.
+pub(super) fn as_text(title: &str, report: &Report, width: Width) -> String {
     let mut text = format!("{title}\nFrom {} up to {}. All times are UTC.\n", report.from, report.to);
     for section in sections(report) {
         let _ = write!(text, "\n{}\n", section.title);
         let _ = match section.rows.is_empty() {
             true => writeln!(text, "  nothing"),
-            false => writeln!(text, "{}", table(&section)),
+            false => writeln!(text, "{}", tabled(&section, width)),
         };
     }
     text
 }
 
-fn table(section: &Section) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(&section.head).set_content_arrangement(ContentArrangement::Dynamic);
+fn tabled(section: &Section, width: Width) -> Table {
+    let mut table = table::plain(width);
+    table.set_header(&section.head);
     for row in &section.rows {
         table.add_row(row.iter().map(|cell| visible(&cell.shown())));
     }

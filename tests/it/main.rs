@@ -10,6 +10,7 @@ mod clock;
 mod database;
 mod doors;
 mod faults;
+mod menu;
 mod oracle;
 mod overload;
 mod people;
