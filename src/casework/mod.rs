@@ -12,6 +12,7 @@
 
 mod actor;
 pub mod audit;
+pub mod backups;
 pub mod detection;
 pub mod export;
 pub mod incidents;
@@ -74,7 +75,7 @@ pub enum CaseworkError {
     #[error("the password was made by somebody else: change it first")]
     MustChangePassword,
     /// What was to be written out could not be.
-    #[error("write what was exported")]
+    #[error("write it down")]
     Output(#[source] std::io::Error),
     /// The database.
     #[error("database")]
@@ -99,6 +100,8 @@ const MAX_HASHES: usize = 1;
 pub struct Settings {
     /// `state_dir`: where the keys lie.
     pub state_dir: PathBuf,
+    /// Where backups go, and who can read them.
+    pub backups: backups::Policy,
 }
 
 /// The room's entrance. Cheap to clone.

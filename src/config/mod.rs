@@ -2,6 +2,7 @@
 //!
 //! [`load`] returns a [`Config`] in which every value is valid, or every [`Problem`] at once, with file, line and key.
 
+mod backup;
 mod file;
 mod keys;
 mod memory;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use backup::Backup;
 pub use file::Problem;
 pub use keys::{KEYS, Key, Kind, address};
 pub use memory::{Memory, Part, under_way_bytes};
@@ -41,6 +43,7 @@ pub struct Config {
     pub files: Vec<Files>,
     pub webhook: Vec<Webhook>,
     pub detect: Detect,
+    pub backup: Backup,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -182,6 +185,7 @@ impl Default for Config {
             files: Vec::new(),
             webhook: Vec::new(),
             detect: Detect::default(),
+            backup: Backup::default(),
         }
     }
 }
@@ -189,7 +193,7 @@ impl Default for Config {
 impl Config {
     /// What casework is to know of it.
     pub fn casework(&self) -> casework::Settings {
-        casework::Settings { state_dir: self.state_dir.clone() }
+        casework::Settings { state_dir: self.state_dir.clone(), backups: self.backup.policy(&self.state_dir) }
     }
 }
 
@@ -529,6 +533,7 @@ fn whole(config: &Config, lines: &file::Lines<'_>) -> Vec<Problem> {
     if let Err(errors) = config.detect.options().validate() {
         problems.extend(errors.iter().map(|e| lines.problem(&format!("detect.{}", e.key), e.to_string())));
     }
+    problems.extend(config.backup.problems().into_iter().map(|(key, what)| lines.problem(&key, what)));
     problems.extend(memory::problems(config).into_iter().map(|(key, what)| lines.problem(&key, what)));
     let every = (config.syslog.iter().map(|s| &s.name).enumerate().map(|(i, n)| (format!("syslog[{i}]"), n)))
         .chain(config.files.iter().map(|f| &f.name).enumerate().map(|(i, n)| (format!("files[{i}]"), n)))

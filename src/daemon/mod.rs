@@ -8,6 +8,7 @@
 
 mod additions;
 mod assemble;
+mod backups;
 mod descriptors;
 mod gate;
 mod health;
@@ -495,6 +496,9 @@ impl Inner {
         let journal = self.journal.handle();
         let additions = additions::take(store, &journal);
         tokio::pin!(additions);
+        let casework = self.casework.get().expect("opened above");
+        let backups = backups::make_daily(casework, self.config.backup.daily_at(), &self.stats);
+        tokio::pin!(backups);
         loop {
             tokio::select! {
                 // When the inputs have ended and everything is committed, or when it cannot go on.
@@ -510,6 +514,7 @@ impl Inner {
                 },
                 never = &mut seat => match never {},
                 never = &mut additions => match never {},
+                never = &mut backups => match never {},
             }
         }
     }
