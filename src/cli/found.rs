@@ -12,7 +12,6 @@ use super::table::{self, Width};
 use crate::config;
 use crate::detect::{EngineStats, Finding, Rules};
 use crate::record::incident::Group;
-use crate::record::text::visible;
 
 /// The rules of that directory or file, none without one; `None` after telling why they cannot be used. `named` is where the path was given.
 pub fn rules(path: Option<&Path>, named: &str) -> Option<Arc<Rules>> {
@@ -111,7 +110,7 @@ pub fn write_table(found: &[Finding], told: Told<'_>, out: &mut impl Write) -> i
     for (n, finding) in found.iter().enumerate() {
         table.add([
             finding.severity.to_string(),
-            visible(&finding.title()),
+            finding.title(),
             finding.change.events.to_string(),
             names(&finding.names),
             finding.change.first_seen.to_string(),
@@ -125,7 +124,7 @@ pub fn write_table(found: &[Finding], told: Told<'_>, out: &mut impl Write) -> i
 /// A few account names and how many more there are.
 fn names(names: &BTreeSet<String>) -> String {
     const SHOWN: usize = 3;
-    let mut text = names.iter().take(SHOWN).map(|n| visible(n)).collect::<Vec<_>>().join(", ");
+    let mut text = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN {
         text.push_str(&format!(" and {} more", names.len() - SHOWN));
     }

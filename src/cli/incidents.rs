@@ -287,7 +287,7 @@ pub(super) fn listed(found: &[CaseRow], first: Option<usize>, width: Width) -> L
             case.assignee.clone().unwrap_or_default(),
             case.event_count.to_string(),
             last.chars().take(19).collect(),
-            visible(&case.title),
+            case.title.clone(),
         ]);
     }
     table
@@ -330,7 +330,7 @@ pub(super) fn told(dossier: &Dossier) -> anyhow::Result<String> {
     }
     for task in tasks {
         let due = task.due_at.map_or(String::new(), |due| format!(", due {due}"));
-        let whose = task.assignee.as_deref().unwrap_or("nobody");
+        let whose = visible(task.assignee.as_deref().unwrap_or("nobody"));
         writeln!(out, "  {} [{}] {} ({whose}{due})", task.id, task.status, visible(&task.title))?;
     }
     if !notes.is_empty() {
@@ -365,7 +365,7 @@ pub(super) fn told(dossier: &Dossier) -> anyhow::Result<String> {
         let short = |value: &Option<Value>| value.as_ref().map_or(String::new(), |v| v.to_string().chars().take(100).collect());
         let (old, new) = (short(&what.old), short(&what.new));
         let change = if old.is_empty() { new } else { format!("{old} → {new}") };
-        writeln!(out, "  {}  {} {}: {}", what.at, visible(&what.actor), what.event, visible(&change))?;
+        writeln!(out, "  {}  {} {}: {}", what.at, visible(&what.actor), visible(&what.event), visible(&change))?;
     }
     Ok(out)
 }

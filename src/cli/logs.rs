@@ -243,7 +243,7 @@ pub(super) fn as_table(logs: &[LogRow], first: Option<usize>, width: Width) -> L
     ];
     let mut table = table::listing(columns, first, width);
     for log in logs {
-        let text = |text: &Option<String>| visible(text.as_deref().unwrap_or_default());
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let (event, severity) = (log.event_type.clone(), log.severity.clone());
         let (id, time) = (log.id.to_string(), log.event_time.to_string());
         table.add([

@@ -4,6 +4,7 @@
 mod audit;
 mod backup;
 mod check;
+mod completions;
 mod database;
 mod demo;
 mod detect;
@@ -13,6 +14,7 @@ mod found;
 mod incidents;
 mod journal;
 mod logs;
+mod man;
 mod menu;
 mod parse;
 mod replay;
@@ -27,7 +29,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use flate2::bufread::MultiGzDecoder;
 
 use crate::record::Timestamp;
@@ -77,12 +79,21 @@ enum Command {
     Token(user::TokenArguments),
     /// Check the audit log
     Audit(audit::Arguments),
-    /// Sum up a week, or any other period
+    /// Sum up a week, any other period, or one incident
     Report(report::Arguments),
     /// Take out logs, incidents or tasks as CSV
     Export(export::Arguments),
     /// Make backups, prove them, and restore them
     Backup(backup::Arguments),
+    /// Write what a shell needs to complete commands and options
+    Completions(completions::Arguments),
+    /// Write the manual: a page for each command
+    Man(man::Arguments),
+}
+
+/// All commands and options, as they are told to people and shells.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the command that the process was called with.
@@ -99,6 +110,8 @@ pub fn main() -> ExitCode {
         Command::Incidents(a) => incidents::run(a),
         Command::Tasks(a) => tasks::run(a),
         Command::Logs(a) => logs::run(a),
+        Command::Completions(a) => completions::run(&a),
+        Command::Man(a) => man::run(&a),
         Command::Detect(a) => detect::run(a),
         Command::Menu(a) => menu::run(&a),
         Command::User(a) => user::user(a),

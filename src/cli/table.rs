@@ -4,6 +4,8 @@ use std::fmt;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
+use crate::record::text::visible;
+
 /// How much room there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Width {
@@ -45,9 +47,9 @@ pub fn listing<const N: usize>(columns: [(&str, u16); N], first: Option<usize>, 
 }
 
 impl<const N: usize> Listing<N> {
-    /// Adds a row. Text from outside has to be made visible before.
+    /// Adds a row; what would steer a terminal is shown escaped.
     pub fn add(&mut self, cells: [String; N]) {
-        let cells = cells.into_iter().zip(self.shown).filter(|(_, shown)| *shown).map(|(cell, _)| cell);
+        let cells = cells.into_iter().zip(self.shown).filter(|(_, shown)| *shown).map(|(cell, _)| visible(&cell));
         self.table.add_row(self.next.map(|n| n.to_string()).into_iter().chain(cells));
         self.next = self.next.map(|n| n + 1);
     }

@@ -10,7 +10,6 @@ use super::table::{self, Width};
 use crate::casework::tasks::{TaskEdit, TaskFilter};
 use crate::record::Timestamp;
 use crate::record::case::TaskStatus;
-use crate::record::text::visible;
 
 /// What is to be done about incidents
 #[derive(clap::Args)]
@@ -111,7 +110,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 for task in found {
                     let due = task.due_at.map_or(String::new(), |due| due.to_string());
                     let whose = task.assignee.unwrap_or_default();
-                    table.add([task.id.to_string(), task.incident, task.status, whose, due, visible(&task.title)]);
+                    table.add([task.id.to_string(), task.incident, task.status, whose, due, task.title]);
                 }
                 println!("{table}");
             }

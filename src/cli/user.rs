@@ -8,7 +8,6 @@ use super::database::{Access, with_casework};
 use super::table::{self, Width};
 use crate::casework::Role;
 use crate::casework::users::{NewUser, UserChange};
-use crate::record::text::visible;
 
 /// Manage who may sign in
 #[derive(clap::Args)]
@@ -69,6 +68,8 @@ enum UserCommand {
     Unlock {
         /// Whose
         name: String,
+        #[command(flatten)]
+        seen: Seen,
     },
     /// Give a user a new password to be used once; prints it
     ResetPassword {
@@ -110,7 +111,7 @@ pub fn user(arguments: UserArguments) -> anyhow::Result<ExitCode> {
                         _ => String::new(),
                     };
                     let email = user.email.unwrap_or_default();
-                    table.add([user.name, user.role, state, visible(&email), user.created_at.to_string()]);
+                    table.add([user.name, user.role, state, email, user.created_at.to_string()]);
                 }
                 println!("{table}");
                 return Ok(());
@@ -153,7 +154,9 @@ pub fn user(arguments: UserArguments) -> anyhow::Result<ExitCode> {
             UserCommand::Enable { name, seen } => {
                 change(&name, UserChange { disabled: Some(false), ..UserChange::default() }, seen.if_version).await?
             }
-            UserCommand::Unlock { name } => change(&name, UserChange { unlock: true, ..UserChange::default() }, None).await?,
+            UserCommand::Unlock { name, seen } => {
+                change(&name, UserChange { unlock: true, ..UserChange::default() }, seen.if_version).await?
+            }
         };
         if json {
             println!("{}", serde_json::to_string(&changed)?);
@@ -220,7 +223,7 @@ pub fn token(arguments: TokenArguments) -> anyhow::Result<ExitCode> {
             for token in tokens {
                 let until = token.revoked_at.map_or(token.expires_at.to_string(), |at| format!("revoked {at}"));
                 let used = token.last_used_at.map_or("never".to_owned(), |at| at.to_string());
-                table.add([token.user, visible(&token.name), token.role, until, used]);
+                table.add([token.user, token.name, token.role, until, used]);
             }
             println!("{table}");
             Ok(())

@@ -118,6 +118,22 @@ vocabulary! {
     }
 }
 
+vocabulary! {
+    /// To whom something may be told: the Traffic Light Protocol 2.0 of FIRST.
+    Tlp {
+        /// To everybody.
+        Clear = "clear",
+        /// Within the community.
+        Green = "green",
+        /// Within the organisation and to its clients.
+        Amber = "amber",
+        /// Within the organisation.
+        AmberStrict = "amber+strict",
+        /// To those who were told, and nobody else.
+        Red = "red",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ mod cases;
 mod cli;
 mod clients;
 mod clock;
+mod commands;
 mod database;
 mod doors;
 mod faults;

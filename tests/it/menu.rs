@@ -15,21 +15,21 @@ use tocsin::record::case::Category;
 use crate::support::{Database, casework, state_dir, tocsin};
 
 /// A database with its configuration, and somebody at the keys.
-struct Desk {
-    database: Database,
-    casework: Casework,
-    dir: tempfile::TempDir,
+pub struct Desk {
+    pub database: Database,
+    pub casework: Casework,
+    pub dir: tempfile::TempDir,
 }
 
 impl Desk {
-    async fn new() -> Desk {
+    pub async fn new() -> Desk {
         let (database, dir) = (Database::new().await, state_dir());
         std::fs::write(dir.path().join("tocsin.toml"), format!("[database]\nurl = {:?}\n", database.url())).unwrap();
         Desk { casework: casework(&database).await, database, dir }
     }
 
     /// A token of a user of that role.
-    async fn token(&self, role: Role) -> String {
+    pub async fn token(&self, role: Role) -> String {
         let (os, name) = (Actor::operator("tester"), format!("a-{role}"));
         let new = NewUser { name: name.clone(), display_name: None, email: None, role };
         let once = self.casework.create_user(&os, &new).await.unwrap();
@@ -53,7 +53,7 @@ impl Desk {
         out
     }
 
-    fn run(&self, arguments: &[&str], token: Option<&str>, input: &str) -> (i32, String, String) {
+    pub fn run(&self, arguments: &[&str], token: Option<&str>, input: &str) -> (i32, String, String) {
         let mut command = self.command(arguments, token);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
@@ -62,7 +62,7 @@ impl Desk {
     }
 
     /// Failed logins of one address, a minute apart, the last one an hour ago.
-    async fn attack(&self, address: &str, attempts: i64) {
+    pub async fn attack(&self, address: &str, attempts: i64) {
         let day = tocsin::record::Timestamp::now().day();
         let store = tocsin::store::Store::connect(self.database.options.clone()).await.unwrap();
         for day in [day - 1, day] {
@@ -77,7 +77,7 @@ impl Desk {
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&self.database.pool).await.unwrap();
     }
 
-    async fn incident(&self, title: &str, severity: Severity) -> String {
+    pub async fn incident(&self, title: &str, severity: Severity) -> String {
         let new = NewIncident {
             title: title.to_owned(),
             description: String::new(),
