@@ -2,17 +2,23 @@
 
 use serde_json::{Value, json};
 
+use super::assets;
 use super::audit::Act;
 use super::{Actor, Casework, CaseworkError, Change, ONE_LINE, Permission, text};
+use crate::record::assets::{Assets, priority as record_priority};
 use crate::record::case::{Category, Priority, Status};
+use crate::record::levels::Standing;
 use crate::record::{Severity, Timestamp};
 use crate::store::StoreError;
 use crate::store::cases::{self as rows, CaseFilter, CaseRow, Evidence, Happening, Note, TaskRow};
+use crate::store::files::{self, FileRow};
+use crate::store::observables::{self, ObservableRow, Related};
+use crate::store::relations::{self, Link};
 
 /// Characters of a description, and of what is written down at the end.
 pub const LONG: usize = 20_000;
 /// Systems that one incident affects.
-const MAX_AFFECTED: usize = 1_000;
+pub(super) const MAX_AFFECTED: usize = 1_000;
 /// Incidents on a page.
 pub const MAX_PAGE: usize = 200;
 /// Bytes of evidence records that are shown with an incident.
@@ -69,6 +75,16 @@ pub struct Dossier {
     pub tasks: Vec<TaskRow>,
     /// Log records that prove it, the earliest first, at most a MiB of them.
     pub evidence: Vec<Evidence>,
+    /// Files that prove it, without what is in them.
+    pub files: Vec<FileRow>,
+    /// What was seen in it, by kind and value.
+    pub observables: Vec<ObservableRow>,
+    /// Incidents that share the most telling of these, at most 20.
+    pub related: Vec<Related>,
+    /// Incidents that somebody linked it with.
+    pub links: Vec<Link>,
+    /// Numbers of the incidents that became part of it.
+    pub parts: Vec<String>,
     /// What happened to it, in order.
     pub timeline: Vec<Happening>,
 }
@@ -90,7 +106,8 @@ impl Casework {
         let limit = limit.clamp(1, MAX_PAGE) as i64;
         let found = rows::list(&mut reading.connection, filter, behind, limit).await?;
         reading.done();
-        Ok(found)
+        let now = Timestamp::now();
+        Ok(found.into_iter().map(|case| self.judged(case, now)).collect())
     }
 
     /// Everything about an incident.
@@ -108,8 +125,13 @@ impl Casework {
             notes: rows::notes(connection, incident.id).await?,
             tasks: rows::tasks(connection, Some(number), None, None, true, i64::from(u16::MAX)).await?,
             evidence: rows::evidence(connection, incident.id, SHOWN_EVIDENCE).await?,
+            files: files::of(connection, incident.id).await?,
+            observables: observables::of_incident(connection, incident.id).await?,
+            related: observables::related(connection, incident.id).await?,
+            links: relations::links(connection, incident.id).await?,
+            parts: relations::parts(connection, incident.id).await?,
             timeline: rows::timeline(connection, incident.id).await?,
-            incident,
+            incident: self.judged(incident, Timestamp::now()),
         };
         reading.done();
         Ok(dossier)
@@ -155,7 +177,13 @@ impl Casework {
             acknowledged_at: None,
             resolved_at: None,
             archived_at: None,
+            merged_into: None,
+            absorbed: false,
+            legal_hold_since: None,
+            legal_hold_by: None,
+            legal_hold_reason: None,
             version: 1,
+            standing: Standing::default(),
         };
         let (id, number) = rows::insert(change.connection(), &row).await?;
         let shown = json!({ "title": row.title, "severity": row.severity, "category": row.category });
@@ -177,6 +205,21 @@ impl Casework {
         version: Option<i64>,
     ) -> Result<CaseRow, CaseworkError> {
         let mut change = self.change(actor, Permission::WorkIncidents).await?;
+        let (after, act) = self.apply(&mut change, number, edit, version).await?;
+        if let Some(act) = act {
+            change.commit(&[act]).await?;
+        }
+        Ok(after)
+    }
+
+    /// Changes an incident within a change: the incident as it is then, and what was done, if anything was.
+    pub(super) async fn apply(
+        &self,
+        change: &mut Change<'_>,
+        number: &str,
+        edit: &IncidentEdit,
+        version: Option<i64>,
+    ) -> Result<(CaseRow, Option<Act>), CaseworkError> {
         let before = rows::by_number_to_change(change.connection(), number).await?.ok_or_else(|| no_incident(number))?;
         unseen(&format!("incident {number}"), before.version, version)?;
         if let Some(Some(name)) = &edit.assignee
@@ -185,10 +228,11 @@ impl Casework {
             return Err(CaseworkError::invalid("assignee", format!("{name:?} is no user who may work on incidents")));
         }
         let now = change.now;
-        let after = edited(&before, edit, now)?;
+        let assets = assets::known(change.connection()).await?;
+        let after = edited(&before, edit, &assets, now)?;
         let changes = differences(&before, &after);
         if changes.is_empty() {
-            return Ok(before);
+            return Ok((self.judged(before, now), None));
         }
         rows::update(change.connection(), &after).await.map_err(|e| reopened_beside_another(e, &before))?;
         let (mut old, mut new) = (serde_json::Map::new(), serde_json::Map::new());
@@ -199,8 +243,7 @@ impl Casework {
         }
         let reason = edit.priority.as_ref().map(|(_, reason)| reason.as_str());
         let act = Act::new("incident.change", subject(number)).values(Value::Object(old), Value::Object(new)).because(reason);
-        change.commit(&[act]).await?;
-        Ok(CaseRow { version: before.version + 1, ..after })
+        Ok((self.judged(CaseRow { version: before.version + 1, ..after }, now), Some(act)))
     }
 }
 
@@ -249,7 +292,7 @@ fn reopened_beside_another(error: StoreError, case: &CaseRow) -> CaseworkError {
     CaseworkError::Store(error)
 }
 
-fn edited(before: &CaseRow, edit: &IncidentEdit, now: Timestamp) -> Result<CaseRow, CaseworkError> {
+fn edited(before: &CaseRow, edit: &IncidentEdit, assets: &Assets, now: Timestamp) -> Result<CaseRow, CaseworkError> {
     let mut after = before.clone();
     after.updated_at = now;
     if let Some(title) = &edit.title {
@@ -289,13 +332,14 @@ fn edited(before: &CaseRow, edit: &IncidentEdit, now: Timestamp) -> Result<CaseR
     }
     if let Some(severity) = edit.severity {
         after.severity = severity.to_string();
-        // A priority that somebody set by hand stays.
-        if before.priority_reason.is_none() {
-            after.priority = Priority::of(severity).to_string();
-        }
+    }
+    let follows = record_priority(&after.severity, &after.affected, assets).unwrap_or(Priority::P4);
+    // A priority that somebody set by hand stays.
+    if before.priority_reason.is_none() && (edit.severity.is_some() || edit.affected.is_some()) {
+        after.priority = follows.to_string();
     }
     if let Some((priority, reason)) = &edit.priority {
-        let follows = Priority::of(after.severity.parse().unwrap_or(Severity::Low)) == *priority;
+        let follows = follows == *priority;
         after.priority = priority.to_string();
         after.priority_reason = if follows { None } else { Some(text("priority_reason", reason, ONE_LINE)?) };
     }
@@ -322,6 +366,9 @@ fn step(before: &CaseRow, after: &mut CaseRow, next: Status, now: Timestamp) -> 
     let current: Status = before.status.parse().map_err(|_| CaseworkError::invalid("status", "is none that is known"))?;
     if current == next {
         return Ok(());
+    }
+    if let Some(whole) = &before.merged_into {
+        return Err(CaseworkError::Conflict(format!("incident {} is a part of {whole}: work on that one", before.number)));
     }
     if !current.may_become(next) {
         let legal: Vec<&str> = Status::ALL.iter().filter(|s| current.may_become(**s)).map(|s| s.as_str()).collect();

@@ -215,8 +215,8 @@ fn tell(access: &Access, path: &Path, manifest: &Manifest, problems: &[String], 
 
 /// Puts the master keys where the daemon looks for them, unless there are some; says what was done.
 fn put_keys(config: &Config, keys: &str) -> anyhow::Result<String> {
-    let path = config.state_dir.join("keys/master.key");
-    let dir = path.parent().expect("it has one");
+    let path = config.casework().key_file;
+    let dir = path.parent().unwrap_or(Path::new("."));
     match std::fs::read_to_string(&path) {
         Ok(there) if there == keys => return Ok(format!("The master keys in {} are those of the backup.", path.display())),
         Ok(there) if keys.lines().all(|line| there.lines().any(|other| other == line)) => {

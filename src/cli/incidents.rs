@@ -7,8 +7,11 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::database::{Access, with_casework};
-use super::table::{self, Listing, Width};
+use super::relations;
+use super::table::{self, Listing, Width, table};
+use super::{evidence, parties};
 use crate::casework::incidents::{Dossier, IncidentEdit, NewIncident};
+use crate::casework::levels::{DueFilter, DueList};
 use crate::record::case::{Category, NoteKind, Priority, Status};
 use crate::record::text::visible;
 use crate::record::{Severity, Timestamp};
@@ -21,7 +24,15 @@ tocsin incidents list --status open,investigating --severity high\n  \
 tocsin incidents show INC-2026-000123\n  \
 tocsin incidents open \"Laptop stolen\" --severity high --category information-content-security\n  \
 tocsin incidents edit INC-2026-000123 --status investigating --assignee ada\n  \
+tocsin incidents evidence add INC-2026-000123 disk.img mail.eml\n  \
+tocsin incidents parties --find \"Ada Example\"\n  \
 tocsin incidents note INC-2026-000123 --kind action \"Address blocked at the firewall\"\n  \
+tocsin incidents observables INC-2026-000123 add domain evil[.]example --tlp red\n  \
+tocsin incidents sightings 203.0.113.66\n  \
+tocsin incidents merge INC-2026-000124 INC-2026-000123\n  \
+tocsin incidents false-positive INC-2026-000123 --reason \"Our own scanner\" --suppress-until 2027-01-01\n  \
+tocsin incidents due --overdue\n  \
+tocsin incidents hold INC-2026-000123 --reason \"Asked for by the court\"\n  \
 tocsin incidents edit INC-2026-000123 --status resolved --resolution \"Password changed\" --root-cause \"…\" --lessons-learned \"…\"")]
 pub struct Arguments {
     #[command(flatten)]
@@ -45,6 +56,58 @@ enum Command {
     Edit(Box<Edit>),
     /// Write a note on one, or write one anew
     Note(Note),
+    /// Show the people behind one, or find in which somebody has a part
+    Parties(parties::List),
+    /// Add somebody to one, change or erase them
+    #[command(subcommand)]
+    Party(parties::Command),
+    /// Add files and log records as evidence, get files out again, check them
+    #[command(subcommand)]
+    Evidence(evidence::Command),
+    #[command(flatten)]
+    Relations(relations::Command),
+    /// Mark one as a false positive
+    FalsePositive {
+        /// Its number
+        number: String,
+        /// Why it is none
+        #[arg(long)]
+        reason: String,
+        /// Until then events of the same detector and group open no incident: a date (its beginning in UTC) or a time, within a year
+        #[arg(long, value_name = "DATE", value_parser = super::time)]
+        suppress_until: Option<Timestamp>,
+        /// Refuse if somebody has changed it since this version
+        #[arg(long, value_name = "VERSION")]
+        if_version: Option<i64>,
+    },
+    /// What is due next, what is overdue, who is late
+    Due {
+        /// Only those of this user
+        #[arg(long, value_name = "USER")]
+        assignee: Option<String>,
+        /// Only what is overdue
+        #[arg(long)]
+        overdue: bool,
+        /// At most so many
+        #[arg(long, default_value = "50")]
+        limit: usize,
+    },
+    /// Put one under legal hold: it and its evidence stay, whatever is due
+    Hold {
+        /// Its number
+        number: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Lift its legal hold
+    Release {
+        /// Its number
+        number: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 #[derive(clap::Args)]
@@ -175,7 +238,8 @@ struct Note {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let json = arguments.access.json;
-    with_casework(&arguments.access, async |casework, actor| {
+    let mut found = false;
+    let done = with_casework(&arguments.access, async |casework, actor| {
         match arguments.command {
             Command::List(list) => {
                 let filter = CaseFilter {
@@ -231,9 +295,44 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 }
                 eprintln!("note {} is written", written["id"]);
             }
+            Command::Parties(list) => parties::list(&casework, &actor, list, json).await?,
+            Command::Party(command) => parties::change(&casework, &actor, command, json).await?,
+            Command::Evidence(command) => found = evidence::run(&casework, &actor, command, json).await?,
+            Command::Relations(command) => relations::run(command, &casework, &actor, json).await?,
+            Command::FalsePositive { number, reason, suppress_until, if_version } => {
+                let marked = casework.false_positive(&actor, &number, &reason, suppress_until, if_version).await?;
+                if json {
+                    return print_json(&marked);
+                }
+                let hidden =
+                    suppress_until.map_or(String::new(), |until| format!("; nothing of the kind is reported until {until}"));
+                eprintln!("{number} is a false positive{hidden}");
+            }
+            Command::Due { assignee, overdue, limit } => {
+                let found = casework.due(&actor, &DueFilter { assignee, overdue }, limit).await?;
+                if json {
+                    return print_json(&found);
+                }
+                print!("{}", told_due(&found));
+            }
+            Command::Hold { number, reason } => {
+                let held = casework.hold_incident(&actor, &number, &reason).await?;
+                if json {
+                    return print_json(&held);
+                }
+                eprintln!("{number} is under legal hold");
+            }
+            Command::Release { number, reason } => {
+                let released = casework.release_incident(&actor, &number, &reason).await?;
+                if json {
+                    return print_json(&released);
+                }
+                eprintln!("{number} is under no legal hold any more");
+            }
         }
         Ok(())
-    })
+    })?;
+    Ok(if found { ExitCode::from(3) } else { done })
 }
 
 impl Edit {
@@ -293,9 +392,36 @@ pub(super) fn listed(found: &[CaseRow], first: Option<usize>, width: Width) -> L
     table
 }
 
+/// What is due, and who has how much of it.
+fn told_due(found: &DueList) -> String {
+    let mut due = table(["due", "", "to do", "priority", "number", "severity", "status", "assignee", "title"]);
+    for next in &found.due {
+        due.add_row([
+            next.due_at.to_string().chars().take(19).collect(),
+            if next.overdue { "LATE" } else { "" }.to_owned(),
+            next.what.to_owned(),
+            next.priority.clone(),
+            next.incident.clone(),
+            next.severity.clone(),
+            next.status.clone(),
+            next.assignee.clone().unwrap_or_default(),
+            visible(&next.title).to_string(),
+        ]);
+    }
+    let mut loads = table(["assignee", "not over", "overdue"]);
+    for load in &found.by_assignee {
+        let whose = load.assignee.clone().unwrap_or_else(|| "nobody".to_owned());
+        loads.add_row([whose, load.unresolved.to_string(), load.overdue.to_string()]);
+    }
+    format!(
+        "{due}\n\n{loads}\n{} incidents are not over, {} of them are overdue. Times are UTC.\n",
+        found.unresolved, found.overdue
+    )
+}
+
 /// One incident for reading; what came from outside is escaped.
 pub(super) fn told(dossier: &Dossier) -> anyhow::Result<String> {
-    let Dossier { incident, notes, tasks, evidence, timeline } = dossier;
+    let Dossier { incident, notes, tasks, evidence, files, timeline, .. } = dossier;
     let mut out = String::new();
     writeln!(out, "{}  {}", incident.number, visible(&incident.title))?;
     let archived = if incident.archived_at.is_some() { ", archived" } else { "" };
@@ -307,6 +433,7 @@ pub(super) fn told(dossier: &Dossier) -> anyhow::Result<String> {
     let mut fact = |name: &str, value: Option<&str>| -> std::fmt::Result {
         value.map_or(Ok(()), |value| writeln!(out, "  {name:<16} {}", visible(value)))
     };
+    fact("merged into", incident.merged_into.as_deref())?;
     fact("category", Some(&incident.category))?;
     fact("type", incident.kind.as_deref())?;
     fact("detector", incident.detector.as_deref())?;
@@ -314,11 +441,20 @@ pub(super) fn told(dossier: &Dossier) -> anyhow::Result<String> {
     fact("attack vector", incident.attack_vector.as_deref())?;
     fact("technique", incident.technique.as_deref())?;
     fact("affected", Some(&*incident.affected.join(", ")).filter(|text| !text.is_empty()))?;
+    let hold = incident.legal_hold_since.zip(incident.legal_hold_by.as_ref()).zip(incident.legal_hold_reason.as_ref());
+    let hold = hold.map(|((since, by), reason)| format!("since {since} by {by}: {reason}"));
+    fact("legal hold", hold.as_deref())?;
     fact("reporter", Some(&incident.reporter))?;
     fact("assignee", incident.assignee.as_deref())?;
     fact("first seen", incident.first_seen.map(|t| t.to_string()).as_deref())?;
     fact("last seen", incident.last_seen.map(|t| t.to_string()).as_deref())?;
     fact("events", Some(&incident.event_count.to_string()))?;
+    let standing = &incident.standing;
+    let late = if standing.overdue == Some(true) { " (overdue)" } else { "" };
+    let notice = standing.acknowledge_by.filter(|_| incident.acknowledged_at.is_none()).map(|by| by.to_string());
+    fact("acknowledge by", notice.as_deref())?;
+    fact("resolve by", standing.resolve_by.map(|by| format!("{by}{late}")).as_deref())?;
+    fact("in time", standing.service_level_met.map(|met| if met { "yes" } else { "no" }))?;
     fact("root cause", incident.root_cause.as_deref())?;
     fact("resolution", incident.resolution.as_deref())?;
     fact("lessons learned", incident.lessons_learned.as_deref())?;
@@ -360,6 +496,14 @@ pub(super) fn told(dossier: &Dossier) -> anyhow::Result<String> {
     if evidence.len() > 20 {
         writeln!(out, "  … {} more with --json", evidence.len() - 20)?;
     }
+    if !files.is_empty() {
+        writeln!(out, "\nFiles")?;
+    }
+    for file in files {
+        let archived = if file.archived_at.is_some() { ", archived" } else { "" };
+        writeln!(out, "  {} {} ({} bytes, SHA-256 {}{archived})", file.id, visible(&file.name), file.size, file.sha256)?;
+    }
+    relations::told(dossier, &mut out)?;
     writeln!(out, "\nTimeline")?;
     for what in timeline {
         let short = |value: &Option<Value>| value.as_ref().map_or(String::new(), |v| v.to_string().chars().take(100).collect());

@@ -1,6 +1,7 @@
 //! The command line: one subcommand each. Data goes to standard output, everything else to standard error.
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 something was found that the command was asked to look for.
 
+mod assets;
 mod audit;
 mod backup;
 mod check;
@@ -8,18 +9,24 @@ mod completions;
 mod database;
 mod demo;
 mod detect;
+mod evidence;
 mod export;
 mod file;
 mod found;
 mod incidents;
 mod journal;
+mod keys;
 mod logs;
+mod maintenance;
 mod man;
 mod menu;
 mod parse;
+mod parties;
+mod relations;
 mod replay;
 mod report;
 mod run;
+mod suppressions;
 mod table;
 mod tasks;
 mod user;
@@ -67,6 +74,10 @@ enum Command {
     Incidents(incidents::Arguments),
     /// What is to be done about incidents
     Tasks(tasks::Arguments),
+    /// See what opens no incidents for a time, and end that
+    Suppressions(suppressions::Arguments),
+    /// Say what there is to protect, and how much depends on it
+    Assets(assets::Arguments),
     /// Search log records, follow them, show one, annotate or archive it
     Logs(logs::Arguments),
     /// Run the detectors over stored records of a time range
@@ -77,6 +88,8 @@ enum Command {
     User(user::UserArguments),
     /// Manage tokens for programs
     Token(user::TokenArguments),
+    /// Show and rotate the master keys
+    Keys(keys::Arguments),
     /// Check the audit log
     Audit(audit::Arguments),
     /// Sum up a week, any other period, or one incident
@@ -85,6 +98,8 @@ enum Command {
     Export(export::Arguments),
     /// Make backups, prove them, and restore them
     Backup(backup::Arguments),
+    /// Show what is kept, and take away what is due
+    Maintenance(maintenance::Arguments),
     /// Write what a shell needs to complete commands and options
     Completions(completions::Arguments),
     /// Write the manual: a page for each command
@@ -109,6 +124,8 @@ pub fn main() -> ExitCode {
         Command::Verify(a) => verify::run(a),
         Command::Incidents(a) => incidents::run(a),
         Command::Tasks(a) => tasks::run(a),
+        Command::Suppressions(a) => suppressions::run(a),
+        Command::Assets(a) => assets::run(a),
         Command::Logs(a) => logs::run(a),
         Command::Completions(a) => completions::run(&a),
         Command::Man(a) => man::run(&a),
@@ -116,10 +133,12 @@ pub fn main() -> ExitCode {
         Command::Menu(a) => menu::run(&a),
         Command::User(a) => user::user(a),
         Command::Token(a) => user::token(a),
+        Command::Keys(a) => keys::run(a),
         Command::Audit(a) => audit::run(a),
         Command::Report(a) => report::run(a),
         Command::Export(a) => export::run(a),
         Command::Backup(a) => backup::run(a),
+        Command::Maintenance(a) => maintenance::run(a),
     };
     match done {
         Ok(code) => code,

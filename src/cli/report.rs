@@ -13,7 +13,7 @@ use super::table::{self, Width};
 use crate::casework::reports::incident::Form;
 use crate::casework::reports::{Cell, Period, Report, Section, csv, page, sections};
 use crate::record::Timestamp;
-use crate::record::case::Tlp;
+use crate::record::observable::Tlp;
 use crate::record::text::visible;
 use crate::store::ledger::day_name;
 

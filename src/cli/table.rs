@@ -66,6 +66,13 @@ impl<const N: usize> fmt::Display for Listing<N> {
     }
 }
 
+/// A table of which every column is shown. Text from outside has to be made visible before.
+pub fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = plain(Width::of_terminal());
+    table.set_header(header);
+    table
+}
+
 /// A table without names of columns.
 pub fn plain(width: Width) -> Table {
     let mut table = Table::new();

@@ -126,7 +126,7 @@ mod tests {
             last_seen: Timestamp::from_secs(at + 9),
             usernames: vec![Arc::from("root"), Arc::from(format!("user{at}"))],
             values: Vec::new(),
-            evidence: (0..events as i64).map(|n| (Timestamp::from_secs(at), n)).collect(),
+            evidence: (0..events as i64).map(|n| (Timestamp::from_secs(at), n, 1)).collect(),
             severity: Severity::Medium,
             escalation: Some((10, Severity::High)),
             window_micros: 1,

@@ -6,6 +6,7 @@ use sqlx::{FromRow, query, query_as, query_scalar};
 
 use super::StoreError;
 use crate::record::Timestamp;
+use crate::record::levels::Standing;
 
 /// A row of `incidents`.
 #[derive(Debug, Clone, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
@@ -41,7 +42,19 @@ pub struct CaseRow {
     pub acknowledged_at: Option<Timestamp>,
     pub resolved_at: Option<Timestamp>,
     pub archived_at: Option<Timestamp>,
+    /// Number of the incident that it became a part of.
+    pub merged_into: Option<String>,
+    /// Others became part of it.
+    #[serde(skip)]
+    pub absorbed: bool,
+    pub legal_hold_since: Option<Timestamp>,
+    pub legal_hold_by: Option<String>,
+    pub legal_hold_reason: Option<String>,
     pub version: i64,
+    /// How it stands to what is promised: by the configuration of whoever asks, and not in the table.
+    #[sqlx(skip)]
+    #[serde(flatten)]
+    pub standing: Standing,
 }
 
 macro_rules! select_cases {
@@ -49,7 +62,9 @@ macro_rules! select_cases {
         concat!(
             "SELECT id, number, title, description, status::text, severity::text, priority, priority_reason, category, kind, attack_vector, \
                     technique, affected, reporter, assignee, detector, group_key, first_seen, last_seen, event_count, usernames, root_cause, \
-                    resolution, lessons_learned, created_at, updated_at, acknowledged_at, resolved_at, archived_at, version \
+                    resolution, lessons_learned, created_at, updated_at, acknowledged_at, resolved_at, archived_at, legal_hold_since, \
+                    legal_hold_by, legal_hold_reason, (SELECT m.number FROM incidents m WHERE m.id = incidents.merged_into) AS merged_into, \
+                    absorbed, version \
              FROM incidents ",
             $rest
         )
@@ -91,7 +106,8 @@ pub async fn list(
         "SELECT id, number, title, left(description, 500) AS description, status::text, severity::text, priority, priority_reason, category, \
                 kind, attack_vector, technique, affected[1:20] AS affected, reporter, assignee, detector, group_key, first_seen, last_seen, \
                 event_count, usernames[1:20] AS usernames, NULL::text AS root_cause, NULL::text AS resolution, NULL::text AS lessons_learned, \
-                created_at, updated_at, acknowledged_at, resolved_at, archived_at, version \
+                created_at, updated_at, acknowledged_at, resolved_at, archived_at, legal_hold_since, legal_hold_by, legal_hold_reason, \
+                (SELECT m.number FROM incidents m WHERE m.id = incidents.merged_into) AS merged_into, absorbed, version \
          FROM incidents \
          WHERE (cardinality($1::text[]) = 0 OR status = ANY($1::text[]::incident_status[])) \
            AND ($2::text IS NULL OR severity >= $2::severity) AND ($3::text IS NULL OR assignee = $3) AND ($4::text IS NULL OR detector = $4) \
@@ -132,6 +148,25 @@ pub async fn by_number(connection: &mut PgConnection, number: &str) -> Result<Op
 pub async fn by_number_to_change(connection: &mut PgConnection, number: &str) -> Result<Option<CaseRow>, StoreError> {
     let row = query_as(select_cases!("WHERE number = $1 FOR UPDATE")).bind(number).fetch_optional(connection).await;
     row.map_err(StoreError::at("read an incident"))
+}
+
+/// The same for several, and those that are part of them or linked with them, by their ids. All who lock several incidents do so in that
+/// order, the detectors among them, so that nobody waits in a circle.
+///
+/// # Errors
+/// The statement failed.
+pub async fn several_to_change(connection: &mut PgConnection, numbers: &[&str]) -> Result<Vec<CaseRow>, StoreError> {
+    let rows = query_as(select_cases!(
+        "WHERE id IN (SELECT id FROM incidents WHERE number = ANY($1) \
+             UNION SELECT p.id FROM incidents p JOIN incidents i ON p.merged_into = i.id WHERE i.number = ANY($1) \
+             UNION SELECT l.other_id FROM incident_links l JOIN incidents i ON l.incident_id = i.id WHERE i.number = ANY($1) \
+             UNION SELECT l.incident_id FROM incident_links l JOIN incidents i ON l.other_id = i.id WHERE i.number = ANY($1)) \
+         ORDER BY id FOR UPDATE"
+    ))
+    .bind(numbers)
+    .fetch_all(connection)
+    .await;
+    rows.map_err(StoreError::at("read incidents"))
 }
 
 /// Opens an incident; returns its id and number.
@@ -204,6 +239,26 @@ pub async fn update(connection: &mut PgConnection, case: &CaseRow) -> Result<(),
     .map_err(StoreError::at("change an incident"))
 }
 
+/// Writes whether an incident is under legal hold, and counts the change.
+///
+/// # Errors
+/// The statement failed.
+pub async fn update_hold(connection: &mut PgConnection, case: &CaseRow) -> Result<(), StoreError> {
+    query(
+        "UPDATE incidents SET legal_hold_since = $2, legal_hold_by = $3, legal_hold_reason = $4, updated_at = $5, version = version + 1 \
+         WHERE id = $1",
+    )
+    .bind(case.id)
+    .bind(case.legal_hold_since)
+    .bind(&case.legal_hold_by)
+    .bind(&case.legal_hold_reason)
+    .bind(case.updated_at)
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::at("hold an incident"))
+}
+
 /// Something that happened to an incident.
 #[derive(Debug, Clone, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
@@ -252,6 +307,51 @@ pub struct Evidence {
     pub log_id: i64,
     pub event_time: Timestamp,
     pub record: Value,
+}
+
+/// Copies log records to an incident; returns the ids of those that were not there yet.
+///
+/// # Errors
+/// The statement failed.
+pub async fn attach_logs(connection: &mut PgConnection, incident: i64, logs: &[i64]) -> Result<Vec<i64>, StoreError> {
+    query_scalar(
+        "WITH attached AS (INSERT INTO incident_evidence (incident_id, log_id, event_time, record) \
+             SELECT $1, l.id, l.event_time, to_jsonb(l) FROM logs l WHERE l.id = ANY($2) ON CONFLICT DO NOTHING RETURNING log_id) \
+         SELECT log_id FROM attached ORDER BY log_id",
+    )
+    .bind(incident)
+    .bind(logs)
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::at("attach evidence"))
+}
+
+/// Which of these log records are evidence of an incident.
+///
+/// # Errors
+/// The statement failed.
+pub async fn attached_logs(connection: &mut PgConnection, incident: i64, logs: &[i64]) -> Result<Vec<i64>, StoreError> {
+    query_scalar("SELECT log_id FROM incident_evidence WHERE incident_id = $1 AND log_id = ANY($2)")
+        .bind(incident)
+        .bind(logs)
+        .fetch_all(connection)
+        .await
+        .map_err(StoreError::at("look for evidence"))
+}
+
+/// Counts further events of an incident, which is a change that somebody made.
+///
+/// # Errors
+/// The statement failed.
+pub async fn count_events(connection: &mut PgConnection, incident: i64, more: i64, now: Timestamp) -> Result<(), StoreError> {
+    query("UPDATE incidents SET event_count = event_count + $2, updated_at = $3, version = version + 1 WHERE id = $1")
+        .bind(incident)
+        .bind(more)
+        .bind(now)
+        .execute(connection)
+        .await
+        .map(|_| ())
+        .map_err(StoreError::at("count the events of an incident"))
 }
 
 /// The records that prove an incident, in the order of time, at most so many bytes of them.
@@ -403,12 +503,12 @@ pub async fn tasks(
     rows.map_err(StoreError::at("list tasks"))
 }
 
-/// A task, to be changed.
+/// A task.
 ///
 /// # Errors
 /// The statement failed.
-pub async fn task_to_change(connection: &mut PgConnection, id: i64) -> Result<Option<TaskRow>, StoreError> {
-    let row = query_as(select_tasks!("WHERE t.id = $1 FOR UPDATE OF t")).bind(id).fetch_optional(connection).await;
+pub async fn task(connection: &mut PgConnection, id: i64) -> Result<Option<TaskRow>, StoreError> {
+    let row = query_as(select_tasks!("WHERE t.id = $1")).bind(id).fetch_optional(connection).await;
     row.map_err(StoreError::at("read a task"))
 }
 

@@ -26,8 +26,9 @@ enum Does {
 }
 use Does::{Changes, Nothing, Reads, ReadsOwn};
 
-/// The role table of the commands: each with what it takes and a way to call it. `{incident}`, `{task}`, `{note}`, `{log}` and `{user}` are
-/// there, another one for each role.
+/// The role table of the commands: each with what it takes and a way to call it. `{incident}`, `{other}`, `{task}`, `{note}`, `{log}` and `{user}` are
+/// there, another one for each role. Behind `~`, what is to be worked on is not there: whoever may is told so. Behind `@` is all of a command
+/// whose words are not in one piece.
 const COMMANDS: &[(&str, Does, &str)] = &[
     ("run", Nothing, ""),
     ("check", Nothing, ""),
@@ -44,6 +45,49 @@ const COMMANDS: &[(&str, Does, &str)] = &[
     ("incidents open", Changes(Permission::WorkIncidents), "Title --severity low"),
     ("incidents edit", Changes(Permission::WorkIncidents), "{incident} --severity high --if-version 1"),
     ("incidents note", Changes(Permission::WorkIncidents), "{incident} Text"),
+    ("incidents parties", Reads(Permission::ReadParties), "{incident}"),
+    ("incidents party add", Changes(Permission::WorkIncidents), "{incident} --role witness --name Ada"),
+    ("incidents party edit", Changes(Permission::WorkIncidents), "~ {incident} 999 --name Ada"),
+    ("incidents party erase", Changes(Permission::PurgeIncidents), "~ {incident} 999 --reason why"),
+    ("incidents evidence add", Changes(Permission::WorkIncidents), "{incident} tocsin.toml"),
+    ("incidents evidence list", Reads(Permission::ReadIncidents), "{incident}"),
+    ("incidents evidence show", Changes(Permission::ReadIncidents), "~ {incident} 999"),
+    ("incidents evidence get", Changes(Permission::ReadIncidents), "~ {incident} 999 --output no-file"),
+    ("incidents evidence verify", Changes(Permission::ReadIncidents), "~ {incident} 999"),
+    ("incidents evidence archive", Changes(Permission::WorkIncidents), "~ {incident} 999"),
+    ("incidents evidence logs", Changes(Permission::WorkIncidents), "{incident} {log}"),
+    ("incidents observables", Reads(Permission::ReadIncidents), "{incident}"),
+    (
+        "incidents observables add",
+        Changes(Permission::WorkIncidents),
+        "@ incidents observables {incident} add domain example.org",
+    ),
+    ("incidents observables tlp", Changes(Permission::WorkIncidents), "~ @ incidents observables {incident} tlp 999 red"),
+    (
+        "incidents observables comment",
+        Changes(Permission::WorkIncidents),
+        "~ @ incidents observables {incident} comment 999 Text",
+    ),
+    ("incidents observables remove", Changes(Permission::WorkIncidents), "~ @ incidents observables {incident} remove 999"),
+    ("incidents sightings", Reads(Permission::ReadIncidents), "example.org"),
+    ("incidents due", Reads(Permission::ReadIncidents), ""),
+    ("incidents link", Changes(Permission::WorkIncidents), "{incident} related {other}"),
+    ("incidents unlink", Changes(Permission::WorkIncidents), "{incident} related {other}"),
+    ("incidents split", Changes(Permission::WorkIncidents), "{incident} --title Title --severity low --notes {note}"),
+    ("incidents merge", Changes(Permission::WorkIncidents), "{other} {incident}"),
+    ("incidents hold", Changes(Permission::Maintain), "{incident} --reason why"),
+    ("incidents release", Changes(Permission::Maintain), "{incident} --reason why"),
+    ("suppressions list", Reads(Permission::ReadIncidents), ""),
+    ("suppressions end", Changes(Permission::WorkIncidents), "~ 999"),
+    ("assets list", Reads(Permission::ReadIncidents), ""),
+    ("assets add", Changes(Permission::ManageAssets), "{user} --match web1 --criticality high"),
+    ("assets change", Changes(Permission::ManageAssets), "{user} --criticality low --if-version 1"),
+    ("assets remove", Changes(Permission::ManageAssets), "{user}"),
+    ("assets import", Changes(Permission::ManageAssets), "assets.csv"),
+    ("keys status", Reads(Permission::Maintain), ""),
+    ("keys rotate", Changes(Permission::Maintain), ""),
+    ("maintenance", Reads(Permission::Maintain), ""),
+    ("maintenance run", Changes(Permission::Maintain), "--dry-run"),
     ("tasks list", Reads(Permission::ReadIncidents), ""),
     ("tasks add", Changes(Permission::WorkIncidents), "{incident} Title"),
     ("tasks edit", Changes(Permission::WorkIncidents), "{task} --status done --if-version 1"),
@@ -70,6 +114,8 @@ const COMMANDS: &[(&str, Does, &str)] = &[
     ("report weekly", Reads(Permission::ReadReports), ""),
     ("report incident", Reads(Permission::Export), "{incident}"),
     ("export", Changes(Permission::Export), "tasks --output tasks.csv --force"),
+    ("incidents false-positive", Changes(Permission::WorkIncidents), "{incident} --reason why"),
+    ("incidents purge", Changes(Permission::PurgeIncidents), "{incident} --reason why --yes"),
     // Whoever has the files has them; making one takes more than there is here, and is tested with the backups.
     ("backup create", Nothing, ""),
     ("backup list", Nothing, ""),
@@ -106,6 +152,7 @@ async fn things(desk: &Desk, name: &str, log: i64) -> Vec<(&'static str, String)
     desk.casework.create_user(&os, &user).await.unwrap();
     vec![
         ("{incident}", incident),
+        ("{other}", desk.incident(&format!("another of {name}"), Severity::Low).await),
         ("{task}", task.to_string()),
         ("{note}", note.to_string()),
         ("{log}", log.to_string()),
@@ -115,7 +162,11 @@ async fn things(desk: &Desk, name: &str, log: i64) -> Vec<(&'static str, String)
 
 fn arguments<'a>(path: &'a str, given: &'a str, things: &'a [(&str, String)]) -> Vec<&'a str> {
     let thing = |word: &'a str| things.iter().find(|(name, _)| *name == word).map_or(word, |(_, value)| value.as_str());
-    path.split(' ').chain(given.split_whitespace()).map(thing).collect()
+    let given = given.trim_start_matches("~ ");
+    match given.strip_prefix("@ ") {
+        Some(all) => all.split(' ').map(thing).collect(),
+        None => path.split(' ').chain(given.split_whitespace()).map(thing).collect(),
+    }
 }
 
 #[tokio::test]
@@ -125,6 +176,7 @@ async fn every_command_lets_in_whom_the_role_table_lets_in() {
     assert_eq!(named, all.keys().map(String::as_str).collect(), "each command is in the table here");
     let desk = Desk::new().await;
     desk.attack("198.51.100.7", 4).await;
+    std::fs::write(desk.dir.path().join("assets.csv"), "name,matches,criticality,owner,comment\ndb9,db9,high,,\n").unwrap();
     for (n, role) in Role::ALL.into_iter().enumerate() {
         let token = desk.token(role).await;
         let things = things(&desk, role.as_str(), n as i64 + 1).await;
@@ -140,7 +192,9 @@ async fn every_command_lets_in_whom_the_role_table_lets_in() {
                 let told = format!("tocsin: a-{role} ({role}) may not {permission}\n");
                 assert_eq!((code, out.as_str(), errors.as_str()), (1, "", told.as_str()), "{role}: {arguments:?}");
             } else {
-                assert_eq!(code, 0, "{role}: {arguments:?}: {out}\n{errors}");
+                let code_then = if given.starts_with('~') { 1 } else { 0 };
+                assert_eq!(code, code_then, "{role}: {arguments:?}: {out}\n{errors}");
+                assert!(!errors.contains("may not"), "{role}: {arguments:?}: {errors}");
             }
         }
     }

@@ -11,15 +11,20 @@ mod clock;
 mod commands;
 mod database;
 mod doors;
+mod evidence;
 mod faults;
+mod levels;
 mod menu;
 mod oracle;
 mod overload;
 mod people;
 mod poison;
 mod recovery;
+mod relations;
 mod reports;
+mod retention;
 mod rules;
+mod sealed;
 mod search;
 #[allow(dead_code, reason = "tests/chaos needs more of it")]
 #[path = "../common/stage.rs"]

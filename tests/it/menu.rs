@@ -24,7 +24,11 @@ pub struct Desk {
 impl Desk {
     pub async fn new() -> Desk {
         let (database, dir) = (Database::new().await, state_dir());
-        std::fs::write(dir.path().join("tocsin.toml"), format!("[database]\nurl = {:?}\n", database.url())).unwrap();
+        std::fs::write(
+            dir.path().join("tocsin.toml"),
+            format!("state_dir = {:?}\n[database]\nurl = {:?}\n", dir.path(), database.url()),
+        )
+        .unwrap();
         Desk { casework: casework(&database).await, database, dir }
     }
 

@@ -16,6 +16,7 @@ svg{width:100%;height:auto;display:block}svg text{font:12px system-ui,sans-serif
 table{border-collapse:collapse;margin:.4rem 0;font-variant-numeric:tabular-nums}\
 th,td{text-align:left;padding:.15rem .9rem .15rem 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere;white-space:pre-wrap}\
 details{margin:.3rem 0}section{break-inside:avoid}\
+@media screen and (max-width:40rem){svg{overflow:visible}svg text{font-size:16px}}\
 @media print{body{margin:0;max-width:none;font-size:11px}details{display:none}@page{margin:15mm}svg rect{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
 
 /// Everything up to the title, which is shown, too.

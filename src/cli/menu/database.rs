@@ -10,6 +10,7 @@ use crate::casework::export::Table;
 use crate::casework::overview::Overview;
 use crate::casework::reports::{Period, page};
 use crate::cli::file::{Existing, write_whole};
+use crate::cli::maintenance::{self, size};
 use crate::cli::table::{self, Width};
 use crate::cli::{detect, export, found, report};
 use crate::record::Timestamp;
@@ -81,7 +82,10 @@ impl Menu {
 
     pub(super) async fn maintenance(&mut self) -> anyhow::Result<()> {
         let overview = self.office.casework.overview(&self.office.actor).await?;
-        self.dialogue.show(&overview_text(&overview, Width::of_terminal())).await
+        let upkeep = self.office.casework.maintenance(&self.office.actor).await?;
+        let text = format!("{}\n\n{}", overview_text(&overview, Width::of_terminal()), maintenance::shown(&upkeep));
+        self.dialogue.show(&text).await?;
+        self.dialogue.say("  To take away what is due: tocsin maintenance run")
     }
 
     /// A file that is not there yet; `None` where the answer is empty.
@@ -123,27 +127,4 @@ fn overview_text(overview: &Overview, width: Width) -> String {
     }
     let _ = write!(text, "{partitions}");
     text
-}
-
-/// Bytes as people read them.
-fn size(bytes: i64) -> String {
-    const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-    let (mut amount, mut unit) = (bytes as f64, 0);
-    while amount >= 1024.0 && unit + 1 < UNITS.len() {
-        (amount, unit) = (amount / 1024.0, unit + 1);
-    }
-    if unit == 0 { format!("{bytes} bytes") } else { format!("{amount:.1} {}", UNITS[unit]) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_are_told_in_their_unit() {
-        assert_eq!(
-            [0, 1023, 1024, 5 << 20, i64::MAX].map(size),
-            ["0 bytes", "1023 bytes", "1.0 KiB", "5.0 MiB", "8388608.0 TiB"]
-        );
-    }
 }

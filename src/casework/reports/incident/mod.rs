@@ -23,7 +23,7 @@ use crate::casework::audit::{Act, hexadecimal};
 use crate::casework::incidents::{Dossier, subject};
 use crate::casework::{Actor, Casework, CaseworkError, Permission};
 use crate::record::Timestamp;
-use crate::record::case::Tlp;
+use crate::record::observable::Tlp;
 use crate::store::audit as rows;
 use crate::store::cases::Evidence;
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{IncidentReport, push_canonical};
 use crate::record::Timestamp;
-use crate::record::case::Tlp;
+use crate::record::observable::Tlp;
 use crate::store::cases::Evidence;
 
 /// §2.9: the namespace of deterministic ids of cyber-observable objects.
