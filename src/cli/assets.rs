@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::database::{Access, with_casework};
 use super::incidents::print_json;
-use super::user::table;
+use super::table::table;
 use crate::casework::assets::{AssetEdit, NewAsset};
 use crate::record::case::Criticality;
 use crate::record::text::{csv_rows, visible};

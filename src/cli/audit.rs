@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::database::{Access, with_casework};
-use super::user::table;
+use super::table::table;
 use crate::casework::audit::{AuditFilter, MAX_PAGE};
 use crate::record::Timestamp;
 use crate::record::text::visible;

@@ -23,6 +23,13 @@ pub struct Access {
     pub json: bool,
 }
 
+impl Access {
+    /// By the configuration file of the daemon, for people.
+    pub fn of(config: Option<PathBuf>) -> Access {
+        Access { config, json: false }
+    }
+}
+
 /// Runs something with the servers that the daemon uses; its private one is started for this if no daemon runs.
 pub fn with_servers<T>(config: &Config, work: impl AsyncFnOnce(Servers) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let url = config.database.secret_url().map_err(anyhow::Error::msg).context("database.url_file")?;
@@ -65,6 +72,27 @@ pub fn with_servers_to_fill<T>(config: &Config, work: impl AsyncFnOnce(Servers) 
 pub fn with_casework(access: &Access, work: impl AsyncFnOnce(Casework, Actor) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     let Some(config) = check::load(access.config.as_deref()) else { return Ok(ExitCode::from(2)) };
     with_casework_of(&config, work)
+}
+
+/// What somebody works with who has come in.
+pub struct Office {
+    /// As the daemon has it.
+    pub config: Config,
+    /// The room.
+    pub casework: Casework,
+    /// Whoever works.
+    pub actor: Actor,
+}
+
+/// The same for what needs the configuration, too, or ends otherwise than with 0.
+pub fn with_office(access: &Access, work: impl AsyncFnOnce(Office) -> anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    let Some(config) = check::load(access.config.as_deref()) else { return Ok(ExitCode::from(2)) };
+    let mut code = ExitCode::SUCCESS;
+    with_casework_of(&config, async |casework, actor| {
+        code = work(Office { config: config.clone(), casework, actor }).await?;
+        Ok(())
+    })?;
+    Ok(code)
 }
 
 /// The same, with a configuration that was read.

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::file::{Existing, Unfinished};
 use super::incidents::print_json;
-use super::user::table;
+use super::table::table;
 use crate::casework::files::{CHUNK_BYTES, FileHistory, MAX_FILE_BYTES, Upload};
 use crate::casework::{Actor, Casework};
 use crate::record::text::visible;

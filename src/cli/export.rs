@@ -1,6 +1,6 @@
 //! `tocsin export`: logs, incidents and tasks as CSV, at any size.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -13,6 +13,7 @@ use super::file::{Existing, Unfinished};
 use crate::casework::export::{Range, Table};
 use crate::casework::{Actor, Casework};
 use crate::record::Timestamp;
+use crate::store::ledger::day_name;
 
 /// Take out logs, incidents or tasks as CSV
 ///
@@ -60,8 +61,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         eprintln!("tocsin: --to has to be later than --from");
         return Ok(ExitCode::from(2));
     }
-    let today = crate::store::ledger::day_name(Timestamp::now().day());
-    let path = output.unwrap_or_else(|| format!("tocsin-{}-{today}.csv", table.as_str()).into());
+    let path = output.unwrap_or_else(|| dated_name(table));
     let existing = if force { Existing::Replaced } else { Existing::Kept };
     with_casework(&access, async |casework, actor| {
         let began = Instant::now();
@@ -70,11 +70,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             eprintln!("{rows} rows in {:.1} s", began.elapsed().as_secs_f64());
             return Ok(());
         }
-        let (unfinished, file) = Unfinished::begin(&path, existing)?;
-        let mut out = tokio::fs::File::from_std(file.try_clone().context("open the file twice")?);
-        out.set_max_buf_size(1 << 20);
-        let rows = export(&casework, &actor, table, range, &mut out).await?;
-        unfinished.finish(&file)?;
+        let rows = to_file(&casework, &actor, table, range, (&path, existing)).await?;
         if access.json {
             println!("{}", json!({ "file": path, "rows": rows }));
         } else {
@@ -82,6 +78,27 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Ok(())
     })
+}
+
+/// The file that an export of today goes to, unless somebody says otherwise.
+pub(super) fn dated_name(table: Table) -> PathBuf {
+    format!("tocsin-{}-{}.csv", table.as_str(), day_name(Timestamp::now().day())).into()
+}
+
+/// Exports to a file, which is there whole or not at all; returns the number of rows.
+pub(super) async fn to_file(
+    casework: &Casework,
+    actor: &Actor,
+    table: Table,
+    range: Range,
+    (path, existing): (&Path, Existing),
+) -> anyhow::Result<u64> {
+    let (unfinished, file) = Unfinished::begin(path, existing)?;
+    let mut out = tokio::fs::File::from_std(file.try_clone().context("open the file twice")?);
+    out.set_max_buf_size(1 << 20);
+    let rows = export(casework, actor, table, range, &mut out).await?;
+    unfinished.finish(&file)?;
+    Ok(rows)
 }
 
 async fn export(

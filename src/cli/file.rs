@@ -1,7 +1,7 @@
 //! Files that are there whole or not at all, and that replace no other unless told to.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,16 @@ pub enum Existing {
     Kept,
     /// It is replaced.
     Replaced,
+}
+
+/// Writes a file at once.
+///
+/// # Errors
+/// There is one already that is to be kept, or it cannot be written.
+pub fn write_whole(path: &Path, existing: Existing, content: &[u8]) -> anyhow::Result<()> {
+    let (unfinished, mut file) = Unfinished::begin(path, existing)?;
+    file.write_all(content).with_context(|| format!("write {}", path.display()))?;
+    unfinished.finish(&file)
 }
 
 /// A file that is being written, beside the place where it will be. Dropped, it is removed.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::database::{Access, with_casework};
 use super::relations;
-use super::user::table;
+use super::table::{self, Listing, Width, table};
 use super::{evidence, parties};
 use crate::casework::incidents::{Dossier, IncidentEdit, NewIncident};
 use crate::casework::levels::{DueFilter, DueList};
@@ -272,7 +272,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 if json {
                     return print_json(&found);
                 }
-                println!("{}", listed(&found));
+                println!("{}", listed(&found, None, Width::of_terminal()));
             }
             Command::Show { number } => {
                 let dossier = casework.incident(&actor, &number).await?;
@@ -379,11 +379,22 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn listed(found: &[CaseRow]) -> comfy_table::Table {
-    let mut table = table(["number", "severity", "priority", "status", "assignee", "events", "last seen", "title"]);
+/// Incidents as a table, with numbers from `first` on, where there are to be some. What is left out on a narrow terminal is what `show` tells.
+pub(super) fn listed(found: &[CaseRow], first: Option<usize>, width: Width) -> Listing<8> {
+    let columns = [
+        ("number", 0),
+        ("severity", 0),
+        ("priority", 120),
+        ("status", 0),
+        ("assignee", 100),
+        ("events", 120),
+        ("last seen", 100),
+        ("title", 0),
+    ];
+    let mut table = table::listing(columns, first, width);
     for case in found {
         let last = case.last_seen.unwrap_or(case.created_at).to_string();
-        table.add_row([
+        table.add([
             case.number.clone(),
             case.severity.clone(),
             case.priority.clone(),
@@ -391,7 +402,7 @@ fn listed(found: &[CaseRow]) -> comfy_table::Table {
             case.assignee.clone().unwrap_or_default(),
             case.event_count.to_string(),
             last.chars().take(19).collect(),
-            visible(&case.title).to_string(),
+            case.title.clone(),
         ]);
     }
     table
@@ -425,7 +436,7 @@ fn told_due(found: &DueList) -> String {
 }
 
 /// One incident for reading; what came from outside is escaped.
-fn told(dossier: &Dossier) -> anyhow::Result<String> {
+pub(super) fn told(dossier: &Dossier) -> anyhow::Result<String> {
     let Dossier { incident, notes, tasks, evidence, files, timeline, .. } = dossier;
     let mut out = String::new();
     writeln!(out, "{}  {}", incident.number, visible(&incident.title))?;
@@ -471,7 +482,7 @@ fn told(dossier: &Dossier) -> anyhow::Result<String> {
     }
     for task in tasks {
         let due = task.due_at.map_or(String::new(), |due| format!(", due {due}"));
-        let whose = task.assignee.as_deref().unwrap_or("nobody");
+        let whose = visible(task.assignee.as_deref().unwrap_or("nobody"));
         writeln!(out, "  {} [{}] {} ({whose}{due})", task.id, task.status, visible(&task.title))?;
     }
     if !notes.is_empty() {
@@ -514,7 +525,7 @@ fn told(dossier: &Dossier) -> anyhow::Result<String> {
         let short = |value: &Option<Value>| value.as_ref().map_or(String::new(), |v| v.to_string().chars().take(100).collect());
         let (old, new) = (short(&what.old), short(&what.new));
         let change = if old.is_empty() { new } else { format!("{old} → {new}") };
-        writeln!(out, "  {}  {} {}: {}", what.at, visible(&what.actor), what.event, visible(&change))?;
+        writeln!(out, "  {}  {} {}: {}", what.at, visible(&what.actor), visible(&what.event), visible(&change))?;
     }
     Ok(out)
 }

@@ -19,6 +19,9 @@ use crate::record::Timestamp;
 use crate::record::text::is_treacherous;
 
 #[derive(Args)]
+#[command(after_help = "Examples:\n  \
+tocsin journal inspect\n  \
+tocsin journal inspect /var/lib/tocsin/journal --frames --limit 20")]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::database::{Access, with_casework};
 use super::incidents::print_json;
-use super::user::table;
+use super::table::table;
 
 /// Show and rotate the master keys
 ///

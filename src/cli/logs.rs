@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use comfy_table::{Table, presets};
+use comfy_table::Table;
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::database::{Access, with_casework};
 use super::searches::{self, Saved};
-use super::user::table;
+use super::table::{self, Listing, Width};
 use crate::casework::logs::{Cursor, LogDetails, MAX_PAGE, NewLine};
 use crate::casework::{Actor, Casework, CaseworkError};
 use crate::record::Timestamp;
@@ -63,7 +63,7 @@ struct Search {
     #[arg(long, value_name = "TIME", value_parser = instant)]
     to: Option<Timestamp>,
     /// Within this time up to now, such as 30m, 24h or 7d
-    #[arg(long, value_name = "SPAN", value_parser = span)]
+    #[arg(long, value_name = "SPAN", value_parser = super::span)]
     last: Option<i64>,
     /// At most so many records [default: 50; before those that --follow waits for, 10]
     #[arg(long, value_name = "N")]
@@ -78,10 +78,6 @@ struct Search {
 
 fn instant(text: &str) -> Result<Timestamp, String> {
     query::instant(text).map(|(begin, _)| begin).ok_or_else(|| "no time; give 2026-11-20 or 2026-11-20T08:30:00+01:00".to_owned())
-}
-
-fn span(text: &str) -> Result<i64, String> {
-    query::span(text).ok_or_else(|| "no length of time; give 30m, 24h or 7d".to_owned())
 }
 
 #[derive(clap::Subcommand)]
@@ -134,7 +130,7 @@ enum Command {
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { access, command, search } = arguments;
     let json = access.json;
-    let told =
+    let done =
         move |id: i64, what: &str| if json { println!("{}", json!({ "id": id, "done": what })) } else { eprintln!("{what}") };
     let command = match command {
         None => return find(&access, &search),
@@ -145,7 +141,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         match command {
             Command::Search(_) => unreachable!("it was found above"),
             Command::Saved(saved) => searches::run(&casework, &actor, saved, json).await?,
-            Command::Show { id } => show(&casework.log(&actor, id).await?, json)?,
+            Command::Show { id } => {
+                let details = casework.log(&actor, id).await?;
+                if json {
+                    show_json(&details)?;
+                } else {
+                    writeln!(io::stdout(), "{}", told(&details, Width::of_terminal())?)?;
+                }
+            }
             Command::Add { message, time, host, app } => {
                 casework.add_log(&actor, &NewLine { message, time, host, app }).await?;
                 let what = "added: the daemon takes it within seconds, or when it runs next";
@@ -153,15 +156,15 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             }
             Command::Annotate { id, text } => {
                 casework.annotate_log(&actor, id, &text).await?;
-                told(id, "noted");
+                done(id, "noted");
             }
             Command::Archive { id, reason } => {
                 casework.archive_log(&actor, id, reason.as_deref()).await?;
-                told(id, "archived");
+                done(id, "archived");
             }
             Command::Unarchive { id } => {
                 casework.unarchive_log(&actor, id).await?;
-                told(id, "back in sight");
+                done(id, "back in sight");
             }
         }
         Ok(())
@@ -214,7 +217,7 @@ fn find(access: &Access, search: &Search) -> anyhow::Result<ExitCode> {
             }
         }
         if !access.json {
-            writeln!(out, "{}", as_table(&shown))?;
+            writeln!(out, "{}", as_table(&shown, None, Width::of_terminal()))?;
         }
         out.flush()?;
         if let Some(cursor) = cursor {
@@ -248,13 +251,25 @@ fn message(log: &LogRow) -> String {
     text
 }
 
-fn as_table(logs: &[LogRow]) -> Table {
-    let mut table = table(["id", "time", "host", "app", "event", "severity", "user", "from", "message"]);
+/// Records as a table, with numbers from `first` on, where there are to be some. What is left out on a narrow terminal is what `show` tells.
+pub(super) fn as_table(logs: &[LogRow], first: Option<usize>, width: Width) -> Listing<9> {
+    let columns = [
+        ("id", 0),
+        ("time", 0),
+        ("host", 100),
+        ("app", 120),
+        ("event", 80),
+        ("severity", 120),
+        ("user", 120),
+        ("from", 100),
+        ("message", 0),
+    ];
+    let mut table = table::listing(columns, first, width);
     for log in logs {
-        let text = |text: &Option<String>| visible(text.as_deref().unwrap_or_default());
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let (event, severity) = (log.event_type.clone(), log.severity.clone());
         let (id, time) = (log.id.to_string(), log.event_time.to_string());
-        table.add_row([
+        table.add([
             id,
             time,
             text(&log.host),
@@ -322,28 +337,30 @@ fn line(out: &mut impl Write, log: &LogRow, json: bool) -> anyhow::Result<()> {
     Ok(writeln!(out, "{time} {} {} {host} {app}: {}", log.severity, log.event_type, message(log))?)
 }
 
-fn show(details: &LogDetails, json: bool) -> anyhow::Result<()> {
+/// Everything about a record as JSON.
+fn show_json(details: &LogDetails) -> anyhow::Result<()> {
     let LogDetails { log, original, notes, archived } = details;
-    let mut out = io::stdout();
     let as_text = std::str::from_utf8(original);
-    if json {
-        #[derive(serde::Serialize)]
-        struct Shown<'a> {
-            log: &'a LogRow,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            original: Option<&'a str>,
-            /// Where it is no UTF-8.
-            #[serde(skip_serializing_if = "Option::is_none")]
-            original_base64: Option<String>,
-            notes: &'a [NoteRow],
-            archived: &'a Option<ArchivedRow>,
-        }
-        let original_base64 = as_text.is_err().then(|| base64::engine::general_purpose::STANDARD.encode(original));
-        let shown = Shown { log, original: as_text.ok(), original_base64, notes, archived };
-        return Ok(writeln!(out, "{}", serde_json::to_string(&shown)?)?);
+    #[derive(serde::Serialize)]
+    struct Shown<'a> {
+        log: &'a LogRow,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        original: Option<&'a str>,
+        /// Where it is no UTF-8.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        original_base64: Option<String>,
+        notes: &'a [NoteRow],
+        archived: &'a Option<ArchivedRow>,
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    let original_base64 = as_text.is_err().then(|| base64::engine::general_purpose::STANDARD.encode(original));
+    let shown = Shown { log, original: as_text.ok(), original_base64, notes, archived };
+    Ok(writeln!(io::stdout(), "{}", serde_json::to_string(&shown)?)?)
+}
+
+/// Everything about a record, a line for each thing; what came from outside is escaped.
+pub(super) fn told(details: &LogDetails, width: Width) -> anyhow::Result<Table> {
+    let LogDetails { log, original, notes, archived } = details;
+    let mut table = table::plain(width);
     let number = |number: Option<i32>| number.map(|number| number.to_string());
     let columns = [
         ("id", Some(log.id.to_string())),
@@ -381,7 +398,7 @@ fn show(details: &LogDetails, json: bool) -> anyhow::Result<()> {
     for note in notes {
         table.add_row(["note".to_owned(), format!("{} {}: {}", note.at, visible(&note.author), visible(&note.body))]);
     }
-    Ok(writeln!(out, "{table}")?)
+    Ok(table)
 }
 
 /// The text of a JSON string, the JSON of anything else.

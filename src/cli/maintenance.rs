@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 
 use super::database::{Access, with_casework};
 use super::incidents::print_json;
-use super::user::table;
+use super::table::table;
 use crate::casework::maintenance::{Taken, Upkeep};
 use crate::record::text::visible;
 
@@ -80,7 +80,8 @@ fn told(taken: &Taken) -> String {
     format!("taken away: {}, {} rows{free}", taken.what, taken.rows)
 }
 
-fn shown(upkeep: &Upkeep) -> String {
+/// What is kept, for reading.
+pub(super) fn shown(upkeep: &Upkeep) -> String {
     let mut table = table(["what", "rows", "size", "oldest", "kept for", "due"]);
     for holding in &upkeep.holdings {
         let stays = holding.stays.as_ref().map_or(String::new(), |why| format!(" ({why})"));
@@ -106,7 +107,7 @@ fn shown(upkeep: &Upkeep) -> String {
 }
 
 /// A size for people.
-fn size(bytes: i64) -> String {
+pub(super) fn size(bytes: i64) -> String {
     let (mut number, mut unit) = (bytes as f64, "B");
     for next in ["KiB", "MiB", "GiB", "TiB"] {
         if number < 1024.0 {

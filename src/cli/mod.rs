@@ -5,16 +5,21 @@ mod assets;
 mod audit;
 mod backup;
 mod check;
+mod completions;
 mod database;
 mod demo;
+mod detect;
 mod evidence;
 mod export;
 mod file;
+mod found;
 mod incidents;
 mod journal;
 mod keys;
 mod logs;
 mod maintenance;
+mod man;
+mod menu;
 mod parse;
 mod parties;
 mod relations;
@@ -23,6 +28,7 @@ mod report;
 mod run;
 mod searches;
 mod suppressions;
+mod table;
 mod tasks;
 mod user;
 mod verify;
@@ -31,7 +37,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use flate2::bufread::MultiGzDecoder;
 
 use crate::record::Timestamp;
@@ -75,6 +81,10 @@ enum Command {
     Assets(assets::Arguments),
     /// Search log records, follow them, show one, annotate or archive it
     Logs(logs::Arguments),
+    /// Run the detectors over stored records of a time range
+    Detect(detect::Arguments),
+    /// Choose from a menu what to do, step by step
+    Menu(menu::Arguments),
     /// Manage who may sign in
     User(user::UserArguments),
     /// Manage tokens for programs
@@ -83,7 +93,7 @@ enum Command {
     Keys(keys::Arguments),
     /// Check the audit log
     Audit(audit::Arguments),
-    /// Sum up a week, or any other period
+    /// Sum up a week, any other period, or one incident
     Report(report::Arguments),
     /// Take out logs, incidents or tasks as CSV
     Export(export::Arguments),
@@ -91,6 +101,15 @@ enum Command {
     Backup(backup::Arguments),
     /// Show what is kept, and take away what is due
     Maintenance(maintenance::Arguments),
+    /// Write what a shell needs to complete commands and options
+    Completions(completions::Arguments),
+    /// Write the manual: a page for each command
+    Man(man::Arguments),
+}
+
+/// All commands and options, as they are told to people and shells.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the command that the process was called with.
@@ -109,6 +128,10 @@ pub fn main() -> ExitCode {
         Command::Suppressions(a) => suppressions::run(a),
         Command::Assets(a) => assets::run(a),
         Command::Logs(a) => logs::run(a),
+        Command::Completions(a) => completions::run(&a),
+        Command::Man(a) => man::run(&a),
+        Command::Detect(a) => detect::run(a),
+        Command::Menu(a) => menu::run(&a),
         Command::User(a) => user::user(a),
         Command::Token(a) => user::token(a),
         Command::Keys(a) => keys::run(a),
@@ -142,6 +165,11 @@ fn time(text: &str) -> Result<Timestamp, String> {
             "give a date such as 2026-11-20 (its beginning in UTC), or a time such as 2026-11-20T08:30:00Z".to_owned()
         }),
     }
+}
+
+/// A length of time as people give it, in microseconds.
+fn span(text: &str) -> Result<i64, String> {
+    crate::store::query::span(text).ok_or_else(|| "no length of time; give 30m, 24h or 7d".to_owned())
 }
 
 /// The runtime of commands that talk to the network or the database.

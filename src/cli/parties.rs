@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::incidents::print_json;
-use super::user::table;
+use super::table::table;
 use crate::casework::parties::{MAX_PAGE, Party, Person};
 use crate::casework::{Actor, Casework};
 use crate::record::case::PartyRole;

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, IsTerminal as _};
 use serde_json::json;
 
 use super::incidents::print_json;
-use super::user::table;
+use super::table::table;
 use crate::casework::incidents::Dossier;
 use crate::casework::split::Split;
 use crate::casework::{Actor, Casework};

@@ -1,6 +1,5 @@
 //! `tocsin replay`: the detectors over files, by the times in the logs, without a database.
 
-use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, BufRead, BufWriter, IsTerminal, Read, Write};
 use std::path::PathBuf;
@@ -8,27 +7,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 
-use crate::detect::incidents::title;
-use crate::detect::{Engine, Options, Rules};
+use super::found;
+use crate::detect::{Engine, Finding, Findings, Options, Rules};
 use crate::frame::line::{Delimiter, Splitter};
-use crate::record::incident::{Group, IncidentChange, RaisedBy};
-use crate::record::text::visible;
-use crate::record::{Severity, Timestamp, Zone};
-use crate::{config, parse};
+use crate::parse;
+use crate::record::{Timestamp, Zone};
 
 /// Longer lines are cut, as by the daemon.
 const MAX_LINE_BYTES: usize = 1024 * 1024;
 /// Lines after which changes are collected: fewer than the accounts that one change can name.
 const COLLECT_EVERY: i64 = 64;
-/// Accounts told apart in one incident.
-const MAX_ACCOUNTS: usize = 100_000;
-/// Incidents kept.
-const MAX_INCIDENTS: usize = 1_000_000;
 
 /// Run the detectors over log files, by the times in the logs
 ///
@@ -68,26 +58,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let now = arguments.now.unwrap_or_else(Timestamp::now);
     let progress = progress(&arguments.files);
-    let rules = match &arguments.rules {
-        None => Rules::default(),
-        Some(path) => {
-            let (rules, problems) = match config::rules::load(path) {
-                Ok(read) => read,
-                Err(what) => {
-                    eprintln!("tocsin: --rules: {what}");
-                    return Ok(ExitCode::from(2));
-                }
-            };
-            for problem in &problems {
-                eprintln!("tocsin: left out: {problem}");
-            }
-            if rules.is_empty() {
-                eprintln!("tocsin: none of these rules can be used");
-                return Ok(ExitCode::from(2));
-            }
-            rules
-        }
-    };
+    let Some(rules) = found::rules(arguments.rules.as_deref(), "--rules") else { return Ok(ExitCode::from(2)) };
     let mut replay = Replay::new(now, arguments.timezone, rules);
     for path in &arguments.files {
         let input: Box<dyn Read> = if path.as_os_str() == "-" {
@@ -100,7 +71,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     progress.finish_and_clear();
     let found = replay.finish();
     let mut out = BufWriter::new(io::stdout().lock());
-    let written = if arguments.json { write_json(&found, &mut out) } else { write_table(&found, &mut out) };
+    let written =
+        if arguments.json { found::write_json(&found, None, &mut out) } else { found::write_table(&found, None, &mut out) };
     match written.and_then(|()| out.flush()) {
         // Who reads our output has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
@@ -129,35 +101,15 @@ struct Replay {
     zone: Zone,
     lines: i64,
     cut_lines: u64,
-    incidents: HashMap<(RaisedBy, Group), Incident>,
-    incidents_dropped: u64,
-}
-
-/// One incident, as it is written.
-#[derive(Debug, Serialize)]
-struct Incident {
-    #[serde(rename = "detector", serialize_with = "detector_name")]
-    raised_by: RaisedBy,
-    #[serde(serialize_with = "severity_name")]
-    severity: Severity,
-    title: String,
-    #[serde(serialize_with = "group_map")]
-    group: Group,
-    #[serde(serialize_with = "rfc3339")]
-    first_seen: Timestamp,
-    #[serde(serialize_with = "rfc3339")]
-    last_seen: Timestamp,
-    event_count: u64,
-    #[serde(rename = "distinct_count", serialize_with = "how_many")]
-    accounts: BTreeSet<String>,
+    findings: Findings,
 }
 
 impl Replay {
-    fn new(now: Timestamp, zone: Zone, rules: Rules) -> Replay {
-        let mut engine = Engine::with_rules(Options::default(), Arc::new(rules));
+    fn new(now: Timestamp, zone: Zone, rules: Arc<Rules>) -> Replay {
+        let mut engine = Engine::with_rules(Options::default(), rules);
         // Files may go back in time against each other.
         engine.set_floor(None);
-        Replay { engine, now, zone, lines: 0, cut_lines: 0, incidents: HashMap::new(), incidents_dropped: 0 }
+        Replay { engine, now, zone, lines: 0, cut_lines: 0, findings: Findings::new(0) }
     }
 
     /// Reads one file to its end.
@@ -204,122 +156,18 @@ impl Replay {
     }
 
     fn collect(&mut self) {
-        for change in self.engine.take_changes() {
-            let key = (change.raised_by.clone(), change.group.clone());
-            if self.incidents.len() >= MAX_INCIDENTS && !self.incidents.contains_key(&key) {
-                self.incidents_dropped += 1;
-                continue;
-            }
-            self.incidents.entry(key).or_insert_with(|| Incident::new(&change)).add(change);
-        }
+        self.findings.add(self.engine.take_changes());
     }
 
     /// The incidents in the order in which they began. What could not be done exactly is said on standard error.
-    fn finish(mut self) -> Vec<Incident> {
+    fn finish(mut self) -> Vec<Finding> {
         self.collect();
-        let stats = self.engine.stats();
-        let warn = |n: u64, what: &str| {
-            if n > 0 {
-                eprintln!("tocsin: {n} {what}");
-            }
-        };
-        warn(self.cut_lines, "lines were longer than 1 MiB and were cut");
-        warn(stats.points_dropped_total, "events of very busy groups were forgotten for lack of room; counts may be low");
-        warn(stats.evicted_full_total, "remote ends were forgotten for lack of room; counts may be low");
-        warn(self.incidents_dropped, "changes were left out: there are too many incidents");
-        let mut found: Vec<Incident> = self.incidents.into_values().collect();
-        found.sort_by(|a, b| (a.first_seen, a.raised_by.order(), &a.group).cmp(&(b.first_seen, b.raised_by.order(), &b.group)));
-        found
-    }
-}
-
-impl Incident {
-    fn new(change: &IncidentChange) -> Incident {
-        Incident {
-            raised_by: change.raised_by.clone(),
-            severity: change.severity,
-            title: title(&change.raised_by, &change.group),
-            group: change.group.clone(),
-            first_seen: change.first_seen,
-            last_seen: change.last_seen,
-            event_count: 0,
-            accounts: BTreeSet::new(),
+        if self.cut_lines > 0 {
+            eprintln!("tocsin: {} lines were longer than 1 MiB and were cut", self.cut_lines);
         }
+        found::warn(&self.engine.stats(), self.findings.left_out());
+        self.findings.into_sorted()
     }
-
-    fn add(&mut self, change: IncidentChange) {
-        self.event_count = self.event_count.saturating_add(change.events);
-        self.severity = self.severity.max(change.severity_at(self.event_count));
-        self.first_seen = self.first_seen.min(change.first_seen);
-        self.last_seen = self.last_seen.max(change.last_seen);
-        for name in change.usernames.into_iter().chain(change.values) {
-            if self.accounts.len() < MAX_ACCOUNTS {
-                self.accounts.insert(name.to_string());
-            }
-        }
-    }
-}
-
-fn write_json(found: &[Incident], out: &mut impl Write) -> io::Result<()> {
-    for incident in found {
-        serde_json::to_writer(&mut *out, incident)?;
-        out.write_all(b"\n")?;
-    }
-    Ok(())
-}
-
-fn write_table(found: &[Incident], out: &mut impl Write) -> io::Result<()> {
-    if found.is_empty() {
-        return writeln!(out, "No incidents.");
-    }
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["severity", "incident", "events", "accounts or values", "first seen", "last seen"]);
-    for incident in found {
-        table.add_row([
-            incident.severity.to_string(),
-            incident.title.clone(),
-            incident.event_count.to_string(),
-            accounts(&incident.accounts),
-            incident.first_seen.to_string(),
-            incident.last_seen.to_string(),
-        ]);
-    }
-    writeln!(out, "{table}")
-}
-
-/// A few account names and how many more there are.
-fn accounts(names: &BTreeSet<String>) -> String {
-    const SHOWN: usize = 3;
-    let mut text = names.iter().take(SHOWN).map(|n| visible(n)).collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN {
-        text.push_str(&format!(" and {} more", names.len() - SHOWN));
-    }
-    text
-}
-
-fn detector_name<S: Serializer>(raised_by: &RaisedBy, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(raised_by.name())
-}
-
-fn severity_name<S: Serializer>(severity: &Severity, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(severity.as_str())
-}
-
-fn group_map<S: Serializer>(group: &Group, to: S) -> Result<S::Ok, S::Error> {
-    let mut map = to.serialize_map(Some(group.0.len()))?;
-    for (name, value) in &group.0 {
-        map.serialize_entry(name, value)?;
-    }
-    map.end()
-}
-
-fn rfc3339<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(time)
-}
-
-fn how_many<S: Serializer>(names: &BTreeSet<String>, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_u64(names.len() as u64)
 }
 
 #[cfg(test)]
@@ -338,17 +186,17 @@ mod tests {
         2026-01-02T03:04:32Z web1 sshd[813]: message repeated 2 times: [ Failed password for root from 198.51.100.4 port 4244 ssh2]\n\
         2026-01-02T03:04:33Z web1 sshd[813]: error: maximum authentication attempts exceeded for root from 198.51.100.4 port 4244 ssh2 [preauth]";
 
-    fn replayed(files: &[&[u8]]) -> Vec<Incident> {
-        let mut replay = Replay::new(Timestamp::parse_rfc3339("2026-02-01T00:00:00Z").unwrap(), Zone::UTC, Rules::default());
+    fn replayed(files: &[&[u8]]) -> Vec<Finding> {
+        let mut replay = Replay::new(Timestamp::parse_rfc3339("2026-02-01T00:00:00Z").unwrap(), Zone::UTC, Arc::default());
         for file in files {
             replay.read(*file).unwrap();
         }
         replay.finish()
     }
 
-    fn json(found: &[Incident]) -> String {
+    fn json(found: &[Finding]) -> String {
         let mut out = Vec::new();
-        write_json(found, &mut out).unwrap();
+        found::write_json(found, None, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -379,11 +227,11 @@ mod tests {
     #[test]
     fn the_table_shows_no_control_characters() {
         let mut out = Vec::new();
-        write_table(&replayed(&[MORNING.as_bytes(), LATER.as_bytes()]), &mut out).unwrap();
+        found::write_table(&replayed(&[MORNING.as_bytes(), LATER.as_bytes()]), None, &mut out).unwrap();
         let table = String::from_utf8(out).unwrap();
         assert!(table.contains("\\u{1b}[2Jgit") && !table.contains('\u{1b}'), "{table}");
         let mut out = Vec::new();
-        write_table(&replayed(&[b"nothing\n\xff\x00 here"]), &mut out).unwrap();
+        found::write_table(&replayed(&[b"nothing\n\xff\x00 here"]), None, &mut out).unwrap();
         assert_eq!(out, b"No incidents.\n");
     }
 
@@ -395,13 +243,13 @@ mod tests {
             format!("sshd[1]: {line}").repeat(3)
         );
         let found = replayed(&[text.as_bytes()]);
-        assert_eq!(found.iter().map(|i| i.first_seen.to_string()).collect::<Vec<_>>(), ["2026-01-02T03:04:05Z"]);
+        assert_eq!(found.iter().map(|f| f.change.first_seen.to_string()).collect::<Vec<_>>(), ["2026-01-02T03:04:05Z"]);
     }
 
     #[test]
     fn a_torn_gzip_file_is_an_error() {
         let whole = gzipped(&MORNING.repeat(50));
-        let mut replay = Replay::new(Timestamp::default(), Zone::UTC, Rules::default());
+        let mut replay = Replay::new(Timestamp::default(), Zone::UTC, Arc::default());
         assert!(replay.read(&whole[..whole.len() - 9]).is_err());
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::incidents::print_json;
-use super::user::table;
+use super::table::table;
 use crate::casework::searches::{MAX_PAGE, NewSearch, SearchEdit};
 use crate::casework::{Actor, Casework};
 use crate::record::case::SearchKind;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::database::{Access, with_casework};
 use super::incidents::print_json;
-use super::user::table;
+use super::table::table;
 use crate::record::text::visible;
 
 /// See what opens no incidents for a time, and end that

@@ -6,11 +6,10 @@ use serde_json::json;
 
 use super::database::{Access, with_casework};
 use super::incidents::print_json;
-use super::user::table;
+use super::table::{self, Width};
 use crate::casework::tasks::{TaskEdit, TaskFilter};
 use crate::record::Timestamp;
 use crate::record::case::TaskStatus;
-use crate::record::text::visible;
 
 /// What is to be done about incidents
 #[derive(clap::Args)]
@@ -106,18 +105,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 if json {
                     return print_json(&found);
                 }
-                let mut table = table(["id", "incident", "status", "assignee", "due", "title"]);
+                let columns = [("id", 0), ("incident", 0), ("status", 0), ("assignee", 80), ("due", 90), ("title", 0)];
+                let mut table = table::listing(columns, None, Width::of_terminal());
                 for task in found {
                     let due = task.due_at.map_or(String::new(), |due| due.to_string());
                     let whose = task.assignee.unwrap_or_default();
-                    table.add_row([
-                        task.id.to_string(),
-                        task.incident,
-                        task.status,
-                        whose,
-                        due,
-                        visible(&task.title).to_string(),
-                    ]);
+                    table.add([task.id.to_string(), task.incident, task.status, whose, due, task.title]);
                 }
                 println!("{table}");
             }

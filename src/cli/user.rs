@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use comfy_table::{Table, presets};
 use serde_json::json;
 
 use super::database::{Access, with_casework};
+use super::table::{self, Width};
 use crate::casework::Role;
 use crate::casework::users::{NewUser, UserChange};
-use crate::record::text::visible;
 
 /// Manage who may sign in
 #[derive(clap::Args)]
@@ -69,6 +68,8 @@ enum UserCommand {
     Unlock {
         /// Whose
         name: String,
+        #[command(flatten)]
+        seen: Seen,
     },
     /// Give a user a new password to be used once; prints it
     ResetPassword {
@@ -100,7 +101,8 @@ pub fn user(arguments: UserArguments) -> anyhow::Result<ExitCode> {
                     println!("{}", serde_json::to_string(&users)?);
                     return Ok(());
                 }
-                let mut table = table(["name", "role", "state", "e-mail", "made"]);
+                let columns = [("name", 0), ("role", 0), ("state", 0), ("e-mail", 80), ("made", 100)];
+                let mut table = table::listing(columns, None, Width::of_terminal());
                 for user in users {
                     let state = match (user.disabled_at, user.locked_until, user.must_change_password) {
                         (Some(_), ..) => "disabled".to_owned(),
@@ -109,7 +111,7 @@ pub fn user(arguments: UserArguments) -> anyhow::Result<ExitCode> {
                         _ => String::new(),
                     };
                     let email = user.email.unwrap_or_default();
-                    table.add_row([user.name, user.role, state, visible(&email).to_string(), user.created_at.to_string()]);
+                    table.add([user.name, user.role, state, email, user.created_at.to_string()]);
                 }
                 println!("{table}");
                 return Ok(());
@@ -152,7 +154,9 @@ pub fn user(arguments: UserArguments) -> anyhow::Result<ExitCode> {
             UserCommand::Enable { name, seen } => {
                 change(&name, UserChange { disabled: Some(false), ..UserChange::default() }, seen.if_version).await?
             }
-            UserCommand::Unlock { name } => change(&name, UserChange { unlock: true, ..UserChange::default() }, None).await?,
+            UserCommand::Unlock { name, seen } => {
+                change(&name, UserChange { unlock: true, ..UserChange::default() }, seen.if_version).await?
+            }
         };
         if json {
             println!("{}", serde_json::to_string(&changed)?);
@@ -214,11 +218,12 @@ pub fn token(arguments: TokenArguments) -> anyhow::Result<ExitCode> {
                 println!("{}", serde_json::to_string(&tokens)?);
                 return Ok(());
             }
-            let mut table = table(["user", "name", "role", "accepted until", "last used"]);
+            let columns = [("user", 0), ("name", 0), ("role", 0), ("accepted until", 80), ("last used", 120)];
+            let mut table = table::listing(columns, None, Width::of_terminal());
             for token in tokens {
                 let until = token.revoked_at.map_or(token.expires_at.to_string(), |at| format!("revoked {at}"));
                 let used = token.last_used_at.map_or("never".to_owned(), |at| at.to_string());
-                table.add_row([token.user, visible(&token.name).to_string(), token.role, until, used]);
+                table.add([token.user, token.name, token.role, until, used]);
             }
             println!("{table}");
             Ok(())
@@ -248,10 +253,4 @@ fn secret_once(json: bool, user: &str, what: &str, secret: &str, note: &str) -> 
         println!("{secret}");
     }
     Ok(())
-}
-
-pub(super) fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header).set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
-    table
 }

@@ -31,6 +31,7 @@
 
 mod attempts;
 mod engine;
+mod findings;
 pub mod incidents;
 mod index;
 mod names;
@@ -42,6 +43,7 @@ mod table;
 mod window;
 
 pub use engine::Engine;
+pub use findings::{Finding, Findings};
 pub use options::{OptionError, Options, Rule};
 pub use sigma::Rules;
 pub use stats::EngineStats;

@@ -169,6 +169,40 @@ pub async fn list(
     Ok((found, false))
 }
 
+/// The rows of a subject, in order, at most `limit`; and how many there are.
+///
+/// # Errors
+/// A statement failed.
+pub async fn of_subject(connection: &mut PgConnection, subject: &str, limit: i64) -> Result<(Vec<Row>, i64), StoreError> {
+    let failed = || StoreError::at("read the audit log");
+    let rows = sqlx::query(
+        "SELECT id, at, actor, role, via, address, action, subject, old::text, new::text, reason, previous, hash \
+         FROM audit_log WHERE subject = $1 ORDER BY id LIMIT $2",
+    );
+    let rows = rows.bind(subject).bind(limit).fetch_all(&mut *connection).await.map_err(failed())?;
+    let rows = rows.iter().map(read).collect::<Result<_, _>>().map_err(failed())?;
+    let count = sqlx::query_scalar("SELECT count(*) FROM audit_log WHERE subject = $1").bind(subject).fetch_one(connection).await;
+    Ok((rows, count.map_err(failed())?))
+}
+
+/// Id and hash of the last row.
+///
+/// # Errors
+/// The statement failed.
+pub async fn head(connection: &mut PgConnection) -> Result<(i64, Vec<u8>), StoreError> {
+    let head = sqlx::query_as("SELECT id, hash FROM audit_head").fetch_one(connection).await;
+    head.map_err(StoreError::at("read the end of the audit log"))
+}
+
+/// Hash of the first row, if there is one: no two installations have the same.
+///
+/// # Errors
+/// The statement failed.
+pub async fn first_hash(connection: &mut PgConnection) -> Result<Option<Vec<u8>>, StoreError> {
+    let hash = sqlx::query_scalar("SELECT hash FROM audit_log WHERE id = 1").fetch_optional(connection).await;
+    hash.map_err(StoreError::at("read the beginning of the audit log"))
+}
+
 fn read(row: &PgRow) -> Result<Row, sqlx::Error> {
     Ok(Row {
         id: row.try_get(0)?,

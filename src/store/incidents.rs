@@ -36,11 +36,10 @@ struct Merged<'c> {
 /// Applies the changes of one transaction: feeds the unresolved incident of each detector and group, or else the unresolved one that an
 /// incident of theirs became part of, or opens one. Runs after the transaction's place in the order is sure, so no other daemon and no
 /// other transaction opens one at the same time, and nobody merges any.
-pub(super) async fn apply(
-    connection: &mut PgConnection,
-    changes: &[IncidentChange],
-    max_evidence: usize,
-) -> Result<(), StoreError> {
+///
+/// # Errors
+/// A statement failed.
+pub async fn apply(connection: &mut PgConnection, changes: &[IncidentChange], max_evidence: usize) -> Result<(), StoreError> {
     if changes.is_empty() {
         return Ok(());
     }
@@ -50,6 +49,47 @@ pub(super) async fn apply(
     tell_raised(connection, &open).await?;
     insert(connection, &mut new).await?;
     attach(connection, merged.into_values(), max_evidence).await
+}
+
+/// Takes a place in the order of the daemon's transactions until this one has ended: it opens no incident meanwhile. Before [`apply`].
+///
+/// # Errors
+/// The statement failed.
+pub async fn take_place(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let locked = sqlx::query("SELECT FROM positions WHERE input = 'pipeline' FOR UPDATE").execute(connection).await;
+    locked.map(|_| ()).map_err(StoreError::at("wait for the daemon's transaction"))
+}
+
+/// What one detector, or rule, found for one group: its name, the group's key, the first and the last event.
+pub type Found = (String, String, Timestamp, Timestamp);
+
+/// For each of them the incident that tells of it, if there is one, by id and number: the unresolved one, or else the last one whose time
+/// overlaps.
+///
+/// # Errors
+/// The statement failed.
+pub async fn telling_of(connection: &mut PgConnection, found: &[Found]) -> Result<Vec<Option<(i64, String)>>, StoreError> {
+    let rows: Vec<(i64, i64, String)> = sqlx::query_as(
+        "SELECT DISTINCT ON (k.n) k.n, i.id, i.number \
+         FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY AS k (detector, group_key, first, last, n) \
+         JOIN incidents i ON i.detector = k.detector AND i.group_key = k.group_key \
+         WHERE i.status IN ('open', 'investigating', 'contained') OR (i.first_seen <= k.last AND i.last_seen >= k.first) \
+         ORDER BY k.n, i.status IN ('open', 'investigating', 'contained') DESC, i.id DESC",
+    )
+    .bind(found.iter().map(|f| f.0.as_str()).collect::<Vec<_>>())
+    .bind(found.iter().map(|f| clean(&f.1)).collect::<Vec<_>>())
+    .bind(found.iter().map(|f| f.2).collect::<Vec<_>>())
+    .bind(found.iter().map(|f| f.3).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::at("look for incidents that tell of this"))?;
+    let mut told = vec![None; found.len()];
+    for (n, id, number) in rows {
+        if let Some(slot) = usize::try_from(n - 1).ok().and_then(|n| told.get_mut(n)) {
+            *slot = Some((id, number));
+        }
+    }
+    Ok(told)
 }
 
 /// Locks the unresolved incidents that the changes feed and adds the changes to them.

@@ -1,10 +1,11 @@
-//! What the detectors looked at before a restart, read back so that their windows are what they were.
+//! Stored records as detectors look at them: those of before a restart, so that their windows are what they were, or those of a range of
+//! time, for somebody who wants to know what the detectors would find in it.
 
 use std::borrow::Cow;
 
 use futures_util::TryStreamExt;
 use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnection, PgRow};
 
 use super::{Store, StoreError};
 use crate::record::{EventType, LogRecord, Severity, Timestamp, Value};
@@ -21,20 +22,94 @@ pub struct Observed {
     pub record: LogRecord<'static>,
 }
 
+/// What detectors use of a record.
+macro_rules! select_detected {
+    () => {
+        "SELECT id, (extract(epoch FROM event_time) * 1000000)::bigint, host, app, pid, event_type::text, severity::text, username, \
+         host(src_ip), NULL::integer, NULL::text, NULL::integer, NULL::text, NULL::text, \
+         CASE WHEN event_type = 'login_failed' OR message LIKE '%message repeated %' THEN message END, \
+         CASE WHEN fields ? 'source.domain' THEN jsonb_build_object('source.domain', fields->'source.domain')::text END "
+    };
+}
+
+/// All that rules can use of a record.
+macro_rules! select_all {
+    () => {
+        "SELECT id, (extract(epoch FROM event_time) * 1000000)::bigint, host, app, pid, event_type::text, severity::text, username, \
+         host(src_ip), src_port, host(dst_ip), dst_port, protocol, action, message, fields::text "
+    };
+}
+
+/// Which records somebody looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looked {
+    /// Those that the detectors look at.
+    Detected,
+    /// Every one: rules do.
+    All,
+}
+
+/// About how many records there are from a time up to another, by the hour: counted from the roll-ups.
+///
+/// # Errors
+/// The statement failed.
+pub async fn expected(
+    connection: &mut PgConnection,
+    (from, to): (Timestamp, Timestamp),
+    looked: Looked,
+) -> Result<u64, StoreError> {
+    let count: i64 = sqlx::query_scalar(
+        "SELECT coalesce(sum(count), 0)::bigint FROM log_rollups WHERE hour > $1::timestamptz - interval '1 hour' AND hour < $2 \
+         AND ($3 OR event_type IN ('login_success', 'login_failed') OR severity >= 'high')",
+    )
+    .bind(from)
+    .bind(to)
+    .bind(looked == Looked::All)
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::at("count what the detectors are to look at"))?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// Streams, in the order of time, what is looked at from a time up to, and not including, another.
+///
+/// # Errors
+/// The statement failed.
+pub async fn each_between(
+    connection: &mut PgConnection,
+    (from, to): (Timestamp, Timestamp),
+    looked: Looked,
+    each: &mut (dyn FnMut(Observed) + Send),
+) -> Result<(), StoreError> {
+    let failed = || StoreError::at("read what the detectors are to look at");
+    let sql = match looked {
+        Looked::Detected => concat!(
+            select_detected!(),
+            "FROM logs WHERE event_time >= $1 AND event_time < $2 \
+             AND (event_type IN ('login_success', 'login_failed') OR severity >= 'high') ORDER BY event_time, id",
+        ),
+        Looked::All => {
+            concat!(select_all!(), "FROM logs WHERE event_time >= $1 AND event_time < $2 ORDER BY event_time, id")
+        }
+    };
+    let mut rows = sqlx::query(sql).bind(from).bind(to).fetch(connection);
+    while let Some(row) = rows.try_next().await.map_err(failed())? {
+        each(read(&row).map_err(failed())?);
+    }
+    Ok(())
+}
+
 impl Store {
     /// Streams, in the order of processing, what detectors look at from an event time on.
     ///
     /// # Errors
     /// The statement failed.
     pub async fn each_observed(&self, from: Timestamp, each: &mut (dyn FnMut(Observed) + Send)) -> Result<u64, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, (extract(epoch FROM event_time) * 1000000)::bigint, host, app, pid, event_type::text, severity::text, username, \
-             host(src_ip), NULL::integer, NULL::text, NULL::integer, NULL::text, NULL::text, \
-             CASE WHEN event_type = 'login_failed' OR message LIKE '%message repeated %' THEN message END, \
-             CASE WHEN fields ? 'source.domain' THEN jsonb_build_object('source.domain', fields->'source.domain')::text END \
-             FROM logs WHERE event_time >= to_timestamp($1::float8) \
+        let rows = sqlx::query(concat!(
+            select_detected!(),
+            "FROM logs WHERE event_time >= to_timestamp($1::float8) \
              AND (event_type IN ('login_success', 'login_failed') OR severity >= 'high') ORDER BY id",
-        )
+        ))
         .bind(from.as_micros().div_euclid(1_000_000) as f64);
         self.stream(rows, each).await
     }
@@ -50,12 +125,11 @@ impl Store {
         all_from: Timestamp,
         each: &mut (dyn FnMut(Observed) + Send),
     ) -> Result<u64, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, (extract(epoch FROM event_time) * 1000000)::bigint, host, app, pid, event_type::text, severity::text, username, \
-             host(src_ip), src_port, host(dst_ip), dst_port, protocol, action, message, fields::text \
-             FROM logs WHERE event_time >= to_timestamp($1::float8) \
+        let rows = sqlx::query(concat!(
+            select_all!(),
+            "FROM logs WHERE event_time >= to_timestamp($1::float8) \
              AND (event_type IN ('login_success', 'login_failed') OR severity >= 'high' OR event_time >= to_timestamp($2::float8)) ORDER BY id",
-        )
+        ))
         .bind(from.min(all_from).as_micros().div_euclid(1_000_000) as f64)
         .bind(all_from.as_micros().div_euclid(1_000_000) as f64);
         self.stream(rows, each).await

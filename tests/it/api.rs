@@ -144,6 +144,7 @@ async fn every_route_lets_in_whom_the_role_table_lets_in() {
         ("post", "/incidents", Some(Permission::WorkIncidents), json!({ "title": "t", "severity": "low" })),
         ("get", "/incidents/{number}", Some(Permission::ReadIncidents), Value::Null),
         ("patch", "/incidents/{number}", Some(Permission::WorkIncidents), json!({})),
+        ("get", "/incidents/{number}/report", Some(Permission::Export), Value::Null),
         ("post", "/incidents/{number}/notes", Some(Permission::WorkIncidents), json!({ "body": "b" })),
         ("put", "/incidents/{number}/notes/{id}", Some(Permission::WorkIncidents), json!({ "body": "b" })),
         ("get", "/parties?value=x", Some(Permission::ReadParties), Value::Null),

@@ -8,33 +8,48 @@ use super::{Report, chart};
 use crate::record::text::push_html;
 
 const STYLE: &str = "\
-body{font:15px/1.45 system-ui,sans-serif;color:#1b1f24;background:#fff;max-width:60rem;margin:2rem auto;padding:0 1rem}\
-h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:2rem 0 .2rem}p{margin:.2rem 0 .6rem;color:#48505a}\
-svg{width:100%;height:auto;display:block}svg text{font:12px system-ui,sans-serif;fill:#1b1f24}svg rect{fill:#1f5f99}svg line{stroke:#b8c0c8}\
+:root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--faint:#48505a;--line:#dde2e7;--axis:#b8c0c8;--bar:#1f5f99;--link:#1f5f99}\
+@media screen and (prefers-color-scheme:dark){:root{--ink:#e3e7eb;--paper:#15181c;--faint:#a5adb6;--line:#343b43;--axis:#59626c;--bar:#6fb1ea;--link:#6fb1ea}}\
+body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:60rem;margin:2rem auto;padding:0 1rem}\
+h1{font-size:1.6rem;margin:0;overflow-wrap:anywhere}h2{font-size:1.15rem;margin:2rem 0 .2rem}p{margin:.2rem 0 .6rem;color:var(--faint)}a{color:var(--link)}\
+svg{width:100%;height:auto;display:block}svg text{font:12px system-ui,sans-serif;fill:var(--ink)}svg rect{fill:var(--bar)}svg line{stroke:var(--axis)}\
 table{border-collapse:collapse;margin:.4rem 0;font-variant-numeric:tabular-nums}\
-th,td{text-align:left;padding:.15rem .9rem .15rem 0;border-bottom:1px solid #dde2e7;vertical-align:top;overflow-wrap:anywhere;white-space:pre-wrap}\
+th,td{text-align:left;padding:.15rem .9rem .15rem 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere;white-space:pre-wrap}\
 details{margin:.3rem 0}section{break-inside:avoid}\
+@media screen and (max-width:40rem){svg{overflow:visible}svg text{font-size:16px}}\
 @media print{body{margin:0;max-width:none;font-size:11px}details{display:none}@page{margin:15mm}svg rect{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
 
-/// The page.
-pub fn page(title: &str, report: &Report) -> String {
-    let mut out = String::from(
+/// Everything up to the title, which is shown, too.
+pub(super) fn begin(out: &mut String, title: &str, more_style: &str) {
+    out.push_str(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>",
     );
-    push_html(&mut out, title);
-    let _ = write!(out, "</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>");
-    push_html(&mut out, title);
+    push_html(out, title);
+    let _ = write!(out, "</title>\n<style>{STYLE}{more_style}</style>\n</head>\n<body>\n<main>\n<h1>");
+    push_html(out, title);
+    out.push_str("</h1>\n");
+}
+
+/// What is behind everything.
+pub(super) fn end(out: &mut String) {
+    out.push_str("</main>\n</body>\n</html>\n");
+}
+
+/// The page.
+pub fn page(title: &str, report: &Report) -> String {
+    let mut out = String::new();
+    begin(&mut out, title, "");
     let _ = write!(
         out,
-        "</h1>\n<p>From {} up to {}, made at {} by tocsin. All times are UTC.</p>\n",
+        "<p>From {} up to {}, made at {} by tocsin. All times are UTC.</p>\n",
         report.from, report.to, report.made_at
     );
     for (id, section) in sections(report).iter().enumerate() {
         show(&mut out, id, section);
     }
-    out.push_str("</main>\n</body>\n</html>\n");
+    end(&mut out);
     out
 }
 

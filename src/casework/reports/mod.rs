@@ -9,6 +9,7 @@
 
 mod chart;
 mod html;
+pub mod incident;
 mod sections;
 
 use std::collections::BTreeMap;

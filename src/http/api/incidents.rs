@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,9 +16,11 @@ use super::problem::Problem;
 use super::{Api, Body, Caller, Path, Query, precondition, seen, versioned};
 use crate::casework::incidents::{Dossier, IncidentEdit, MAX_PAGE, NewIncident};
 use crate::casework::levels::{DueFilter, DueList, MAX_DUE};
+use crate::casework::reports::incident::Form;
 use crate::casework::searches::{IncidentSearch, sought};
 use crate::record::Timestamp;
 use crate::record::case::{Category, NoteKind, Priority, Status};
+use crate::record::observable::Tlp;
 use crate::record::{Severity, UnknownWord};
 use crate::store::cases::CaseRow;
 
@@ -27,6 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(list, open))
         .routes(routes!(due))
         .routes(routes!(show, edit))
+        .routes(routes!(report))
         .routes(routes!(add_note))
         .routes(routes!(edit_note))
 }
@@ -233,6 +236,43 @@ async fn show(State(api): State<Api>, caller: Caller, Path(number): Path<String>
     let number = plain("number", Some(number))?.unwrap_or_default();
     let dossier = api.casework()?.incident(&caller.actor, &number).await?;
     Ok(versioned(dossier.incident.version, &dossier))
+}
+
+/// How a report is written.
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ReportQuery {
+    /// html, json or stix; json without.
+    format: Option<String>,
+    /// To whom a STIX bundle may be told: clear, green, amber, amber+strict or red; amber without.
+    tlp: Option<String>,
+}
+
+/// Everything about an incident, with hashes of its evidence and the proof of its audit rows
+///
+/// Who took it out is in the audit log.
+#[utoipa::path(get, path = "/incidents/{number}/report", params(("number" = String, Path), ReportQuery),
+    responses((status = 200, content((Object = "application/json"), (String = "text/html"), (Object = "application/stix+json"))),
+        (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem)))]
+async fn report(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(number): Path<String>,
+    Query(query): Query<ReportQuery>,
+) -> Result<Response, Problem> {
+    let number = plain("number", Some(number))?.unwrap_or_default();
+    let form = query.format.as_deref().map_or(Ok(Form::Json), str::parse).map_err(|wrong| Problem::field("format", wrong))?;
+    let tlp = query.tlp.as_deref().map_or(Ok(Tlp::Amber), |tlp| word("tlp", tlp))?;
+    let report = api.casework()?.incident_report(&caller.actor, &number).await?;
+    let text = report.written(form, tlp).map_err(|error| {
+        tracing::error!(%error, "a report could not be written");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong; the log of the daemon says what")
+    })?;
+    // The page says so, too, but a browser is told before it has read any of it.
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
+    Ok(([(header::CONTENT_TYPE, form.media_type()), (header::CONTENT_SECURITY_POLICY, policy)], text).into_response())
 }
 
 /// What is to be changed of an incident; what is absent stays. An empty text takes one away.
