@@ -420,13 +420,13 @@ fn told_due(found: &DueList) -> String {
             next.incident.clone(),
             next.severity.clone(),
             next.status.clone(),
-            next.assignee.clone().unwrap_or_default(),
-            visible(&next.title).to_string(),
+            visible(next.assignee.as_deref().unwrap_or_default()),
+            visible(&next.title),
         ]);
     }
     let mut loads = table(["assignee", "not over", "overdue"]);
     for load in &found.by_assignee {
-        let whose = load.assignee.clone().unwrap_or_else(|| "nobody".to_owned());
+        let whose = visible(load.assignee.as_deref().unwrap_or("nobody"));
         loads.add_row([whose, load.unresolved.to_string(), load.overdue.to_string()]);
     }
     format!(

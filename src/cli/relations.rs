@@ -56,7 +56,7 @@ pub(super) enum Command {
         from: String,
         /// The number of the one that goes on
         into: String,
-        /// Refuse if somebody has changed the one that goes on since this version
+        /// Refuse if somebody has changed it since this version (that of the one which goes on)
         #[arg(long, value_name = "VERSION")]
         if_version: Option<i64>,
     },

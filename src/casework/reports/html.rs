@@ -41,9 +41,9 @@ pub(super) fn end(out: &mut String) {
 pub fn page(title: &str, report: &Report) -> String {
     let mut out = String::new();
     begin(&mut out, title, "");
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<p>From {} up to {}, made at {} by tocsin. All times are UTC.</p>\n",
+        "<p>From {} up to {}, made at {} by tocsin. All times are UTC.</p>",
         report.from, report.to, report.made_at
     );
     for (id, section) in sections(report).iter().enumerate() {
