@@ -22,6 +22,7 @@ pub mod notes;
 pub mod parties;
 pub mod password;
 pub mod reports;
+pub mod second_factor;
 pub mod sessions;
 pub mod tasks;
 pub mod tokens;
@@ -72,6 +73,12 @@ pub enum CaseworkError {
     /// Too many wrong passwords.
     #[error("too many wrong passwords; signing in is refused until {0}")]
     LockedOut(Timestamp),
+    /// The password is right, and that is not enough.
+    #[error("a second factor is needed: send its code, or a recovery code, as well")]
+    SecondFactorNeeded,
+    /// The second factor is not right.
+    #[error("the code is wrong, or was used already")]
+    WrongCode,
     /// The password was made by somebody else.
     #[error("the password was made by somebody else: change it first")]
     MustChangePassword,

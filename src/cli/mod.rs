@@ -17,6 +17,7 @@ mod parties;
 mod replay;
 mod report;
 mod run;
+mod second_factor;
 mod tasks;
 mod user;
 mod verify;

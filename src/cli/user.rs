@@ -6,6 +6,7 @@ use comfy_table::{Table, presets};
 use serde_json::json;
 
 use super::database::{Access, with_casework};
+use super::second_factor;
 use crate::casework::Role;
 use crate::casework::users::{NewUser, UserChange};
 use crate::record::text::visible;
@@ -16,6 +17,7 @@ use crate::record::text::visible;
 tocsin user add ada --role analyst --email ada@example.org\n  \
 tocsin user list\n  \
 tocsin user role ada admin\n  \
+tocsin user second-factor enrol ada\n  \
 tocsin user disable ada")]
 pub struct UserArguments {
     #[command(flatten)]
@@ -75,6 +77,9 @@ enum UserCommand {
         /// Whose
         name: String,
     },
+    /// Enrol a second factor of a user, or remove one that was lost
+    #[command(subcommand)]
+    SecondFactor(second_factor::Command),
     /// End all sessions of a user
     SignOut {
         /// Whose
@@ -100,7 +105,7 @@ pub fn user(arguments: UserArguments) -> anyhow::Result<ExitCode> {
                     println!("{}", serde_json::to_string(&users)?);
                     return Ok(());
                 }
-                let mut table = table(["name", "role", "state", "e-mail", "made"]);
+                let mut table = table(["name", "role", "state", "second factor", "e-mail", "made"]);
                 for user in users {
                     let state = match (user.disabled_at, user.locked_until, user.must_change_password) {
                         (Some(_), ..) => "disabled".to_owned(),
@@ -109,7 +114,9 @@ pub fn user(arguments: UserArguments) -> anyhow::Result<ExitCode> {
                         _ => String::new(),
                     };
                     let email = user.email.unwrap_or_default();
-                    table.add_row([user.name, user.role, state, visible(&email).to_string(), user.created_at.to_string()]);
+                    let second = if user.second_factor { "yes" } else { "" };
+                    let made = user.created_at.to_string();
+                    table.add_row([user.name, user.role, state, second.to_owned(), visible(&email), made]);
                 }
                 println!("{table}");
                 return Ok(());
@@ -134,6 +141,7 @@ pub fn user(arguments: UserArguments) -> anyhow::Result<ExitCode> {
                     "to be used once: it has to be changed at the next signing in",
                 );
             }
+            UserCommand::SecondFactor(command) => return second_factor::run(&casework, &actor, command, json).await,
             UserCommand::SignOut { name } => {
                 let ended = casework.end_sessions(&actor, &name).await?;
                 if json {

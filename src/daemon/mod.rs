@@ -13,12 +13,12 @@ mod gate;
 mod health;
 mod lag;
 mod standby;
+mod sweep;
 pub mod telemetry;
 
 pub use standby::{Turn, stand_by};
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -57,8 +57,6 @@ const LAST_MOMENT: Duration = Duration::from_millis(200);
 const SERVER_DEADLINE: Duration = Duration::from_millis(1000);
 /// Connecting and migrating takes no longer, unless nobody answers.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks for files that were never finished.
-const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// How often our own log tells who was refused most.
 const REFUSALS_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -430,18 +428,6 @@ impl Inner {
         }
     }
 
-    /// Removes files that were never finished, without end. May be dropped at any time.
-    async fn sweep(&self) -> Infallible {
-        loop {
-            if let Some(casework) = self.casework.get()
-                && let Err(error) = casework.sweep_files().await
-            {
-                warn!(error = %chain(&error), "files that were never finished stay for now");
-            }
-            tokio::time::sleep(SWEEP_EVERY).await;
-        }
-    }
-
     async fn pipeline(&self, store: &Store, files: CancellationToken, hard_stop: CancellationToken) -> Result<(), DaemonError> {
         let options = assemble::pipeline_options(&self.config, Arc::clone(&self.rules));
         self.lookout.say("rebuilding the detectors' windows");
@@ -514,7 +500,7 @@ impl Inner {
         let journal = self.journal.handle();
         let additions = additions::take(store, &journal);
         tokio::pin!(additions);
-        let sweeping = self.sweep();
+        let sweeping = sweep::sweep(&self.casework);
         tokio::pin!(sweeping);
         loop {
             tokio::select! {

@@ -96,6 +96,10 @@ async fn every_route_lets_in_whom_the_role_table_lets_in() {
     let routes = [
         ("get", "/me", None, Value::Null),
         ("post", "/me/password", None, json!({ "old": "not it", "new": "x" })),
+        ("post", "/me/totp", None, json!({ "password": PASSWORD })),
+        ("post", "/me/totp/confirm", None, json!({ "code": "x" })),
+        ("delete", "/me/totp", None, json!({ "code": "x" })),
+        ("delete", "/users/{name}/totp", Some(Permission::ManageUsers), Value::Null),
         ("get", "/tokens", None, Value::Null),
         ("post", "/tokens", None, json!({ "name": "", "role": "viewer", "days": 1 })),
         ("delete", "/tokens/{user}/{name}", Some(Permission::ManageUsers), Value::Null),
