@@ -12,6 +12,7 @@
 
 mod actor;
 pub mod audit;
+pub mod backups;
 pub mod evidence;
 pub mod export;
 pub mod files;
@@ -89,7 +90,7 @@ pub enum CaseworkError {
     #[error("{0}")]
     Busy(String),
     /// What was to be written out could not be.
-    #[error("write what was exported")]
+    #[error("write it down")]
     Output(#[source] std::io::Error),
     /// What is sealed cannot be opened, or nothing be sealed.
     #[error("sealed data")]
@@ -117,6 +118,8 @@ const MAX_HASHES: usize = 1;
 pub struct Settings {
     /// `state_dir`: what belongs to the daemon.
     pub state_dir: PathBuf,
+    /// Where backups go, and who can read them.
+    pub backups: backups::Policy,
     /// `keys.file`: the master keys.
     pub key_file: PathBuf,
 }

@@ -2,6 +2,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 something was found that the command was asked to look for.
 
 mod audit;
+mod backup;
 mod check;
 mod database;
 mod demo;
@@ -78,6 +79,8 @@ enum Command {
     Report(report::Arguments),
     /// Take out logs, incidents or tasks as CSV
     Export(export::Arguments),
+    /// Make backups, prove them, and restore them
+    Backup(backup::Arguments),
 }
 
 /// Runs the command that the process was called with.
@@ -100,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Audit(a) => audit::run(a),
         Command::Report(a) => report::run(a),
         Command::Export(a) => export::run(a),
+        Command::Backup(a) => backup::run(a),
     };
     match done {
         Ok(code) => code,

@@ -2,6 +2,7 @@
 //!
 //! [`load`] returns a [`Config`] in which every value is valid, or every [`Problem`] at once, with file, line and key.
 
+mod backup;
 mod file;
 mod key_file;
 mod keys;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use backup::Backup;
 pub use file::Problem;
 pub use key_file::Keys;
 pub use keys::{KEYS, Key, Kind, address};
@@ -44,6 +46,7 @@ pub struct Config {
     pub files: Vec<Files>,
     pub webhook: Vec<Webhook>,
     pub detect: Detect,
+    pub backup: Backup,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -186,6 +189,7 @@ impl Default for Config {
             files: Vec::new(),
             webhook: Vec::new(),
             detect: Detect::default(),
+            backup: Backup::default(),
         }
     }
 }
@@ -193,7 +197,12 @@ impl Default for Config {
 impl Config {
     /// What casework is to know of it.
     pub fn casework(&self) -> casework::Settings {
-        casework::Settings { state_dir: self.state_dir.clone(), key_file: self.keys.path(&self.state_dir) }
+        let key_file = self.keys.path(&self.state_dir);
+        casework::Settings {
+            state_dir: self.state_dir.clone(),
+            backups: self.backup.policy(&self.state_dir, &key_file),
+            key_file,
+        }
     }
 }
 
@@ -533,6 +542,7 @@ fn whole(config: &Config, lines: &file::Lines<'_>) -> Vec<Problem> {
     if let Err(errors) = config.detect.options().validate() {
         problems.extend(errors.iter().map(|e| lines.problem(&format!("detect.{}", e.key), e.to_string())));
     }
+    problems.extend(config.backup.problems().into_iter().map(|(key, what)| lines.problem(&key, what)));
     problems.extend(memory::problems(config).into_iter().map(|(key, what)| lines.problem(&key, what)));
     let every = (config.syslog.iter().map(|s| &s.name).enumerate().map(|(i, n)| (format!("syslog[{i}]"), n)))
         .chain(config.files.iter().map(|f| &f.name).enumerate().map(|(i, n)| (format!("files[{i}]"), n)))

@@ -8,6 +8,7 @@
 
 mod additions;
 mod assemble;
+mod backups;
 mod descriptors;
 mod gate;
 mod health;
@@ -500,7 +501,10 @@ impl Inner {
         let journal = self.journal.handle();
         let additions = additions::take(store, &journal);
         tokio::pin!(additions);
-        let sweeping = sweep::sweep(&self.casework);
+        let casework = self.casework.get().expect("opened above");
+        let backups = backups::make_daily(casework, self.config.backup.daily_at(), &self.stats);
+        tokio::pin!(backups);
+        let sweeping = sweep::sweep(casework);
         tokio::pin!(sweeping);
         loop {
             tokio::select! {
@@ -517,6 +521,7 @@ impl Inner {
                 },
                 never = &mut seat => match never {},
                 never = &mut additions => match never {},
+                never = &mut backups => match never {},
                 never = &mut sweeping => match never {},
             }
         }

@@ -1,7 +1,6 @@
 //! What is left over, and nobody will ask for, is removed.
 
 use std::convert::Infallible;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use tracing::warn;
@@ -12,11 +11,9 @@ use crate::casework::Casework;
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 
 /// Removes files of evidence that were never finished, without end. May be dropped at any time.
-pub async fn sweep(casework: &OnceLock<Casework>) -> Infallible {
+pub async fn sweep(casework: &Casework) -> Infallible {
     loop {
-        if let Some(casework) = casework.get()
-            && let Err(error) = casework.sweep_files().await
-        {
+        if let Err(error) = casework.sweep_files().await {
             warn!(error = %super::chain(&error), "files that were never finished stay for now");
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "it ends where something is wrong")]
 
 mod api;
+mod backups;
 mod cases;
 mod cli;
 mod clients;
