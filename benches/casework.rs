@@ -180,8 +180,11 @@ impl Pick<'_> {
     }
 }
 
-/// Every list and search: what it is called, and its path.
-fn kinds() -> Vec<(&'static str, fn(&Pick<'_>) -> String)> {
+/// What a request is called, and its path.
+type Kind = (&'static str, fn(&Pick<'_>) -> String);
+
+/// Every list and search.
+fn kinds() -> Vec<Kind> {
     vec![
         ("incidents: the newest", |_| "/incidents".into()),
         ("incidents: open", |_| "/incidents?status=open".into()),

@@ -18,13 +18,13 @@ use zeroize::Zeroizing;
 
 use super::audit::Act;
 use super::incidents::{no_incident, subject as incident_subject};
-use super::keys::{self, Key, KeyError, Place};
+use super::keys::{self, Key, KeyError, Place, Ring};
 use super::{Actor, Casework, CaseworkError, Change, Permission};
 use crate::record::text::is_treacherous;
 use crate::store::audit::{self as audit_rows, Touch};
 use crate::store::cases;
 use crate::store::files::{self as rows, FileRow, NewFile};
-use crate::store::keys::{Owner, Wrapped};
+use crate::store::keys::{self as key_rows, Owner, Wrapped};
 
 /// Bytes of a file at most.
 pub const MAX_FILE_BYTES: u64 = 100 << 20;
@@ -131,8 +131,6 @@ impl Casework {
         Ok(Upload {
             casework: self.clone(),
             actor: actor.clone(),
-            number: number.to_owned(),
-            incident: incident.id,
             id,
             name,
             key: file_key,
@@ -239,23 +237,38 @@ impl Casework {
         let mut ring = self.ring()?;
         let key = keys::open(&mut ring, Owner::Incident(incident.id), &Wrapped { master_key_id, wrapped })?;
         let key = key.unwrap(&key_place, &found.file_key)?;
-        let (casework, incident) = (self.clone(), incident.id);
-        let hasher = Sha256::new();
+        let (casework, hasher) = (self.clone(), Sha256::new());
         let download =
-            Download { casework, incident, file: found.file, chunks: found.chunks, next: 0, read: 0, key, hasher, _place: place };
+            Download { casework, file: found.file, chunks: found.chunks, next: 0, read: 0, key, hasher, _place: place };
         Ok((change, download))
     }
 }
 
 impl Change<'_> {
-    /// Seals the keys of the files of an incident with another data key.
-    pub(super) async fn rewrap_files(&mut self, incident: i64, old: &Key, new: &Key) -> Result<(), CaseworkError> {
-        for (id, file_key) in rows::keys_of(self.connection(), incident).await? {
-            let place = key_place(incident, id);
-            let file_key = new.wrap(&place, &old.unwrap(&place, &file_key)?)?;
-            rows::rewrap(self.connection(), id, &file_key).await?;
+    /// Seals the keys of the files of an incident with another data key, which may be that of another incident: they are its own then.
+    pub(super) async fn rewrap_files(&mut self, from: (i64, &Key), to: (i64, &Key)) -> Result<(), CaseworkError> {
+        for (id, file_key) in rows::keys_of(self.connection(), from.0).await? {
+            let file_key = from.1.unwrap(&key_place(from.0, id), &file_key)?;
+            let file_key = to.1.wrap(&key_place(to.0, id), &file_key)?;
+            rows::rewrap(self.connection(), id, to.0, &file_key).await?;
         }
         Ok(())
+    }
+
+    /// Hands what is sealed of an incident on to another one.
+    pub(super) async fn hand_on_sealed(
+        &mut self,
+        ring: impl FnOnce() -> Result<Ring, KeyError>,
+        from: i64,
+        to: i64,
+    ) -> Result<(), CaseworkError> {
+        // Without a data key nothing is sealed, and no master key is needed.
+        let Some(wrapped) = key_rows::data_key(self.connection(), Owner::Incident(from)).await? else { return Ok(()) };
+        let mut ring = ring()?;
+        let old = keys::open(&mut ring, Owner::Incident(from), &wrapped)?;
+        let new = self.data_key(&mut ring, Owner::Incident(to)).await?;
+        self.reseal_parties((from, &old), (to, &new)).await?;
+        self.rewrap_files((from, &old), (to, &new)).await
     }
 }
 
@@ -263,8 +276,6 @@ impl Change<'_> {
 pub struct Upload {
     casework: Casework,
     actor: Actor,
-    number: String,
-    incident: i64,
     id: i64,
     name: String,
     key: Key,
@@ -308,16 +319,18 @@ impl Upload {
         let size = i64::try_from(self.size).unwrap_or(i64::MAX);
         let mut change = self.casework.change(&self.actor, Permission::WorkIncidents).await?;
         let now = change.now;
-        if !rows::finish(change.connection(), self.id, size, self.chunks, &sha256, now).await? {
+        let finished = rows::finish(change.connection(), self.id, size, self.chunks, &sha256, now).await?;
+        // Not always that with which it began, which may have been merged meanwhile.
+        let Some((incident, number)) = finished else {
             return Err(CaseworkError::Conflict("the file took more than a day to arrive, and was removed".to_owned()));
-        }
-        let found = rows::sealed(change.connection(), self.incident, self.id).await?;
-        let found = found.ok_or_else(|| no_file(&self.number, self.id))?.file;
+        };
+        let found = rows::sealed(change.connection(), incident, self.id).await?;
+        let found = found.ok_or_else(|| no_file(&number, self.id))?.file;
         let shown = json!({ "id": self.id, "name": self.name, "size": size, "sha256": found.sha256 });
-        change.tell(self.incident, "file_added", None, Some(shown.clone())).await?;
+        change.tell(incident, "file_added", None, Some(shown.clone())).await?;
         let acts = [
             Act::new("file.add", subject(self.id)).values(None, shown.clone()),
-            Act::new("incident.file", incident_subject(&self.number)).values(None, shown),
+            Act::new("incident.file", incident_subject(&number)).values(None, shown),
         ];
         change.commit(&acts).await?;
         Ok(found)
@@ -334,7 +347,7 @@ impl Upload {
     }
 
     async fn seal(&mut self, position: Position) -> Result<(), CaseworkError> {
-        let sealed = self.key.seal(&chunk_place(self.incident, self.id, self.chunks, position), &self.chunk)?;
+        let sealed = self.key.seal(&chunk_place(self.id, self.chunks, position), &self.chunk)?;
         let mut reading = self.casework.connection().await?;
         rows::add_chunk(&mut reading.connection, self.id, self.chunks, &sealed).await?;
         reading.done();
@@ -347,7 +360,6 @@ impl Upload {
 /// A file that is going out. Between two chunks it holds no connection.
 pub struct Download {
     casework: Casework,
-    incident: i64,
     /// The file.
     pub file: FileRow,
     chunks: i32,
@@ -369,7 +381,7 @@ impl Download {
             return Ok(None);
         }
         let position = if self.next + 1 == self.chunks { Position::Last } else { Position::Within };
-        let place = chunk_place(self.incident, self.file.id, self.next, position);
+        let place = chunk_place(self.file.id, self.next, position);
         let mut reading = self.casework.connection().await?;
         let sealed = rows::chunk(&mut reading.connection, self.file.id, self.next).await?;
         reading.done();
@@ -380,7 +392,7 @@ impl Download {
         if position == Position::Last {
             let sha256: String = self.hasher.finalize_reset().iter().map(|byte| format!("{byte:02x}")).collect();
             if sha256 != self.file.sha256 || i64::try_from(self.read) != Ok(self.file.size) {
-                return Err(KeyError::Broken(format!("file {}/{}", self.incident, self.file.id)).into());
+                return Err(KeyError::Broken(format!("file {}", self.file.id)).into());
             }
         }
         Ok(Some(plain.to_vec()))
@@ -398,12 +410,13 @@ fn key_place(incident: i64, file: i64) -> Place {
     Place::new("key of file", &[incident, file])
 }
 
-fn chunk_place(incident: i64, file: i64, number: i32, position: Position) -> Place {
+/// No incident is in it: the key that it is sealed with is bound to one, and goes with the file where incidents are merged.
+fn chunk_place(file: i64, number: i32, position: Position) -> Place {
     let what = match position {
         Position::Within => "chunk of file",
         Position::Last => "last chunk of file",
     };
-    Place::new(what, &[incident, file, i64::from(number)])
+    Place::new(what, &[file, i64::from(number)])
 }
 
 /// What the audit log calls a file.

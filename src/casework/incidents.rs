@@ -9,11 +9,13 @@ use crate::record::{Severity, Timestamp};
 use crate::store::StoreError;
 use crate::store::cases::{self as rows, CaseFilter, CaseRow, Evidence, Happening, Note, TaskRow};
 use crate::store::files::{self, FileRow};
+use crate::store::observables::{self, ObservableRow, Related};
+use crate::store::relations::{self, Link};
 
 /// Characters of a description, and of what is written down at the end.
 pub const LONG: usize = 20_000;
 /// Systems that one incident affects.
-const MAX_AFFECTED: usize = 1_000;
+pub(super) const MAX_AFFECTED: usize = 1_000;
 /// Incidents on a page.
 pub const MAX_PAGE: usize = 200;
 /// Bytes of evidence records that are shown with an incident.
@@ -72,6 +74,14 @@ pub struct Dossier {
     pub evidence: Vec<Evidence>,
     /// Files that prove it, without what is in them.
     pub files: Vec<FileRow>,
+    /// What was seen in it, by kind and value.
+    pub observables: Vec<ObservableRow>,
+    /// Incidents that share the most telling of these, at most 20.
+    pub related: Vec<Related>,
+    /// Incidents that somebody linked it with.
+    pub links: Vec<Link>,
+    /// Numbers of the incidents that became part of it.
+    pub parts: Vec<String>,
     /// What happened to it, in order.
     pub timeline: Vec<Happening>,
 }
@@ -112,6 +122,10 @@ impl Casework {
             tasks: rows::tasks(connection, Some(number), None, None, true, i64::from(u16::MAX)).await?,
             evidence: rows::evidence(connection, incident.id, SHOWN_EVIDENCE).await?,
             files: files::of(connection, incident.id).await?,
+            observables: observables::of_incident(connection, incident.id).await?,
+            related: observables::related(connection, incident.id).await?,
+            links: relations::links(connection, incident.id).await?,
+            parts: relations::parts(connection, incident.id).await?,
             timeline: rows::timeline(connection, incident.id).await?,
             incident,
         };
@@ -159,6 +173,8 @@ impl Casework {
             acknowledged_at: None,
             resolved_at: None,
             archived_at: None,
+            merged_into: None,
+            absorbed: false,
             version: 1,
         };
         let (id, number) = rows::insert(change.connection(), &row).await?;
@@ -326,6 +342,9 @@ fn step(before: &CaseRow, after: &mut CaseRow, next: Status, now: Timestamp) -> 
     let current: Status = before.status.parse().map_err(|_| CaseworkError::invalid("status", "is none that is known"))?;
     if current == next {
         return Ok(());
+    }
+    if let Some(whole) = &before.merged_into {
+        return Err(CaseworkError::Conflict(format!("incident {} is a part of {whole}: work on that one", before.number)));
     }
     if !current.may_become(next) {
         let legal: Vec<&str> = Status::ALL.iter().filter(|s| current.may_become(**s)).map(|s| s.as_str()).collect();

@@ -240,8 +240,8 @@ impl Casework {
         let tombstone = PartyRow { sealed: None, tokens: Vec::new(), updated_at: now, erased_at, erased_by, ..row };
         rows::update(change.connection(), &tombstone).await?;
         if let Some((old, new)) = change.replace_data_key(&mut ring, incident).await? {
-            change.reseal_parties(incident, &old, &new).await?;
-            change.rewrap_files(incident, &old, &new).await?;
+            change.reseal_parties((incident, &old), (incident, &new)).await?;
+            change.rewrap_files((incident, &old), (incident, &new)).await?;
         }
         let (old, new) = (json!({ "id": id, "role": tombstone.role }), json!({ "id": id, "erased": true }));
         change.tell(incident, "party_erased", Some(old.clone()), Some(new.clone())).await?;
@@ -279,17 +279,20 @@ impl Change<'_> {
         Ok((incident.id, party))
     }
 
-    /// Seals what is known of the people of an incident with another data key.
-    async fn reseal_parties(&mut self, incident: i64, old: &Key, new: &Key) -> Result<(), CaseworkError> {
+    /// Seals what is known of the people of an incident with another data key, which may be that of another incident: they are its own then.
+    pub(super) async fn reseal_parties(&mut self, from: (i64, &Key), to: (i64, &Key)) -> Result<(), CaseworkError> {
         let mut behind = 0;
         loop {
-            let page = rows::of(self.connection(), incident, behind, MAX_PAGE as i64).await?;
+            let page = rows::of(self.connection(), from.0, behind, MAX_PAGE as i64).await?;
             let Some(last) = page.last() else { return Ok(()) };
             behind = last.id;
-            for party in &page {
-                let Some(sealed) = &party.sealed else { continue };
-                let plain = old.open(&place(party), sealed)?;
-                rows::reseal(self.connection(), party.id, &new.seal(&place(party), &plain)?).await?;
+            for party in page {
+                let moved = PartyRow { incident_id: to.0, ..party.clone() };
+                let sealed = match &party.sealed {
+                    Some(sealed) => Some(to.1.seal(&place(&moved), &from.1.open(&place(&party), sealed)?)?),
+                    None => None,
+                };
+                rows::reseal(self.connection(), party.id, to.0, sealed.as_deref()).await?;
             }
         }
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::audit::Act;
 use super::incidents::{no_incident, subject, unseen};
-use super::{Actor, Casework, CaseworkError, ONE_LINE, Permission, text};
+use super::{Actor, Casework, CaseworkError, Change, ONE_LINE, Permission, text};
 use crate::record::Timestamp;
 use crate::record::case::TaskStatus;
 use crate::store::cases::{self as rows, TaskRow};
@@ -96,9 +96,7 @@ impl Casework {
         edit: &TaskEdit,
         version: Option<i64>,
     ) -> Result<TaskRow, CaseworkError> {
-        let mut change = self.change(actor, Permission::WorkIncidents).await?;
-        let before = rows::task_to_change(change.connection(), id).await?;
-        let before = before.ok_or_else(|| CaseworkError::NotFound(format!("task {id}")))?;
+        let (mut change, before) = self.change_task(actor, id).await?;
         unseen(&format!("task {id}"), before.version, version)?;
         assignable(change.connection(), edit).await?;
         let after = edited(&before, edit, change.now)?;
@@ -110,6 +108,21 @@ impl Casework {
         change.tell(before.incident_id, "task", Some(old.clone()), Some(new.clone())).await?;
         change.commit(&[Act::new("task.change", subject(&before.incident)).values(old, new)]).await?;
         Ok(TaskRow { version: before.version + 1, ..after })
+    }
+
+    /// Begins to change a task, under the lock of its incident. Where it went to another incident before that one was locked, from the
+    /// beginning: whoever held the wrong one and waited for the right one could wait in a circle.
+    async fn change_task<'a>(&self, actor: &'a Actor, id: i64) -> Result<(Change<'a>, TaskRow), CaseworkError> {
+        loop {
+            let mut change = self.change(actor, Permission::WorkIncidents).await?;
+            let missing = || CaseworkError::NotFound(format!("task {id}"));
+            let seen = rows::task(change.connection(), id).await?.ok_or_else(missing)?;
+            let incident = rows::by_number_to_change(change.connection(), &seen.incident).await?.ok_or_else(missing)?;
+            let task = rows::task(change.connection(), id).await?.ok_or_else(missing)?;
+            if task.incident_id == incident.id {
+                return Ok((change, task));
+            }
+        }
     }
 }
 

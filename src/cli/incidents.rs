@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::database::{Access, with_casework};
+use super::relations;
 use super::user::table;
 use super::{evidence, parties};
 use crate::casework::incidents::{Dossier, IncidentEdit, NewIncident};
@@ -25,7 +26,10 @@ tocsin incidents edit INC-2026-000123 --status investigating --assignee ada\n  \
 tocsin incidents evidence add INC-2026-000123 disk.img mail.eml\n  \
 tocsin incidents parties --find \"Ada Example\"\n  \
 tocsin incidents note INC-2026-000123 --kind action \"Address blocked at the firewall\"\n  \
-tocsin incidents edit INC-2026-000123 --status resolved --resolution \"Password changed\" --root-cause \"…\" --lessons-learned \"…\"")]
+tocsin incidents edit INC-2026-000123 --status resolved --resolution \"Password changed\" --root-cause \"…\" --lessons-learned \"…\"\n  \
+tocsin incidents observables INC-2026-000123 add domain evil[.]example --tlp red\n  \
+tocsin incidents sightings 203.0.113.66\n  \
+tocsin incidents merge INC-2026-000124 INC-2026-000123")]
 pub struct Arguments {
     #[command(flatten)]
     access: Access,
@@ -56,6 +60,8 @@ enum Command {
     /// Add files and log records as evidence, get files out again, check them
     #[command(subcommand)]
     Evidence(evidence::Command),
+    #[command(flatten)]
+    Relations(relations::Command),
 }
 
 #[derive(clap::Args)]
@@ -246,6 +252,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Parties(list) => parties::list(&casework, &actor, list, json).await?,
             Command::Party(command) => parties::change(&casework, &actor, command, json).await?,
             Command::Evidence(command) => found = evidence::run(&casework, &actor, command, json).await?,
+            Command::Relations(command) => relations::run(command, &casework, &actor, json).await?,
         }
         Ok(())
     })?;
@@ -300,7 +307,7 @@ fn listed(found: &[CaseRow]) -> comfy_table::Table {
 
 /// One incident for reading; what came from outside is escaped.
 fn told(dossier: &Dossier) -> anyhow::Result<String> {
-    let Dossier { incident, notes, tasks, evidence, files, timeline } = dossier;
+    let Dossier { incident, notes, tasks, evidence, files, timeline, .. } = dossier;
     let mut out = String::new();
     writeln!(out, "{}  {}", incident.number, visible(&incident.title))?;
     let archived = if incident.archived_at.is_some() { ", archived" } else { "" };
@@ -312,6 +319,7 @@ fn told(dossier: &Dossier) -> anyhow::Result<String> {
     let mut fact = |name: &str, value: Option<&str>| -> std::fmt::Result {
         value.map_or(Ok(()), |value| writeln!(out, "  {name:<16} {}", visible(value)))
     };
+    fact("merged into", incident.merged_into.as_deref())?;
     fact("category", Some(&incident.category))?;
     fact("type", incident.kind.as_deref())?;
     fact("detector", incident.detector.as_deref())?;
@@ -372,6 +380,7 @@ fn told(dossier: &Dossier) -> anyhow::Result<String> {
         let archived = if file.archived_at.is_some() { ", archived" } else { "" };
         writeln!(out, "  {} {} ({} bytes, SHA-256 {}{archived})", file.id, visible(&file.name), file.size, file.sha256)?;
     }
+    relations::told(dossier, &mut out)?;
     writeln!(out, "\nTimeline")?;
     for what in timeline {
         let short = |value: &Option<Value>| value.as_ref().map_or(String::new(), |v| v.to_string().chars().take(100).collect());

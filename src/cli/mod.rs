@@ -15,6 +15,7 @@ mod keys;
 mod logs;
 mod parse;
 mod parties;
+mod relations;
 mod replay;
 mod report;
 mod run;

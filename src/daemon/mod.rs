@@ -13,6 +13,7 @@ mod descriptors;
 mod gate;
 mod health;
 mod lag;
+mod observables;
 mod standby;
 mod sweep;
 pub mod telemetry;
@@ -412,7 +413,7 @@ impl Inner {
     }
 
     /// Lets people in. Where there is nobody yet, the first account is made.
-    async fn open_casework(&self, store: &Store) {
+    async fn open_casework(&self, store: &Store) -> &Casework {
         let casework = self.casework.get_or_init(|| Casework::new(store.clone(), self.config.casework()));
         // What is not sealed works without.
         if let Err(error) = casework.prepare_keys().await {
@@ -427,6 +428,7 @@ impl Inner {
             Ok(None) => {}
             Err(error) => warn!(%error, "the first account could not be made; \"tocsin user add admin --role admin\" makes one"),
         }
+        casework
     }
 
     async fn pipeline(&self, store: &Store, files: CancellationToken, hard_stop: CancellationToken) -> Result<(), DaemonError> {
@@ -469,7 +471,7 @@ impl Inner {
         let _ = self
             .database
             .send(Some(Database { store: store.clone(), conninfo: conninfo.map(|dir| Embedded::conninfo_in(&dir)) }));
-        self.open_casework(store).await;
+        let casework = self.open_casework(store).await;
         self.lookout.say("storing");
 
         let committed: pipeline::Committed = {
@@ -499,13 +501,15 @@ impl Inner {
         let seat = standby::hold(store, seat);
         tokio::pin!(seat);
         let journal = self.journal.handle();
-        let additions = additions::take(store, &journal);
-        tokio::pin!(additions);
-        let casework = self.casework.get().expect("opened above");
-        let backups = backups::make_daily(casework, self.config.backup.daily_at(), &self.stats);
-        tokio::pin!(backups);
-        let sweeping = sweep::sweep(casework);
-        tokio::pin!(sweeping);
+        let chores = async {
+            tokio::join!(
+                additions::take(store, &journal),
+                backups::make_daily(casework, self.config.backup.daily_at(), &self.stats),
+                observables::find(casework),
+                sweep::sweep(casework),
+            )
+        };
+        tokio::pin!(chores);
         loop {
             tokio::select! {
                 // When the inputs have ended and everything is committed, or when it cannot go on.
@@ -520,9 +524,7 @@ impl Inner {
                     _ => return Err(DaemonError::Died),
                 },
                 never = &mut seat => match never {},
-                never = &mut additions => match never {},
-                never = &mut backups => match never {},
-                never = &mut sweeping => match never {},
+                (never, ..) = &mut chores => match never {},
             }
         }
     }

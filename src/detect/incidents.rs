@@ -97,8 +97,8 @@ pub(super) struct Changes {
     index: Index,
     groups: Vec<CountedGroup>,
     list: Vec<Change>,
-    /// Of all changes: position in `list`, event time, id.
-    evidence: Vec<(u32, Timestamp, i64)>,
+    /// Of all changes: position in `list`, events, event time, id.
+    evidence: Vec<(u32, u32, Timestamp, i64)>,
 }
 
 impl Changes {
@@ -126,7 +126,8 @@ impl Changes {
         change.last = change.last.max(point.time);
         if change.evidence < max_evidence {
             change.evidence += 1;
-            self.evidence.push((number, Timestamp::from_micros(point.time), point.id));
+            let events = u32::try_from(events).unwrap_or(u32::MAX);
+            self.evidence.push((number, events, Timestamp::from_micros(point.time), point.id));
         }
         if point.user.is_some() && change.users.len() < IncidentChange::MAX_USERNAMES && !change.users.contains(&point.user) {
             change.users.push(names.retain(point.user));
@@ -159,8 +160,8 @@ impl Changes {
         for user in self.list.drain(..).flat_map(|change| change.users) {
             names.release(user);
         }
-        for (change, time, id) in self.evidence.drain(..) {
-            changes[change as usize].evidence.push((time, id));
+        for (change, events, time, id) in self.evidence.drain(..) {
+            changes[change as usize].evidence.push((time, id, events));
         }
         for change in &mut changes {
             change.evidence.sort_unstable();

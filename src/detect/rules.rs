@@ -308,7 +308,7 @@ struct Change {
     last: i64,
     /// Accounts, or values, or rules.
     names: SmallVec<[Name; 16]>,
-    evidence: Vec<(Timestamp, i64)>,
+    evidence: Vec<(Timestamp, i64, u32)>,
 }
 
 impl Found {
@@ -332,7 +332,8 @@ impl Found {
         change.first = change.first.min(point.time);
         change.last = change.last.max(point.time);
         if change.evidence.len() < max_evidence {
-            change.evidence.push((Timestamp::from_micros(point.time), point.id));
+            let events = u32::try_from(events).unwrap_or(u32::MAX);
+            change.evidence.push((Timestamp::from_micros(point.time), point.id, events));
         }
         if point.user.is_some() && change.names.len() < IncidentChange::MAX_USERNAMES && !change.names.contains(&point.user) {
             change.names.push(names.retain(point.user));

@@ -132,6 +132,35 @@ vocabulary! {
     }
 }
 
+vocabulary! {
+    /// What an incident is to another one that it is linked with.
+    LinkKind {
+        /// They have to do with each other.
+        Related = "related",
+        /// It is the same as the other, which goes on.
+        DuplicateOf = "duplicate_of",
+        /// The other is the same as this one.
+        HasDuplicate = "has_duplicate",
+        /// The other made it possible.
+        CausedBy = "caused_by",
+        /// It made the other possible.
+        CauseOf = "cause_of",
+    }
+}
+
+impl LinkKind {
+    /// What the other incident is to this one.
+    pub fn from_the_other_side(self) -> LinkKind {
+        match self {
+            LinkKind::Related => LinkKind::Related,
+            LinkKind::DuplicateOf => LinkKind::HasDuplicate,
+            LinkKind::HasDuplicate => LinkKind::DuplicateOf,
+            LinkKind::CausedBy => LinkKind::CauseOf,
+            LinkKind::CauseOf => LinkKind::CausedBy,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

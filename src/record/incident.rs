@@ -201,8 +201,8 @@ pub struct IncidentChange {
     pub usernames: Vec<Arc<str>>,
     /// For a rule that counts the values of a field other than the account: those seen in this change, likewise.
     pub values: Vec<Arc<str>>,
-    /// Ids and event times of the log records that prove it, at most the engine's limit per change.
-    pub evidence: Vec<(Timestamp, i64)>,
+    /// The log records that prove it, at most the engine's limit per change: event time, id, and the events that each stands for.
+    pub evidence: Vec<(Timestamp, i64, u32)>,
     /// The severity at any count.
     pub severity: Severity,
     /// The severity from a total of that many events on.

@@ -5,6 +5,7 @@
 
 pub mod case;
 pub mod incident;
+pub mod observable;
 pub mod text;
 mod time;
 mod vocabulary;

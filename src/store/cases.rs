@@ -41,6 +41,11 @@ pub struct CaseRow {
     pub acknowledged_at: Option<Timestamp>,
     pub resolved_at: Option<Timestamp>,
     pub archived_at: Option<Timestamp>,
+    /// Number of the incident that it became a part of.
+    pub merged_into: Option<String>,
+    /// Others became part of it.
+    #[serde(skip)]
+    pub absorbed: bool,
     pub version: i64,
 }
 
@@ -49,7 +54,8 @@ macro_rules! select_cases {
         concat!(
             "SELECT id, number, title, description, status::text, severity::text, priority, priority_reason, category, kind, attack_vector, \
                     technique, affected, reporter, assignee, detector, group_key, first_seen, last_seen, event_count, usernames, root_cause, \
-                    resolution, lessons_learned, created_at, updated_at, acknowledged_at, resolved_at, archived_at, version \
+                    resolution, lessons_learned, created_at, updated_at, acknowledged_at, resolved_at, archived_at, \
+                    (SELECT m.number FROM incidents m WHERE m.id = incidents.merged_into) AS merged_into, absorbed, version \
              FROM incidents ",
             $rest
         )
@@ -91,7 +97,8 @@ pub async fn list(
         "SELECT id, number, title, left(description, 500) AS description, status::text, severity::text, priority, priority_reason, category, \
                 kind, attack_vector, technique, affected[1:20] AS affected, reporter, assignee, detector, group_key, first_seen, last_seen, \
                 event_count, usernames[1:20] AS usernames, NULL::text AS root_cause, NULL::text AS resolution, NULL::text AS lessons_learned, \
-                created_at, updated_at, acknowledged_at, resolved_at, archived_at, version \
+                created_at, updated_at, acknowledged_at, resolved_at, archived_at, \
+                (SELECT m.number FROM incidents m WHERE m.id = incidents.merged_into) AS merged_into, absorbed, version \
          FROM incidents \
          WHERE (cardinality($1::text[]) = 0 OR status = ANY($1::text[]::incident_status[])) \
            AND ($2::text IS NULL OR severity >= $2::severity) AND ($3::text IS NULL OR assignee = $3) AND ($4::text IS NULL OR detector = $4) \
@@ -132,6 +139,25 @@ pub async fn by_number(connection: &mut PgConnection, number: &str) -> Result<Op
 pub async fn by_number_to_change(connection: &mut PgConnection, number: &str) -> Result<Option<CaseRow>, StoreError> {
     let row = query_as(select_cases!("WHERE number = $1 FOR UPDATE")).bind(number).fetch_optional(connection).await;
     row.map_err(StoreError::at("read an incident"))
+}
+
+/// The same for several, and those that are part of them or linked with them, by their ids. All who lock several incidents do so in that
+/// order, the detectors among them, so that nobody waits in a circle.
+///
+/// # Errors
+/// The statement failed.
+pub async fn several_to_change(connection: &mut PgConnection, numbers: &[&str]) -> Result<Vec<CaseRow>, StoreError> {
+    let rows = query_as(select_cases!(
+        "WHERE id IN (SELECT id FROM incidents WHERE number = ANY($1) \
+             UNION SELECT p.id FROM incidents p JOIN incidents i ON p.merged_into = i.id WHERE i.number = ANY($1) \
+             UNION SELECT l.other_id FROM incident_links l JOIN incidents i ON l.incident_id = i.id WHERE i.number = ANY($1) \
+             UNION SELECT l.incident_id FROM incident_links l JOIN incidents i ON l.other_id = i.id WHERE i.number = ANY($1)) \
+         ORDER BY id FOR UPDATE"
+    ))
+    .bind(numbers)
+    .fetch_all(connection)
+    .await;
+    rows.map_err(StoreError::at("read incidents"))
 }
 
 /// Opens an incident; returns its id and number.
@@ -403,12 +429,12 @@ pub async fn tasks(
     rows.map_err(StoreError::at("list tasks"))
 }
 
-/// A task, to be changed.
+/// A task.
 ///
 /// # Errors
 /// The statement failed.
-pub async fn task_to_change(connection: &mut PgConnection, id: i64) -> Result<Option<TaskRow>, StoreError> {
-    let row = query_as(select_tasks!("WHERE t.id = $1 FOR UPDATE OF t")).bind(id).fetch_optional(connection).await;
+pub async fn task(connection: &mut PgConnection, id: i64) -> Result<Option<TaskRow>, StoreError> {
+    let row = query_as(select_tasks!("WHERE t.id = $1")).bind(id).fetch_optional(connection).await;
     row.map_err(StoreError::at("read a task"))
 }
 

@@ -158,7 +158,7 @@ pub async fn chunk(connection: &mut PgConnection, file: i64, number: i32) -> Res
         .map_err(StoreError::at("read a file"))
 }
 
-/// The file is there whole; false if it was removed meanwhile.
+/// The file is there whole; returns key and number of its incident, and nothing if it was removed meanwhile.
 ///
 /// # Errors
 /// The statement failed.
@@ -169,17 +169,19 @@ pub async fn finish(
     chunks: i32,
     sha256: &[u8],
     at: Timestamp,
-) -> Result<bool, StoreError> {
-    query("UPDATE evidence_files SET size = $2, chunks = $3, sha256 = $4, added_at = $5 WHERE id = $1 AND added_at IS NULL")
-        .bind(file)
-        .bind(size)
-        .bind(chunks)
-        .bind(sha256)
-        .bind(at)
-        .execute(connection)
-        .await
-        .map(|done| done.rows_affected() == 1)
-        .map_err(StoreError::at("finish a file"))
+) -> Result<Option<(i64, String)>, StoreError> {
+    query_as(
+        "UPDATE evidence_files SET size = $2, chunks = $3, sha256 = $4, added_at = $5 WHERE id = $1 AND added_at IS NULL \
+         RETURNING incident_id, (SELECT number FROM incidents i WHERE i.id = incident_id)",
+    )
+    .bind(file)
+    .bind(size)
+    .bind(chunks)
+    .bind(sha256)
+    .bind(at)
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::at("finish a file"))
 }
 
 /// Takes a file out of sight; false if it is already.
@@ -225,11 +227,12 @@ pub async fn keys_of(connection: &mut PgConnection, incident: i64) -> Result<Vec
     rows.fetch_all(connection).await.map_err(StoreError::at("read the keys of files"))
 }
 
-/// Keeps the key of a file, sealed anew.
+/// Keeps the key of a file, sealed anew, for that incident.
 ///
 /// # Errors
 /// The statement failed.
-pub async fn rewrap(connection: &mut PgConnection, file: i64, file_key: &[u8]) -> Result<(), StoreError> {
-    let done = query("UPDATE evidence_files SET file_key = $2 WHERE id = $1").bind(file).bind(file_key).execute(connection).await;
+pub async fn rewrap(connection: &mut PgConnection, file: i64, incident: i64, file_key: &[u8]) -> Result<(), StoreError> {
+    let statement = query("UPDATE evidence_files SET incident_id = $2, file_key = $3 WHERE id = $1").bind(file).bind(incident);
+    let done = statement.bind(file_key).execute(connection).await;
     done.map(|_| ()).map_err(StoreError::at("seal the key of a file anew"))
 }

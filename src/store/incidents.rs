@@ -1,5 +1,6 @@
 //! The SQL of incidents, as far as detectors open and feed them.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::{PgConnection, Row};
@@ -16,18 +17,25 @@ const REPORTER: &str = "anomaly_detection_system";
 struct Merged<'c> {
     id: Option<i64>,
     change: &'c IncidentChange,
-    events_before: u64,
+    /// Changes of other groups that go to it, too, since their incidents became part of it.
+    others: Vec<&'c IncidentChange>,
+    /// Others are part of it. Several detectors may then tell of one event, so what is added is held against the evidence.
+    is_whole: bool,
+    /// Log records that it has: one for each event, unless others are part of it.
+    held: u64,
     events: u64,
     first_seen: Timestamp,
     last_seen: Timestamp,
     severity: Severity,
     severity_before: Severity,
     usernames: BTreeSet<String>,
-    evidence: Vec<(Timestamp, i64)>,
+    /// Event time, id, and the events that the record stands for.
+    evidence: Vec<(Timestamp, i64, u32)>,
 }
 
-/// Applies the changes of one transaction: feeds the unresolved incident of each detector and group, or opens one. Runs after the
-/// transaction's place in the order is sure, so no other daemon and no other transaction opens one at the same time.
+/// Applies the changes of one transaction: feeds the unresolved incident of each detector and group, or else the unresolved one that an
+/// incident of theirs became part of, or opens one. Runs after the transaction's place in the order is sure, so no other daemon and no
+/// other transaction opens one at the same time, and nobody merges any.
 pub(super) async fn apply(
     connection: &mut PgConnection,
     changes: &[IncidentChange],
@@ -51,41 +59,36 @@ async fn merge_with_stored<'c>(
 ) -> Result<BTreeMap<(String, String), Merged<'c>>, StoreError> {
     let mut merged: BTreeMap<(String, String), Merged<'c>> = BTreeMap::new();
     for change in changes {
-        let at = merged.entry((change.raised_by.name().to_owned(), clean(&change.group.to_string()))).or_insert_with(|| Merged {
-            id: None,
-            change,
-            events_before: 0,
-            events: 0,
-            first_seen: change.first_seen,
-            last_seen: change.last_seen,
-            severity: change.severity,
-            severity_before: change.severity,
-            usernames: BTreeSet::new(),
-            evidence: Vec::new(),
-        });
-        at.events = at.events.saturating_add(change.events);
-        at.first_seen = at.first_seen.min(change.first_seen);
-        at.last_seen = at.last_seen.max(change.last_seen);
-        at.usernames.extend(change.usernames.iter().map(|u| u.to_string()));
-        at.evidence.extend(&change.evidence);
+        let key = (change.raised_by.name().to_owned(), clean(&change.group.to_string()));
+        merged.entry(key).or_insert_with(|| Merged::of(change)).add(change);
     }
     let (detectors, groups): (Vec<&str>, Vec<&str>) = merged.keys().map(|(d, g)| (d.as_str(), g.as_str())).unzip();
     let rows = sqlx::query(
-        "SELECT i.id, i.detector, i.group_key, i.event_count, i.severity::text, i.usernames, \
-                (extract(epoch FROM i.first_seen) * 1000000)::bigint, (extract(epoch FROM i.last_seen) * 1000000)::bigint \
-         FROM incidents i JOIN unnest($1::text[], $2::text[]) AS k (detector, group_key) USING (detector, group_key) \
+        "WITH k AS MATERIALIZED (SELECT detector, group_key, coalesce( \
+             (SELECT i.id FROM incidents i WHERE i.detector = n.detector AND i.group_key = n.group_key \
+                 AND i.status IN ('open', 'investigating', 'contained')), \
+             (SELECT w.id FROM incidents p JOIN incidents w ON w.id = p.merged_into \
+                 WHERE p.detector = n.detector AND p.group_key = n.group_key AND p.merged_into IS NOT NULL \
+                     AND w.status IN ('open', 'investigating', 'contained') ORDER BY p.id DESC LIMIT 1)) AS id \
+             FROM unnest($1::text[], $2::text[]) AS n (detector, group_key)) \
+         SELECT i.id, k.detector, k.group_key, i.event_count, i.severity::text, i.usernames, \
+                (extract(epoch FROM i.first_seen) * 1000000)::bigint, (extract(epoch FROM i.last_seen) * 1000000)::bigint, i.absorbed \
+         FROM k JOIN incidents i USING (id) \
          WHERE i.status IN ('open', 'investigating', 'contained') ORDER BY i.id FOR UPDATE OF i",
     )
     .bind(detectors)
     .bind(groups)
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await
     .map_err(StoreError::at("find the incidents that go on"))?;
+    let mut by_id: HashMap<i64, (String, String)> = HashMap::new();
     for row in &rows {
-        add_stored(&mut merged, row).map_err(StoreError::at("read an incident"))?;
+        add_stored(&mut merged, &mut by_id, row).map_err(StoreError::at("read an incident"))?;
     }
+    count_once(connection, merged.values_mut().filter(|m| m.is_whole).collect()).await?;
     for m in merged.values_mut() {
-        m.severity = m.severity.max(m.change.severity_at(m.events));
+        let worst = std::iter::once(&m.change).chain(&m.others).map(|change| change.severity_at(m.events)).max();
+        m.severity = m.severity.max(worst.unwrap_or(m.severity));
         while m.usernames.len() > IncidentChange::MAX_USERNAMES {
             m.usernames.pop_last();
         }
@@ -93,18 +96,119 @@ async fn merge_with_stored<'c>(
     Ok(merged)
 }
 
-fn add_stored(merged: &mut BTreeMap<(String, String), Merged<'_>>, row: &sqlx::postgres::PgRow) -> Result<(), sqlx::Error> {
-    let Some(m) = merged.get_mut(&(row.try_get(1)?, row.try_get(2)?)) else { return Ok(()) };
-    m.id = Some(row.try_get(0)?);
-    m.events_before = u64::try_from(row.try_get::<i64, _>(3)?).unwrap_or(0);
-    m.events = m.events.saturating_add(m.events_before);
+/// Adds what is stored to the changes of its group, or these to the changes of another group that go to the same incident.
+fn add_stored<'c>(
+    merged: &mut BTreeMap<(String, String), Merged<'c>>,
+    by_id: &mut HashMap<i64, (String, String)>,
+    row: &sqlx::postgres::PgRow,
+) -> Result<(), sqlx::Error> {
+    let (id, key): (i64, (String, String)) = (row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?));
+    if let Some(first) = by_id.get(&id) {
+        if let Some(more) = merged.remove(&key)
+            && let Some(m) = merged.get_mut(first)
+        {
+            m.join(more);
+        }
+        return Ok(());
+    }
+    let Some(m) = merged.get_mut(&key) else { return Ok(()) };
+    by_id.insert(id, key);
+    m.id = Some(id);
+    m.held = u64::try_from(row.try_get::<i64, _>(3)?).unwrap_or(0);
+    m.events = m.events.saturating_add(m.held);
     let severity: String = row.try_get(4)?;
     m.severity_before = severity.parse().unwrap_or(Severity::Low);
     m.severity = m.severity.max(m.severity_before);
     m.usernames.extend(row.try_get::<Vec<String>, _>(5)?);
     m.first_seen = m.first_seen.min(row.try_get::<Option<i64>, _>(6)?.map_or(m.first_seen, Timestamp::from_micros));
     m.last_seen = m.last_seen.max(row.try_get::<Option<i64>, _>(7)?.map_or(m.last_seen, Timestamp::from_micros));
+    m.is_whole = row.try_get(8)?;
     Ok(())
+}
+
+/// Of incidents that others are part of: leaves out the events of log records that are in evidence already, and of those that another
+/// detector tells of in the same changes. What is beyond the limit of evidence is not known by its record, and may be counted for each of
+/// the groups.
+async fn count_once(connection: &mut PgConnection, mut wholes: Vec<&mut Merged<'_>>) -> Result<(), StoreError> {
+    if wholes.is_empty() {
+        return Ok(());
+    }
+    let id_of = |m: &&mut Merged<'_>| m.id.unwrap_or_default();
+    let told: Vec<(i64, i64)> = wholes.iter().flat_map(|m| m.evidence.iter().map(move |(_, log, _)| (id_of(m), *log))).collect();
+    let known: Vec<(i64, i64, i64)> = sqlx::query_as(
+        "SELECT e.incident_id, e.log_id, e.events FROM unnest($1::bigint[], $2::bigint[]) AS n (incident, log) \
+         JOIN incident_evidence e ON e.incident_id = n.incident AND e.log_id = n.log",
+    )
+    .bind(told.iter().map(|t| t.0).collect::<Vec<_>>())
+    .bind(told.iter().map(|t| t.1).collect::<Vec<_>>())
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(StoreError::at("find what is in evidence"))?;
+    let held: Vec<(i64, i64)> =
+        sqlx::query_as("SELECT incident_id, count(*) FROM incident_evidence WHERE incident_id = ANY($1) GROUP BY incident_id")
+            .bind(wholes.iter().map(id_of).collect::<Vec<_>>())
+            .fetch_all(connection)
+            .await
+            .map_err(StoreError::at("count evidence"))?;
+    let held: HashMap<i64, i64> = held.into_iter().collect();
+    let mut known: HashMap<(i64, i64), u32> =
+        known.into_iter().map(|(incident, log, events)| ((incident, log), u32::try_from(events).unwrap_or(u32::MAX))).collect();
+    for m in &mut wholes {
+        let id = id_of(m);
+        m.held = u64::try_from(held.get(&id).copied().unwrap_or(0)).unwrap_or(0);
+        let mut twice = 0;
+        m.evidence.retain(|(_, log, events)| match known.entry((id, *log)) {
+            Entry::Vacant(new) => {
+                new.insert(*events);
+                true
+            }
+            Entry::Occupied(mut seen) => {
+                twice += u64::from(*events.min(seen.get()));
+                seen.insert(*events.max(seen.get()));
+                false
+            }
+        });
+        m.events = m.events.saturating_sub(twice);
+    }
+    Ok(())
+}
+
+impl<'c> Merged<'c> {
+    fn of(change: &'c IncidentChange) -> Merged<'c> {
+        Merged {
+            id: None,
+            change,
+            others: Vec::new(),
+            is_whole: false,
+            held: 0,
+            events: 0,
+            first_seen: change.first_seen,
+            last_seen: change.last_seen,
+            severity: change.severity,
+            severity_before: change.severity,
+            usernames: BTreeSet::new(),
+            evidence: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, change: &IncidentChange) {
+        self.events = self.events.saturating_add(change.events);
+        self.first_seen = self.first_seen.min(change.first_seen);
+        self.last_seen = self.last_seen.max(change.last_seen);
+        self.usernames.extend(change.usernames.iter().map(|u| u.to_string()));
+        self.evidence.extend(&change.evidence);
+    }
+
+    /// Takes in what goes to the same incident.
+    fn join(&mut self, more: Merged<'c>) {
+        self.others.push(more.change);
+        self.events = self.events.saturating_add(more.events);
+        self.first_seen = self.first_seen.min(more.first_seen);
+        self.last_seen = self.last_seen.max(more.last_seen);
+        self.severity = self.severity.max(more.severity);
+        self.usernames.extend(more.usernames);
+        self.evidence.extend(more.evidence);
+    }
 }
 
 impl Merged<'_> {
@@ -139,7 +243,7 @@ async fn update(connection: &mut PgConnection, open: &mut [&mut Merged<'_>]) -> 
         return Ok(());
     }
     sqlx::query(
-        "UPDATE incidents i SET event_count = n.events, severity = n.severity::severity, description = n.description, \
+        "UPDATE incidents i SET event_count = n.events, severity = n.severity::severity, description = coalesce(n.description, i.description), \
              usernames = ARRAY(SELECT jsonb_array_elements_text(n.usernames)), updated_at = now(), \
              priority = least(i.priority, CASE n.severity WHEN 'critical' THEN 'P1' WHEN 'high' THEN 'P2' WHEN 'medium' THEN 'P3' ELSE 'P4' END), \
              first_seen = timestamptz 'epoch' + n.first_seen * interval '1 microsecond', \
@@ -151,7 +255,8 @@ async fn update(connection: &mut PgConnection, open: &mut [&mut Merged<'_>]) -> 
     .bind(open.iter().map(|m| m.id.unwrap_or_default()).collect::<Vec<_>>())
     .bind(open.iter().map(|m| i64::try_from(m.events).unwrap_or(i64::MAX)).collect::<Vec<_>>())
     .bind(open.iter().map(|m| m.severity.as_str()).collect::<Vec<_>>())
-    .bind(open.iter().map(|m| m.description()).collect::<Vec<_>>())
+    // No one detector can say what several of them found.
+    .bind(open.iter().map(|m| (!m.is_whole).then(|| m.description())).collect::<Vec<_>>())
     .bind(open.iter().map(|m| m.usernames_json()).collect::<Vec<_>>())
     .bind(open.iter().map(|m| m.first_seen.as_micros()).collect::<Vec<_>>())
     .bind(open.iter().map(|m| m.last_seen.as_micros()).collect::<Vec<_>>())
@@ -235,28 +340,28 @@ async fn insert(connection: &mut PgConnection, new: &mut [&mut Merged<'_>]) -> R
     Ok(())
 }
 
-/// Copies the log records that prove the incidents. Every event up to the limit has its record attached, so the count of events
-/// before tells how many there are.
+/// Copies the log records that prove the incidents, up to the limit.
 async fn attach(
     connection: &mut PgConnection,
     merged: impl Iterator<Item = Merged<'_>>,
     max_evidence: usize,
 ) -> Result<(), StoreError> {
-    let (mut incidents, mut ids, mut times) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut incidents, mut ids, mut times, mut events) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for m in merged {
-        let room = max_evidence.saturating_sub(usize::try_from(m.events_before).unwrap_or(usize::MAX));
-        for (time, id) in m.evidence.iter().take(room) {
+        let room = max_evidence.saturating_sub(usize::try_from(m.held).unwrap_or(usize::MAX));
+        for (time, id, stands_for) in m.evidence.iter().take(room) {
             incidents.push(m.id.unwrap_or_default());
             ids.push(*id);
             times.push(time.as_micros());
+            events.push(i64::from(*stands_for));
         }
     }
     let (Some(earliest), Some(latest)) = (times.iter().min(), times.iter().max()) else { return Ok(()) };
     let (earliest, latest) = (earliest.div_euclid(1_000_000) as f64, (latest.div_euclid(1_000_000) + 1) as f64);
     sqlx::query(
-        "INSERT INTO incident_evidence (incident_id, log_id, event_time, record) \
-         SELECT e.incident, l.id, l.event_time, to_jsonb(l) \
-         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS e (incident, id, at) \
+        "INSERT INTO incident_evidence (incident_id, log_id, event_time, record, events) \
+         SELECT e.incident, l.id, l.event_time, to_jsonb(l), e.events \
+         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $6::bigint[]) AS e (incident, id, at, events) \
          JOIN logs l ON l.event_time = timestamptz 'epoch' + e.at * interval '1 microsecond' AND l.id = e.id \
          WHERE l.event_time BETWEEN to_timestamp($4::float8) AND to_timestamp($5::float8) \
          ON CONFLICT DO NOTHING",
@@ -267,6 +372,7 @@ async fn attach(
     .bind(&times)
     .bind(earliest)
     .bind(latest)
+    .bind(events)
     .execute(connection)
     .await
     .map(|_| ())

@@ -157,13 +157,14 @@ pub async fn update(connection: &mut PgConnection, party: &PartyRow) -> Result<(
     .map_err(StoreError::at("change a party"))
 }
 
-/// Writes what was sealed anew; nothing else is changed.
+/// Writes what was sealed anew, for that incident; nothing else is changed.
 ///
 /// # Errors
 /// The statement failed.
-pub async fn reseal(connection: &mut PgConnection, id: i64, sealed: &[u8]) -> Result<(), StoreError> {
-    let done = query("UPDATE incident_parties SET sealed = $2 WHERE id = $1").bind(id).bind(sealed).execute(connection).await;
-    done.map(|_| ()).map_err(StoreError::at("seal a party anew"))
+pub async fn reseal(connection: &mut PgConnection, id: i64, incident: i64, sealed: Option<&[u8]>) -> Result<(), StoreError> {
+    let statement =
+        query("UPDATE incident_parties SET incident_id = $2, sealed = $3 WHERE id = $1").bind(id).bind(incident).bind(sealed);
+    statement.execute(connection).await.map(|_| ()).map_err(StoreError::at("seal a party anew"))
 }
 
 /// A party that was found, without who it is.

@@ -168,7 +168,7 @@ pub async fn incidents(connection: &mut PgConnection, (from, to): Span) -> Resul
 }
 
 /// How long it took to notice the incidents that were opened, to acknowledge and to resolve them. What was noticed before its time, says a
-/// clock, was noticed at once.
+/// clock, was noticed at once. What became part of another incident is no incident of its own here.
 ///
 /// # Errors
 /// The statement failed.
@@ -180,7 +180,7 @@ pub async fn times(connection: &mut PgConnection, (from, to): Span) -> Result<[S
          FROM (SELECT CASE WHEN first_seen IS NOT NULL THEN greatest(0, extract(epoch FROM created_at - first_seen))::float8 END AS detect, \
                       CASE WHEN acknowledged_at IS NOT NULL THEN greatest(0, extract(epoch FROM acknowledged_at - created_at))::float8 END AS acknowledge, \
                       CASE WHEN resolved_at IS NOT NULL THEN greatest(0, extract(epoch FROM resolved_at - created_at))::float8 END AS resolve \
-               FROM incidents WHERE created_at >= timestamptz 'epoch' + $1 * interval '1 microsecond' \
+               FROM incidents WHERE merged_into IS NULL AND created_at >= timestamptz 'epoch' + $1 * interval '1 microsecond' \
                    AND created_at < timestamptz 'epoch' + $2 * interval '1 microsecond') AS took",
     )
     .bind(from)

@@ -126,6 +126,26 @@ async fn every_route_lets_in_whom_the_role_table_lets_in() {
         ("post", "/incidents/{number}/files/{id}/verification", Some(Permission::ReadIncidents), Value::Null),
         ("delete", "/incidents/{number}/files/{id}", Some(Permission::WorkIncidents), Value::Null),
         ("post", "/incidents/{number}/evidence", Some(Permission::WorkIncidents), json!({ "logs": [1] })),
+        ("get", "/incidents/{number}/observables", Some(Permission::ReadIncidents), Value::Null),
+        (
+            "post",
+            "/incidents/{number}/observables",
+            Some(Permission::WorkIncidents),
+            json!({ "kind": "domain", "value": "evil[.]com" }),
+        ),
+        ("patch", "/incidents/{number}/observables/{id}", Some(Permission::WorkIncidents), json!({ "tlp": "red" })),
+        ("delete", "/incidents/{number}/observables/{id}", Some(Permission::WorkIncidents), Value::Null),
+        ("get", "/observables", Some(Permission::ReadIncidents), Value::Null),
+        ("post", "/incidents/{number}/links", Some(Permission::WorkIncidents), json!({ "kind": "related", "incident": "x" })),
+        ("delete", "/incidents/{number}/links/{kind}/{other}", Some(Permission::WorkIncidents), Value::Null),
+        ("post", "/incidents/{number}/merge", Some(Permission::WorkIncidents), json!({ "from": "x" })),
+        (
+            "post",
+            "/incidents/{number}/split",
+            Some(Permission::WorkIncidents),
+            json!({ "title": "t", "severity": "low", "notes": [0] }),
+        ),
+        ("delete", "/incidents/{number}", Some(Permission::PurgeIncidents), json!({ "reason": "r" })),
         ("get", "/tasks", Some(Permission::ReadIncidents), Value::Null),
         ("post", "/incidents/{number}/tasks", Some(Permission::WorkIncidents), json!({ "title": "t" })),
         ("patch", "/tasks/{id}", Some(Permission::WorkIncidents), json!({})),
@@ -156,6 +176,8 @@ async fn every_route_lets_in_whom_the_role_table_lets_in() {
             let path = path
                 .replace("{number}", &number)
                 .replace("{id}", &id.to_string())
+                .replace("{kind}", "related")
+                .replace("{other}", "nobody")
                 .replace("{user}", "nobody")
                 .replace("{name}", "nobody");
             let method = method.to_uppercase();

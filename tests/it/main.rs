@@ -17,6 +17,7 @@ mod overload;
 mod people;
 mod poison;
 mod recovery;
+mod relations;
 mod reports;
 mod rules;
 mod sealed;

@@ -175,7 +175,7 @@ fn change(events: u64, ids: std::ops::RangeInclusive<i64>, user: &str) -> Incide
         last_seen: time(*ids.end()),
         values: Vec::new(),
         usernames: vec![user.into()],
-        evidence: ids.map(|id| (time(id), id)).collect(),
+        evidence: ids.map(|id| (time(id), id, 1)).collect(),
         severity: Severity::Medium,
         escalation: Some((10, Severity::High)),
         window_micros: 3_600_000_000,

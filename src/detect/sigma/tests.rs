@@ -349,7 +349,7 @@ proptest! {
                 for change in engine.take_changes().into_iter().filter(|c| c.raised_by.detector().is_none()) {
                     let sum = got.entry(change.group.to_string()).or_default();
                     sum.0 += change.events;
-                    sum.1.extend(change.evidence.iter().map(|(_, id)| *id));
+                    sum.1.extend(change.evidence.iter().map(|(_, id, _)| *id));
                 }
             }
         }

@@ -143,7 +143,7 @@ pub struct IncidentRequest {
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
 pub struct Opened {
     /// Such as INC-2026-000123.
-    number: String,
+    pub(super) number: String,
 }
 
 /// Open an incident

@@ -6,8 +6,10 @@
 
 pub mod files;
 pub mod incidents;
+pub mod observables;
 pub mod parties;
 pub mod problem;
+pub mod relations;
 pub mod session;
 pub mod tasks;
 pub mod users;
@@ -68,6 +70,8 @@ pub fn router(api: Api) -> Router {
         .merge(incidents::routes())
         .merge(parties::routes())
         .merge(files::routes())
+        .merge(observables::routes())
+        .merge(relations::routes())
         .merge(tasks::routes());
     let (router, document) = OpenApiRouter::new().nest("/api/v1", routes).split_for_parts();
     let document = Arc::new(document);

@@ -664,7 +664,7 @@ fn check_incidents(tables: &Tables) {
     assert_eq!(count(&tables.incidents), count(&wanted), "incidents, and those that the rows make");
     let mut evidence: Vec<_> = Vec::new();
     for change in &tables.incidents {
-        evidence.extend(change.evidence.iter().map(|(_, id)| (change.raised_by.name(), change.group.to_string(), *id)));
+        evidence.extend(change.evidence.iter().map(|(_, id, _)| (change.raised_by.name(), change.group.to_string(), *id)));
     }
     let distinct: BTreeSet<_> = evidence.iter().collect();
     assert_eq!(distinct.len(), evidence.len(), "an event is counted twice");
