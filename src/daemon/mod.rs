@@ -8,6 +8,7 @@
 
 mod additions;
 mod assemble;
+mod assessments;
 mod backups;
 mod descriptors;
 mod gate;
@@ -17,6 +18,7 @@ mod observables;
 mod standby;
 mod sweep;
 pub mod telemetry;
+mod upkeep;
 
 pub use standby::{Turn, stand_by};
 
@@ -506,6 +508,8 @@ impl Inner {
                 additions::take(store, &journal),
                 backups::make_daily(casework, self.config.backup.daily_at(), &self.stats),
                 observables::find(casework),
+                assessments::assess(casework),
+                upkeep::keep_up(casework, self.config.retention.at.0),
                 sweep::sweep(casework),
             )
         };

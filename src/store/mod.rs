@@ -7,6 +7,7 @@
 //! Exactly once rests on one row: `positions` with the input `pipeline` holds the number of the last transaction. Each transaction
 //! says which number it follows and which epoch it belongs to; if either is not what the row says, it changes nothing.
 
+pub mod assets;
 pub mod audit;
 pub mod cases;
 mod connection;
@@ -21,6 +22,7 @@ pub mod files;
 mod incidents;
 pub mod keys;
 pub mod ledger;
+pub mod levels;
 pub mod logs;
 pub mod observables;
 pub mod parties;
@@ -28,10 +30,12 @@ mod positions;
 pub mod query;
 pub mod relations;
 pub mod reports;
+pub mod retention;
 pub mod rollups;
 pub mod seat;
 pub mod second_factors;
 mod servers;
+pub mod suppressions;
 mod time;
 pub mod users;
 pub mod verify;
