@@ -5,7 +5,8 @@ use serde_json::json;
 use super::audit::Act;
 use super::incidents::{no_incident, subject};
 use super::{Actor, Casework, CaseworkError, Permission};
-use crate::store::cases as rows;
+use crate::store::cases;
+use crate::store::evidence as rows;
 
 /// Records that are attached at a time.
 pub const MAX_RECORDS: usize = 200;
@@ -33,7 +34,7 @@ impl Casework {
         }
         let mut change = self.change(actor, Permission::WorkIncidents).await?;
         let now = change.now;
-        let incident = rows::by_number_to_change(change.connection(), number).await?.ok_or_else(|| no_incident(number))?;
+        let incident = cases::by_number_to_change(change.connection(), number).await?.ok_or_else(|| no_incident(number))?;
         let attached = rows::attach_logs(change.connection(), incident.id, &logs).await?;
         let there = rows::attached_logs(change.connection(), incident.id, &logs).await?;
         if let Some(missing) = logs.iter().find(|id| !there.contains(id)) {

@@ -131,8 +131,6 @@ impl Casework {
         Ok(Upload {
             casework: self.clone(),
             actor: actor.clone(),
-            number: number.to_owned(),
-            incident: incident.id,
             id,
             name,
             key: file_key,
@@ -239,10 +237,9 @@ impl Casework {
         let mut ring = self.ring()?;
         let key = keys::open(&mut ring, Owner::Incident(incident.id), &Wrapped { master_key_id, wrapped })?;
         let key = key.unwrap(&key_place, &found.file_key)?;
-        let (casework, incident) = (self.clone(), incident.id);
-        let hasher = Sha256::new();
+        let (casework, hasher) = (self.clone(), Sha256::new());
         let download =
-            Download { casework, incident, file: found.file, chunks: found.chunks, next: 0, read: 0, key, hasher, _place: place };
+            Download { casework, file: found.file, chunks: found.chunks, next: 0, read: 0, key, hasher, _place: place };
         Ok((change, download))
     }
 }
@@ -279,8 +276,6 @@ impl Change<'_> {
 pub struct Upload {
     casework: Casework,
     actor: Actor,
-    number: String,
-    incident: i64,
     id: i64,
     name: String,
     key: Key,
@@ -324,16 +319,18 @@ impl Upload {
         let size = i64::try_from(self.size).unwrap_or(i64::MAX);
         let mut change = self.casework.change(&self.actor, Permission::WorkIncidents).await?;
         let now = change.now;
-        if !rows::finish(change.connection(), self.id, size, self.chunks, &sha256, now).await? {
+        let finished = rows::finish(change.connection(), self.id, size, self.chunks, &sha256, now).await?;
+        // Not always that with which it began, which may have been merged meanwhile.
+        let Some((incident, number)) = finished else {
             return Err(CaseworkError::Conflict("the file took more than a day to arrive, and was removed".to_owned()));
-        }
-        let found = rows::sealed(change.connection(), self.incident, self.id).await?;
-        let found = found.ok_or_else(|| no_file(&self.number, self.id))?.file;
+        };
+        let found = rows::sealed(change.connection(), incident, self.id).await?;
+        let found = found.ok_or_else(|| no_file(&number, self.id))?.file;
         let shown = json!({ "id": self.id, "name": self.name, "size": size, "sha256": found.sha256 });
-        change.tell(self.incident, "file_added", None, Some(shown.clone())).await?;
+        change.tell(incident, "file_added", None, Some(shown.clone())).await?;
         let acts = [
             Act::new("file.add", subject(self.id)).values(None, shown.clone()),
-            Act::new("incident.file", incident_subject(&self.number)).values(None, shown),
+            Act::new("incident.file", incident_subject(&number)).values(None, shown),
         ];
         change.commit(&acts).await?;
         Ok(found)
@@ -363,7 +360,6 @@ impl Upload {
 /// A file that is going out. Between two chunks it holds no connection.
 pub struct Download {
     casework: Casework,
-    incident: i64,
     /// The file.
     pub file: FileRow,
     chunks: i32,
@@ -396,7 +392,7 @@ impl Download {
         if position == Position::Last {
             let sha256: String = self.hasher.finalize_reset().iter().map(|byte| format!("{byte:02x}")).collect();
             if sha256 != self.file.sha256 || i64::try_from(self.read) != Ok(self.file.size) {
-                return Err(KeyError::Broken(format!("file {}/{}", self.incident, self.file.id)).into());
+                return Err(KeyError::Broken(format!("file {}", self.file.id)).into());
             }
         }
         Ok(Some(plain.to_vec()))
@@ -414,7 +410,7 @@ fn key_place(incident: i64, file: i64) -> Place {
     Place::new("key of file", &[incident, file])
 }
 
-/// Bound to its file alone, whose key is bound to the incident: a file that goes over to another incident is not sealed anew.
+/// No incident is in it: the key that it is sealed with is bound to one, and goes with the file where incidents are merged.
 fn chunk_place(file: i64, number: i32, position: Position) -> Place {
     let what = match position {
         Position::Within => "chunk of file",

@@ -34,6 +34,7 @@ pub mod password;
 mod purge;
 pub mod reports;
 pub mod searches;
+pub mod second_factor;
 pub mod sessions;
 pub mod split;
 pub mod suppressions;
@@ -87,6 +88,12 @@ pub enum CaseworkError {
     /// Too many wrong passwords.
     #[error("too many wrong passwords; signing in is refused until {0}")]
     LockedOut(Timestamp),
+    /// The password is right, and that is not enough.
+    #[error("a second factor is needed: send its code, or a recovery code, as well")]
+    SecondFactorNeeded,
+    /// The second factor is not right.
+    #[error("the code is wrong, or was used already")]
+    WrongCode,
     /// The password was made by somebody else.
     #[error("the password was made by somebody else: change it first")]
     MustChangePassword,

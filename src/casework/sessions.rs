@@ -6,10 +6,10 @@ use sha2::{Digest, Sha256};
 
 use super::audit::Act;
 use super::users::subject;
-use super::{Actor, Casework, CaseworkError, Reading, Role, Via, password};
+use super::{Actor, Casework, CaseworkError, Change, Reading, Role, Via, password};
 use crate::random;
 use crate::record::Timestamp;
-use crate::store::users::{self as rows, Holder};
+use crate::store::users::{self as rows, Holder, UserRow};
 
 /// A session that is not used for so long has ended.
 pub const IDLE_MICROS: i64 = 30 * 60 * 1_000_000;
@@ -36,12 +36,34 @@ pub struct Origin {
     pub user_agent: Option<String>,
 }
 
+/// What somebody shows to be let in.
+pub struct Proof {
+    /// What they know.
+    pub password: String,
+    /// What their second factor says, if they have one.
+    pub code: Option<String>,
+}
+
+impl From<String> for Proof {
+    fn from(password: String) -> Proof {
+        Proof { password, code: None }
+    }
+}
+
 impl Casework {
     /// Begins a session; returns its token, which is kept nowhere.
     ///
     /// # Errors
-    /// [`CaseworkError::Unrecognised`], [`CaseworkError::LockedOut`], or the database.
-    pub async fn sign_in(&self, name: &str, secret: String, via: Via, origin: &Origin) -> Result<(String, Actor), CaseworkError> {
+    /// [`CaseworkError::Unrecognised`], [`CaseworkError::LockedOut`], [`CaseworkError::SecondFactorNeeded`], [`CaseworkError::WrongCode`];
+    /// a key is missing; the database.
+    pub async fn sign_in(
+        &self,
+        name: &str,
+        proof: impl Into<Proof>,
+        via: Via,
+        origin: &Origin,
+    ) -> Result<(String, Actor), CaseworkError> {
+        let Proof { password: secret, code } = proof.into();
         let mut reading = self.connection().await?;
         let user = rows::by_name(&mut reading.connection, name).await?;
         reading.done();
@@ -71,14 +93,16 @@ impl Casework {
             return Err(CaseworkError::LockedOut(until));
         }
         if !fits || user.disabled_at.is_some() || user.password_hash != seen.password_hash {
-            let failures = user.failed_logins + 1;
-            let (failures, locked_until) =
-                if failures >= MAX_FAILURES { (0, Some(now.plus_micros(LOCK_MICROS))) } else { (failures, None) };
-            rows::note_attempt(change.connection(), user.id, failures, locked_until).await?;
-            let mut acts = vec![Act::new("session.refuse", subject(name))];
-            acts.extend(locked_until.map(|_| Act::new("user.lock", subject(name)).because(Some("too many wrong passwords"))));
-            change.commit(&acts).await?;
-            return Err(locked_until.map_or(CaseworkError::Unrecognised, CaseworkError::LockedOut));
+            return Err(change.refuse_sign_in(&user, CaseworkError::Unrecognised).await);
+        }
+        match self.check_second_factor(&mut change, user.id, code.as_deref()).await {
+            Ok(()) => {}
+            Err(error @ CaseworkError::WrongCode) => return Err(change.refuse_sign_in(&user, error).await),
+            Err(error @ CaseworkError::SecondFactorNeeded) => {
+                change.commit(&[Act::new("session.refuse", subject(name)).because(Some("second factor needed"))]).await?;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
         }
         let token = make_token(SESSION_PREFIX)?;
         rows::note_attempt(change.connection(), user.id, 0, None).await?;
@@ -180,6 +204,25 @@ fn actor(holder: Holder, via: Via, address: Option<IpAddr>) -> Actor {
     let Holder { user_id, name, role, must_change, .. } = holder;
     let role = role.parse().unwrap_or(Role::Viewer);
     Actor { name, role, via, address, user_id: Some(user_id), must_change_password: must_change }
+}
+
+impl Change<'_> {
+    /// Counts a wrong password or code, and commits; returns what to say about it.
+    pub(super) async fn refuse_sign_in(mut self, user: &UserRow, why: CaseworkError) -> CaseworkError {
+        let failures = user.failed_logins + 1;
+        let (failures, locked_until) =
+            if failures >= MAX_FAILURES { (0, Some(self.now.plus_micros(LOCK_MICROS))) } else { (failures, None) };
+        let reason = matches!(why, CaseworkError::WrongCode).then_some("wrong code");
+        let mut acts = vec![Act::new("session.refuse", subject(&user.name)).because(reason)];
+        acts.extend(locked_until.map(|_| Act::new("user.lock", subject(&user.name)).because(Some("too many wrong passwords"))));
+        if let Err(error) = rows::note_attempt(self.connection(), user.id, failures, locked_until).await {
+            return error.into();
+        }
+        if let Err(error) = self.commit(&acts).await {
+            return error;
+        }
+        locked_until.map_or(why, CaseworkError::LockedOut)
+    }
 }
 
 /// 256 bits of chance behind a prefix.

@@ -25,6 +25,8 @@ pub struct User {
     pub disabled_at: Option<Timestamp>,
     /// They have yet to change a password that somebody else made.
     pub must_change_password: bool,
+    /// Signing in takes a second factor.
+    pub second_factor: bool,
     /// Counts changes.
     pub version: i64,
     /// When the account was made.
@@ -41,6 +43,7 @@ impl From<UserRow> for User {
             locked_until: row.locked_until.filter(|until| *until > Timestamp::now()),
             disabled_at: row.disabled_at,
             must_change_password: row.must_change,
+            second_factor: row.second_factor,
             version: row.version,
             created_at: row.created_at,
         }
@@ -102,6 +105,7 @@ impl Casework {
             version: 1,
             created_at: Timestamp::now(),
             updated_at: Timestamp::now(),
+            second_factor: false,
         };
         super::allowed(actor, Permission::ManageUsers)?;
         let (secret, password_hash) = self.new_password().await?;

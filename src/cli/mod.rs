@@ -27,6 +27,7 @@ mod replay;
 mod report;
 mod run;
 mod searches;
+mod second_factor;
 mod suppressions;
 mod table;
 mod tasks;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::database::{Access, with_casework};
+use super::second_factor;
 use super::table::{self, Width};
 use crate::casework::Role;
 use crate::casework::users::{NewUser, UserChange};
@@ -15,6 +16,7 @@ use crate::casework::users::{NewUser, UserChange};
 tocsin user add ada --role analyst --email ada@example.org\n  \
 tocsin user list\n  \
 tocsin user role ada admin\n  \
+tocsin user second-factor enrol ada\n  \
 tocsin user disable ada")]
 pub struct UserArguments {
     #[command(flatten)]
@@ -76,6 +78,9 @@ enum UserCommand {
         /// Whose
         name: String,
     },
+    /// Enrol a second factor of a user, or remove one that was lost
+    #[command(subcommand)]
+    SecondFactor(second_factor::Command),
     /// End all sessions of a user
     SignOut {
         /// Whose
@@ -101,7 +106,7 @@ pub fn user(arguments: UserArguments) -> anyhow::Result<ExitCode> {
                     println!("{}", serde_json::to_string(&users)?);
                     return Ok(());
                 }
-                let columns = [("name", 0), ("role", 0), ("state", 0), ("e-mail", 80), ("made", 100)];
+                let columns = [("name", 0), ("role", 0), ("state", 0), ("second factor", 80), ("e-mail", 100), ("made", 120)];
                 let mut table = table::listing(columns, None, Width::of_terminal());
                 for user in users {
                     let state = match (user.disabled_at, user.locked_until, user.must_change_password) {
@@ -111,7 +116,8 @@ pub fn user(arguments: UserArguments) -> anyhow::Result<ExitCode> {
                         _ => String::new(),
                     };
                     let email = user.email.unwrap_or_default();
-                    table.add([user.name, user.role, state, email, user.created_at.to_string()]);
+                    let second = if user.second_factor { "yes" } else { "" }.to_owned();
+                    table.add([user.name, user.role, state, second, email, user.created_at.to_string()]);
                 }
                 println!("{table}");
                 return Ok(());
@@ -136,6 +142,7 @@ pub fn user(arguments: UserArguments) -> anyhow::Result<ExitCode> {
                     "to be used once: it has to be changed at the next signing in",
                 );
             }
+            UserCommand::SecondFactor(command) => return second_factor::run(&casework, &actor, command, json).await,
             UserCommand::SignOut { name } => {
                 let ended = casework.end_sessions(&actor, &name).await?;
                 if json {

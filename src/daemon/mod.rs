@@ -16,13 +16,13 @@ mod health;
 mod lag;
 mod observables;
 mod standby;
+mod sweep;
 pub mod telemetry;
 mod upkeep;
 
 pub use standby::{Turn, stand_by};
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -63,8 +63,6 @@ const LAST_MOMENT: Duration = Duration::from_millis(200);
 const SERVER_DEADLINE: Duration = Duration::from_millis(1000);
 /// Connecting and migrating takes no longer, unless nobody answers.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks for files that were never finished.
-const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// How often our own log tells who was refused most.
 const REFUSALS_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -449,18 +447,6 @@ impl Inner {
         casework
     }
 
-    /// Removes files that were never finished, without end. May be dropped at any time.
-    async fn sweep(&self) -> Infallible {
-        loop {
-            if let Some(casework) = self.casework.get()
-                && let Err(error) = casework.sweep_files().await
-            {
-                warn!(error = %chain(&error), "files that were never finished stay for now");
-            }
-            tokio::time::sleep(SWEEP_EVERY).await;
-        }
-    }
-
     async fn pipeline(&self, store: &Store, files: CancellationToken, hard_stop: CancellationToken) -> Result<(), DaemonError> {
         let options = assemble::pipeline_options(&self.config, Arc::clone(&self.rules));
         self.lookout.say("rebuilding the detectors' windows");
@@ -538,7 +524,7 @@ impl Inner {
                 observables::find(casework),
                 assessments::assess(casework),
                 upkeep::keep_up(casework, self.config.retention.at.0),
-                self.sweep(),
+                sweep::sweep(casework),
             )
         };
         tokio::pin!(chores);

@@ -158,7 +158,7 @@ pub async fn chunk(connection: &mut PgConnection, file: i64, number: i32) -> Res
         .map_err(StoreError::at("read a file"))
 }
 
-/// The file is there whole; false if it was removed meanwhile.
+/// The file is there whole; returns key and number of its incident, and nothing if it was removed meanwhile.
 ///
 /// # Errors
 /// The statement failed.
@@ -169,17 +169,19 @@ pub async fn finish(
     chunks: i32,
     sha256: &[u8],
     at: Timestamp,
-) -> Result<bool, StoreError> {
-    query("UPDATE evidence_files SET size = $2, chunks = $3, sha256 = $4, added_at = $5 WHERE id = $1 AND added_at IS NULL")
-        .bind(file)
-        .bind(size)
-        .bind(chunks)
-        .bind(sha256)
-        .bind(at)
-        .execute(connection)
-        .await
-        .map(|done| done.rows_affected() == 1)
-        .map_err(StoreError::at("finish a file"))
+) -> Result<Option<(i64, String)>, StoreError> {
+    query_as(
+        "UPDATE evidence_files SET size = $2, chunks = $3, sha256 = $4, added_at = $5 WHERE id = $1 AND added_at IS NULL \
+         RETURNING incident_id, (SELECT number FROM incidents i WHERE i.id = incident_id)",
+    )
+    .bind(file)
+    .bind(size)
+    .bind(chunks)
+    .bind(sha256)
+    .bind(at)
+    .fetch_optional(connection)
+    .await
+    .map_err(StoreError::at("finish a file"))
 }
 
 /// Takes a file out of sight; false if it is already.

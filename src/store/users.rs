@@ -23,13 +23,16 @@ pub struct UserRow {
     pub version: i64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// Whether a code is asked for, too.
+    pub second_factor: bool,
 }
 
 macro_rules! select_users {
     ($rest:literal) => {
         concat!(
             "SELECT id, name, display_name, email, role::text, password_hash, must_change, failed_logins, \
-                    locked_until, disabled_at, version, created_at, updated_at \
+                    locked_until, disabled_at, version, created_at, updated_at, \
+                    EXISTS (SELECT FROM second_factors f WHERE f.user_id = users.id AND f.confirmed_at IS NOT NULL) \
              FROM users ",
             $rest
         )
@@ -51,6 +54,7 @@ fn user(row: &PgRow) -> Result<UserRow, sqlx::Error> {
         version: row.try_get(10)?,
         created_at: row.try_get(11)?,
         updated_at: row.try_get(12)?,
+        second_factor: row.try_get(13)?,
     })
 }
 

@@ -28,6 +28,7 @@ mod retention;
 mod rules;
 mod sealed;
 mod search;
+mod second_factor;
 #[allow(dead_code, reason = "tests/chaos needs more of it")]
 #[path = "../common/stage.rs"]
 mod stage;

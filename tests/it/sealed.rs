@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::Executor as _;
+use tocsin::casework::files::CHUNK_BYTES;
 use tocsin::casework::incidents::NewIncident;
 use tocsin::casework::keys::KeyError;
 use tocsin::casework::parties::{MAX_PAGE, Party, Person};
@@ -183,13 +184,20 @@ async fn what_is_sealed_goes_with_an_incident_that_becomes_part_of_another() {
     let mut upload = casework.begin_file(&os(), &part, "mail.eml", None).await.unwrap();
     upload.write(b"Dear Ada").await.unwrap();
     let file = upload.finish().await.unwrap().id;
+    let mut on_its_way = casework.begin_file(&os(), &part, "disk.img", None).await.unwrap();
+    on_its_way.write(&vec![7; CHUNK_BYTES + 1]).await.unwrap();
 
     casework.merge_incidents(&os(), &part, &whole, None).await.unwrap();
     let parties = all(&casework, &whole).await;
     assert_eq!(parties.iter().map(|party| party.id).collect::<Vec<_>>(), [id, gone]);
     assert!(parties[0].person == ada() && parties[1].erased_at.is_some());
     assert_eq!(found(&casework, "Ada Example").await, [(whole.clone(), id)]);
-    assert!(casework.verify_file(&os(), &whole, file, &mut |_, _| {}).await.unwrap().intact);
+    let second = on_its_way.finish().await.unwrap().id;
+    assert_eq!(casework.files(&os(), &whole).await.unwrap().iter().map(|file| file.id).collect::<Vec<_>>(), [file, second]);
+    for id in [file, second] {
+        assert!(casework.verify_file(&os(), &whole, id, &mut |_, _| {}).await.unwrap().intact);
+    }
+    assert!(casework.incident(&os(), &whole).await.unwrap().timeline.iter().any(|what| what.event == "file_added"));
     assert_eq!(all(&casework, &part).await, []);
 
     // Where nothing is sealed no key is needed.

@@ -9,7 +9,8 @@ use utoipa_axum::routes;
 
 use super::problem::Problem;
 use super::{Api, Body, Caller};
-use crate::casework::sessions::Origin;
+use crate::casework::second_factor::Enrolment;
+use crate::casework::sessions::{Origin, Proof};
 use crate::casework::{CaseworkError, Role, Via};
 use crate::journal::Group;
 use crate::record::Timestamp;
@@ -18,11 +19,16 @@ use crate::record::Timestamp;
 const SOURCE: &str = "tocsin";
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(sign_in, sign_out)).routes(routes!(me)).routes(routes!(change_password))
+    OpenApiRouter::new()
+        .routes(routes!(sign_in, sign_out))
+        .routes(routes!(me))
+        .routes(routes!(change_password))
+        .routes(routes!(begin_second_factor, remove_second_factor))
+        .routes(routes!(confirm_second_factor))
 }
 
 /// Name and password.
-#[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
+#[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Credentials {
     /// Of a user.
@@ -31,6 +37,9 @@ pub struct Credentials {
     /// Theirs.
     #[schema(max_length = 1000)]
     password: String,
+    /// Of their second factor, or a recovery code, where signing in was answered with 401 and the field `code`.
+    #[schema(max_length = 1000)]
+    code: Option<String>,
 }
 
 /// A session.
@@ -74,11 +83,12 @@ async fn sign_in(
     let address = peer.ip().to_canonical();
     let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).map(str::to_owned);
     let origin = Origin { address: Some(address), user_agent };
-    match api.casework()?.sign_in(&given.name, given.password, Via::Api, &origin).await {
+    let Credentials { name, password, code } = given;
+    match api.casework()?.sign_in(&name, Proof { password, code }, Via::Api, &origin).await {
         Ok((token, actor)) => Ok((StatusCode::CREATED, Json(Session { token, me: Me::from(&actor) }))),
         Err(error) => {
-            if matches!(error, CaseworkError::Unrecognised | CaseworkError::LockedOut(_)) {
-                note_refusal(&api, &given.name, peer).await;
+            if matches!(error, CaseworkError::Unrecognised | CaseworkError::WrongCode | CaseworkError::LockedOut(_)) {
+                note_refusal(&api, &name, peer).await;
             }
             Err(error.into())
         }
@@ -118,7 +128,7 @@ async fn me(caller: Caller) -> Json<Me> {
 }
 
 /// An old and a new password.
-#[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
+#[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordChange {
     /// The one that is in force.
@@ -140,5 +150,66 @@ async fn change_password(
     Body(given): Body<PasswordChange>,
 ) -> Result<StatusCode, Problem> {
     api.casework()?.change_own_password(&caller.actor, given.old, given.new).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// One's password.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Password {
+    /// The one that is in force.
+    password: String,
+}
+
+/// Begin to enrol a second factor; it is asked for once it is confirmed
+#[utoipa::path(post, path = "/me/totp", request_body = Password,
+    responses((status = 201, body = Enrolment), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem), (status = 429, body = Problem), (status = 422, body = Problem), (status = 400, body = Problem),
+        (status = 413, body = Problem), (status = 415, body = Problem), (status = 500, body = Problem), (status = 503, body = Problem)))]
+async fn begin_second_factor(
+    State(api): State<Api>,
+    caller: Caller,
+    Body(given): Body<Password>,
+) -> Result<(StatusCode, Json<Enrolment>), Problem> {
+    let begun = api.casework()?.begin_own_second_factor(&caller.actor, given.password).await?;
+    Ok((StatusCode::CREATED, Json(begun)))
+}
+
+/// A code of a second factor.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Code {
+    /// Six digits; to remove one, a recovery code is taken as well.
+    code: String,
+}
+
+/// What stands in for a lost second factor.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub struct RecoveryCodes {
+    /// Each is accepted once. They are kept nowhere.
+    recovery_codes: Vec<String>,
+}
+
+/// Confirm a second factor with its first code
+#[utoipa::path(post, path = "/me/totp/confirm", request_body = Code,
+    responses((status = 200, body = RecoveryCodes), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem), (status = 422, body = Problem), (status = 400, body = Problem), (status = 413, body = Problem),
+        (status = 415, body = Problem), (status = 500, body = Problem), (status = 503, body = Problem)))]
+async fn confirm_second_factor(
+    State(api): State<Api>,
+    caller: Caller,
+    Body(given): Body<Code>,
+) -> Result<Json<RecoveryCodes>, Problem> {
+    let recovery_codes = api.casework()?.confirm_second_factor(&caller.actor, &caller.actor.name, &given.code).await?;
+    Ok(Json(RecoveryCodes { recovery_codes }))
+}
+
+/// Remove one's own second factor
+#[utoipa::path(delete, path = "/me/totp", request_body = Code,
+    responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 429, body = Problem), (status = 422, body = Problem), (status = 400, body = Problem), (status = 413, body = Problem),
+        (status = 415, body = Problem), (status = 500, body = Problem), (status = 503, body = Problem)))]
+async fn remove_second_factor(State(api): State<Api>, caller: Caller, Body(given): Body<Code>) -> Result<StatusCode, Problem> {
+    api.casework()?.remove_own_second_factor(&caller.actor, &given.code).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -20,6 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(change_user))
         .routes(routes!(reset_password))
         .routes(routes!(end_sessions))
+        .routes(routes!(reset_second_factor))
         .routes(routes!(tokens, create_token))
         .routes(routes!(revoke_token))
 }
@@ -129,6 +130,15 @@ async fn reset_password(
         (status = 503, body = Problem)))]
 async fn end_sessions(State(api): State<Api>, caller: Caller, Path(name): Path<String>) -> Result<StatusCode, Problem> {
     api.casework()?.end_sessions(&caller.actor, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Remove the second factor of a user who has lost it
+#[utoipa::path(delete, path = "/users/{name}/totp", params(("name" = String, Path)),
+    responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 503, body = Problem)))]
+async fn reset_second_factor(State(api): State<Api>, caller: Caller, Path(name): Path<String>) -> Result<StatusCode, Problem> {
+    api.casework()?.reset_second_factor(&caller.actor, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
