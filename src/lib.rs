@@ -39,7 +39,7 @@
 //! | [`tail`] | log files, through every kind of rotation |
 //! | [`store`] | every SQL statement; COPY, positions, incidents; a PostgreSQL of our own |
 //! | [`pipeline`] | batches → committed transactions |
-//! | [`casework`] | what people do: users, incidents, tasks, searches, reports, exports, the audit log |
+//! | [`casework`] | what people do: users, incidents, tasks, searches, reports, exports, backups, the audit log |
 //! | [`http`] | the server; health and metrics; the API for casework |
 //! | [`config`] | settings, checked all at once |
 //! | [`daemon`] | settings become values, values become tasks; start and stop |

@@ -8,6 +8,7 @@ use crate::record::case::{Category, Priority, Status};
 use crate::record::{Severity, Timestamp};
 use crate::store::StoreError;
 use crate::store::cases::{self as rows, CaseFilter, CaseRow, Evidence, Happening, Note, TaskRow};
+use crate::store::files::{self, FileRow};
 use crate::store::observables::{self, ObservableRow, Related};
 use crate::store::relations::{self, Link};
 
@@ -71,6 +72,8 @@ pub struct Dossier {
     pub tasks: Vec<TaskRow>,
     /// Log records that prove it, the earliest first, at most a MiB of them.
     pub evidence: Vec<Evidence>,
+    /// Files that prove it, without what is in them.
+    pub files: Vec<FileRow>,
     /// What was seen in it, by kind and value.
     pub observables: Vec<ObservableRow>,
     /// Incidents that share the most telling of these, at most 20.
@@ -118,6 +121,7 @@ impl Casework {
             notes: rows::notes(connection, incident.id).await?,
             tasks: rows::tasks(connection, Some(number), None, None, true, i64::from(u16::MAX)).await?,
             evidence: rows::evidence(connection, incident.id, SHOWN_EVIDENCE).await?,
+            files: files::of(connection, incident.id).await?,
             observables: observables::of_incident(connection, incident.id).await?,
             related: observables::related(connection, incident.id).await?,
             links: relations::links(connection, incident.id).await?,

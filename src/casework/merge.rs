@@ -35,7 +35,7 @@ impl Casework {
         unseen(&format!("incident {into}"), whole.version, version)?;
         may_be_merged(&part, &whole)?;
         let moved = rows::move_everything(change.connection(), part.id, whole.id).await?;
-        // What people saw (incident_parties) and what they uploaded (evidence_files) goes over here, in move_everything.
+        change.hand_on_sealed(|| self.ring(), part.id, whole.id).await?;
         let parts = rows::hand_on_parts(change.connection(), part.id, whole.id, now).await?;
         let resolution = format!("merged into {into}");
         rows::become_part(change.connection(), part.id, whole.id, &resolution, now).await?;

@@ -12,13 +12,18 @@
 
 mod actor;
 pub mod audit;
+pub mod backups;
+pub mod evidence;
 pub mod export;
+pub mod files;
 pub mod incidents;
+pub mod keys;
 pub mod links;
 pub mod logs;
 mod merge;
 pub mod notes;
 pub mod observables;
+pub mod parties;
 pub mod password;
 mod purge;
 pub mod reports;
@@ -76,9 +81,18 @@ pub enum CaseworkError {
     /// The password was made by somebody else.
     #[error("the password was made by somebody else: change it first")]
     MustChangePassword,
+    /// What was sent is too large.
+    #[error("{0}")]
+    TooLarge(String),
+    /// Others are at it; later it may be possible.
+    #[error("{0}")]
+    Busy(String),
     /// What was to be written out could not be.
-    #[error("write what was exported")]
+    #[error("write it down")]
     Output(#[source] std::io::Error),
+    /// What is sealed cannot be opened, or nothing be sealed.
+    #[error("sealed data")]
+    Keys(#[from] keys::KeyError),
     /// The database.
     #[error("database")]
     Store(#[from] StoreError),
@@ -100,8 +114,12 @@ const MAX_HASHES: usize = 1;
 /// What the configuration says of casework.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// `state_dir`: where the keys lie.
+    /// `state_dir`: what belongs to the daemon.
     pub state_dir: PathBuf,
+    /// Where backups go, and who can read them.
+    pub backups: backups::Policy,
+    /// `keys.file`: the master keys.
+    pub key_file: PathBuf,
 }
 
 /// The room's entrance. Cheap to clone.
@@ -112,12 +130,15 @@ pub struct Casework {
     places: Arc<Semaphore>,
     /// Places for passwords to be hashed in.
     hashing: Arc<Semaphore>,
+    /// Places for files on their way in or out.
+    transfers: Arc<Semaphore>,
 }
 
 impl Casework {
-    /// Memory in the worst case, in bytes: passwords that are hashed, and for each connection a page with the longest texts, as rows and as
-    /// what is written of them.
-    pub const WORST_BYTES: usize = MAX_HASHES * password::BYTES + MAX_CONNECTIONS * (2 << 20);
+    /// Memory in the worst case, in bytes: passwords that are hashed, for each connection a page with the longest texts, as rows and as
+    /// what is written of them, and files on their way.
+    pub const WORST_BYTES: usize =
+        MAX_HASHES * password::BYTES + MAX_CONNECTIONS * (2 << 20) + files::MAX_TRANSFERS * files::TRANSFER_BYTES;
 
     /// Over an open store.
     pub fn new(store: Store, settings: Settings) -> Casework {
@@ -126,6 +147,7 @@ impl Casework {
             settings: Arc::new(settings),
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             hashing: Arc::new(Semaphore::new(MAX_HASHES)),
+            transfers: Arc::new(Semaphore::new(files::MAX_TRANSFERS)),
         }
     }
 

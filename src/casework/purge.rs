@@ -33,8 +33,8 @@ impl Casework {
             let Some(other) = all.iter().find(|other| other.number == link.incident) else { continue };
             change.tell(other.id, "link", Some(json!({ "incident": number })), None).await?;
         }
-        // What people saw (incident_parties) and what they uploaded (evidence_files) is removed here too.
         let (purged, observables) = rows::purge_belongings(change.connection(), case.id).await?;
+        // The people behind it, its files and its data key go with its row.
         rows::purge(change.connection(), case.id).await?;
         rows::purge_observables(change.connection(), &observables).await?;
         // Nothing of what it said: that is what was to go.

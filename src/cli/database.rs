@@ -17,7 +17,7 @@ use crate::store::{Servers, Store};
 pub struct Access {
     /// Configuration file of the daemon
     #[arg(long, value_name = "FILE", global = true)]
-    config: Option<PathBuf>,
+    pub config: Option<PathBuf>,
     /// Write JSON instead of text
     #[arg(long, global = true)]
     pub json: bool,
@@ -48,11 +48,31 @@ pub fn with_servers<T>(config: &Config, work: impl AsyncFnOnce(Servers) -> anyho
     }
 }
 
+/// Runs something with the servers of the configuration, that nothing else runs with; the private one is made where there is none.
+pub fn with_servers_to_fill<T>(config: &Config, work: impl AsyncFnOnce(Servers) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let _lock = daemon::lock_state_dir(&config.state_dir)?;
+    if config.database.secret_url().map_err(anyhow::Error::msg).context("database.url_file")?.is_some() {
+        return with_servers(config, work);
+    }
+    let server = Embedded::start(&config.state_dir.join("postgres"))?;
+    let done = super::runtime()?.block_on(work(server.options().into()));
+    server.stop()?;
+    done
+}
+
 /// Runs something that people do: as the holder of the token in `TOCSIN_TOKEN`, or as an admin under the name that the operating system
 /// knows, since whoever can read the database's credentials could do everything anyway.
 pub fn with_casework(access: &Access, work: impl AsyncFnOnce(Casework, Actor) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     let Some(config) = check::load(access.config.as_deref()) else { return Ok(ExitCode::from(2)) };
-    with_servers(&config, async |servers| {
+    with_casework_of(&config, work)
+}
+
+/// The same, with a configuration that was read.
+pub fn with_casework_of(
+    config: &Config,
+    work: impl AsyncFnOnce(Casework, Actor) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    with_servers(config, async |servers| {
         let store = Store::connect(servers).await?;
         let casework = Casework::new(store.clone(), config.casework());
         let actor = match std::env::var("TOCSIN_TOKEN") {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::database::{Access, with_casework};
 use super::relations;
 use super::user::table;
+use super::{evidence, parties};
 use crate::casework::incidents::{Dossier, IncidentEdit, NewIncident};
 use crate::record::case::{Category, NoteKind, Priority, Status};
 use crate::record::text::visible;
@@ -22,6 +23,8 @@ tocsin incidents list --status open,investigating --severity high\n  \
 tocsin incidents show INC-2026-000123\n  \
 tocsin incidents open \"Laptop stolen\" --severity high --category information-content-security\n  \
 tocsin incidents edit INC-2026-000123 --status investigating --assignee ada\n  \
+tocsin incidents evidence add INC-2026-000123 disk.img mail.eml\n  \
+tocsin incidents parties --find \"Ada Example\"\n  \
 tocsin incidents note INC-2026-000123 --kind action \"Address blocked at the firewall\"\n  \
 tocsin incidents edit INC-2026-000123 --status resolved --resolution \"Password changed\" --root-cause \"…\" --lessons-learned \"…\"\n  \
 tocsin incidents observables INC-2026-000123 add domain evil[.]example --tlp red\n  \
@@ -49,6 +52,14 @@ enum Command {
     Edit(Box<Edit>),
     /// Write a note on one, or write one anew
     Note(Note),
+    /// Show the people behind one, or find in which somebody has a part
+    Parties(parties::List),
+    /// Add somebody to one, change or erase them
+    #[command(subcommand)]
+    Party(parties::Command),
+    /// Add files and log records as evidence, get files out again, check them
+    #[command(subcommand)]
+    Evidence(evidence::Command),
     #[command(flatten)]
     Relations(relations::Command),
 }
@@ -181,7 +192,8 @@ struct Note {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let json = arguments.access.json;
-    with_casework(&arguments.access, async |casework, actor| {
+    let mut found = false;
+    let done = with_casework(&arguments.access, async |casework, actor| {
         match arguments.command {
             Command::List(list) => {
                 let filter = CaseFilter {
@@ -237,10 +249,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 }
                 eprintln!("note {} is written", written["id"]);
             }
+            Command::Parties(list) => parties::list(&casework, &actor, list, json).await?,
+            Command::Party(command) => parties::change(&casework, &actor, command, json).await?,
+            Command::Evidence(command) => found = evidence::run(&casework, &actor, command, json).await?,
             Command::Relations(command) => relations::run(command, &casework, &actor, json).await?,
         }
         Ok(())
-    })
+    })?;
+    Ok(if found { ExitCode::from(3) } else { done })
 }
 
 impl Edit {
@@ -291,7 +307,7 @@ fn listed(found: &[CaseRow]) -> comfy_table::Table {
 
 /// One incident for reading; what came from outside is escaped.
 fn told(dossier: &Dossier) -> anyhow::Result<String> {
-    let Dossier { incident, notes, tasks, evidence, timeline, .. } = dossier;
+    let Dossier { incident, notes, tasks, evidence, files, timeline, .. } = dossier;
     let mut out = String::new();
     writeln!(out, "{}  {}", incident.number, visible(&incident.title))?;
     let archived = if incident.archived_at.is_some() { ", archived" } else { "" };
@@ -356,6 +372,13 @@ fn told(dossier: &Dossier) -> anyhow::Result<String> {
     }
     if evidence.len() > 20 {
         writeln!(out, "  … {} more with --json", evidence.len() - 20)?;
+    }
+    if !files.is_empty() {
+        writeln!(out, "\nFiles")?;
+    }
+    for file in files {
+        let archived = if file.archived_at.is_some() { ", archived" } else { "" };
+        writeln!(out, "  {} {} ({} bytes, SHA-256 {}{archived})", file.id, visible(&file.name), file.size, file.sha256)?;
     }
     relations::told(dossier, &mut out)?;
     writeln!(out, "\nTimeline")?;

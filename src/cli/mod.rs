@@ -2,15 +2,19 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 something was found that the command was asked to look for.
 
 mod audit;
+mod backup;
 mod check;
 mod database;
 mod demo;
+mod evidence;
 mod export;
 mod file;
 mod incidents;
 mod journal;
+mod keys;
 mod logs;
 mod parse;
+mod parties;
 mod relations;
 mod replay;
 mod report;
@@ -67,12 +71,16 @@ enum Command {
     User(user::UserArguments),
     /// Manage tokens for programs
     Token(user::TokenArguments),
+    /// Show and rotate the master keys
+    Keys(keys::Arguments),
     /// Check the audit log
     Audit(audit::Arguments),
     /// Sum up a week, or any other period
     Report(report::Arguments),
     /// Take out logs, incidents or tasks as CSV
     Export(export::Arguments),
+    /// Make backups, prove them, and restore them
+    Backup(backup::Arguments),
 }
 
 /// Runs the command that the process was called with.
@@ -91,9 +99,11 @@ pub fn main() -> ExitCode {
         Command::Logs(a) => logs::run(a),
         Command::User(a) => user::user(a),
         Command::Token(a) => user::token(a),
+        Command::Keys(a) => keys::run(a),
         Command::Audit(a) => audit::run(a),
         Command::Report(a) => report::run(a),
         Command::Export(a) => export::run(a),
+        Command::Backup(a) => backup::run(a),
     };
     match done {
         Ok(code) => code,

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
+use super::backup;
 use super::units::{Bytes, Span};
 use crate::record::Zone;
 
@@ -29,6 +30,10 @@ pub enum Kind {
     Number(i64, i64),
     /// `true` or `false`.
     Flag,
+    /// A list of age's public keys.
+    Recipients,
+    /// Hours and minutes.
+    TimeOfDay,
     /// A time zone.
     TimeZone,
     /// One of these words.
@@ -62,6 +67,7 @@ pub const KEYS: &[Key] = &[
     key("limits.memory", Kind::Size(256 * MIB, 1 << 40)),
     key("database.url", Kind::Text),
     key("database.url_file", Kind::Path),
+    key("keys.file", Kind::Path),
     key("http.listen", Kind::AddressOrOff),
     key("http.max_body_bytes", Kind::Size(1024, 64 * MIB)),
     key("http.max_head_bytes", Kind::Size(8192, MIB)),
@@ -105,6 +111,14 @@ pub const KEYS: &[Key] = &[
     key("detect.*.enabled", Kind::Flag),
     key("detect.*.threshold", Kind::Number(2, 1_000)),
     key("detect.*.window", Kind::Time(SECOND, 7 * DAY)),
+    key("backup.dir", Kind::Path),
+    key("backup.recipients", Kind::Recipients),
+    key("backup.passphrase_file", Kind::Path),
+    key("backup.identity_file", Kind::Path),
+    key("backup.at", Kind::TimeOfDay),
+    key("backup.keep", Kind::Number(1, 10_000)),
+    key("backup.keep_for", Kind::Time(DAY, 36_500 * DAY)),
+    key("backup.with_keys", Kind::Flag),
 ];
 
 impl Kind {
@@ -133,6 +147,15 @@ impl Kind {
                     None => Ok(()),
                 }
             }
+            Kind::Recipients => {
+                let list = value.as_array().ok_or_else(|| format!("takes a list of age1… keys, not {}", described(value)))?;
+                let wrong = |v: &&toml::Value| v.as_str().is_none_or(|text| text.parse::<age::x25519::Recipient>().is_err());
+                match list.iter().find(wrong) {
+                    Some(wrong) => Err(format!("takes public keys of age, which begin with age1; {} is none", described(wrong))),
+                    None => Ok(()),
+                }
+            }
+            Kind::TimeOfDay => backup::time_of_day(text()?).map(|_| ()),
             Kind::AddressOrOff if value.as_str() == Some("off") => Ok(()),
             Kind::Address | Kind::AddressOrOff => address(text()?).map(|_| ()),
             Kind::Size(least, most) => {

@@ -2,7 +2,9 @@
 //!
 //! [`load`] returns a [`Config`] in which every value is valid, or every [`Problem`] at once, with file, line and key.
 
+mod backup;
 mod file;
+mod key_file;
 mod keys;
 mod memory;
 pub mod rules;
@@ -14,7 +16,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use backup::Backup;
 pub use file::Problem;
+pub use key_file::Keys;
 pub use keys::{KEYS, Key, Kind, address};
 pub use memory::{Memory, Part, under_way_bytes};
 pub use units::{Bytes, Span};
@@ -34,6 +38,7 @@ pub struct Config {
     pub log: Log,
     pub limits: Limits,
     pub database: Database,
+    pub keys: Keys,
     pub http: Http,
     pub journal: Journal,
     pub clock: Clock,
@@ -41,6 +46,7 @@ pub struct Config {
     pub files: Vec<Files>,
     pub webhook: Vec<Webhook>,
     pub detect: Detect,
+    pub backup: Backup,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -175,6 +181,7 @@ impl Default for Config {
             log: Log::default(),
             limits: Limits::default(),
             database: Database::default(),
+            keys: Keys::default(),
             http: Http::default(),
             journal: Journal::default(),
             clock: Clock::default(),
@@ -182,6 +189,7 @@ impl Default for Config {
             files: Vec::new(),
             webhook: Vec::new(),
             detect: Detect::default(),
+            backup: Backup::default(),
         }
     }
 }
@@ -189,7 +197,12 @@ impl Default for Config {
 impl Config {
     /// What casework is to know of it.
     pub fn casework(&self) -> casework::Settings {
-        casework::Settings { state_dir: self.state_dir.clone() }
+        let key_file = self.keys.path(&self.state_dir);
+        casework::Settings {
+            state_dir: self.state_dir.clone(),
+            backups: self.backup.policy(&self.state_dir, &key_file),
+            key_file,
+        }
     }
 }
 
@@ -529,6 +542,7 @@ fn whole(config: &Config, lines: &file::Lines<'_>) -> Vec<Problem> {
     if let Err(errors) = config.detect.options().validate() {
         problems.extend(errors.iter().map(|e| lines.problem(&format!("detect.{}", e.key), e.to_string())));
     }
+    problems.extend(config.backup.problems().into_iter().map(|(key, what)| lines.problem(&key, what)));
     problems.extend(memory::problems(config).into_iter().map(|(key, what)| lines.problem(&key, what)));
     let every = (config.syslog.iter().map(|s| &s.name).enumerate().map(|(i, n)| (format!("syslog[{i}]"), n)))
         .chain(config.files.iter().map(|f| &f.name).enumerate().map(|(i, n)| (format!("files[{i}]"), n)))

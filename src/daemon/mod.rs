@@ -8,6 +8,7 @@
 
 mod additions;
 mod assemble;
+mod backups;
 mod descriptors;
 mod gate;
 mod health;
@@ -19,6 +20,7 @@ pub mod telemetry;
 pub use standby::{Turn, stand_by};
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -27,7 +29,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use self::gate::Gate;
 use self::health::Lookout;
@@ -57,6 +59,8 @@ const LAST_MOMENT: Duration = Duration::from_millis(200);
 const SERVER_DEADLINE: Duration = Duration::from_millis(1000);
 /// Connecting and migrating takes no longer, unless nobody answers.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks for files that were never finished.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// How often our own log tells who was refused most.
 const REFUSALS_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -413,6 +417,10 @@ impl Inner {
     /// Lets people in. Where there is nobody yet, the first account is made.
     async fn open_casework(&self, store: &Store) -> &Casework {
         let casework = self.casework.get_or_init(|| Casework::new(store.clone(), self.config.casework()));
+        // What is not sealed works without.
+        if let Err(error) = casework.prepare_keys().await {
+            error!(error = %chain(&error), "what is sealed in the database cannot be opened");
+        }
         match casework.create_first_admin().await {
             // Not into the log, which is kept and sent on.
             Ok(Some(secret)) => {
@@ -423,6 +431,18 @@ impl Inner {
             Err(error) => warn!(%error, "the first account could not be made; \"tocsin user add admin --role admin\" makes one"),
         }
         casework
+    }
+
+    /// Removes files that were never finished, without end. May be dropped at any time.
+    async fn sweep(&self) -> Infallible {
+        loop {
+            if let Some(casework) = self.casework.get()
+                && let Err(error) = casework.sweep_files().await
+            {
+                warn!(error = %chain(&error), "files that were never finished stay for now");
+            }
+            tokio::time::sleep(SWEEP_EVERY).await;
+        }
     }
 
     async fn pipeline(&self, store: &Store, files: CancellationToken, hard_stop: CancellationToken) -> Result<(), DaemonError> {
@@ -495,10 +515,15 @@ impl Inner {
         let seat = standby::hold(store, seat);
         tokio::pin!(seat);
         let journal = self.journal.handle();
-        let additions = additions::take(store, &journal);
-        tokio::pin!(additions);
-        let observables = observables::find(casework);
-        tokio::pin!(observables);
+        let chores = async {
+            tokio::join!(
+                additions::take(store, &journal),
+                backups::make_daily(casework, self.config.backup.daily_at(), &self.stats),
+                observables::find(casework),
+                self.sweep(),
+            )
+        };
+        tokio::pin!(chores);
         loop {
             tokio::select! {
                 // When the inputs have ended and everything is committed, or when it cannot go on.
@@ -513,8 +538,7 @@ impl Inner {
                     _ => return Err(DaemonError::Died),
                 },
                 never = &mut seat => match never {},
-                never = &mut additions => match never {},
-                never = &mut observables => match never {},
+                (never, ..) = &mut chores => match never {},
             }
         }
     }
@@ -523,6 +547,12 @@ impl Inner {
 /// What can be done about it, for those who read why the daemon ended.
 fn advice(error: &StoreError) -> String {
     error.advice().map_or_else(String::new, |advice| format!(": {advice}"))
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Starts the private PostgreSQL again if it has ended, as after the kernel ran out of memory.

@@ -119,6 +119,20 @@ vocabulary! {
 }
 
 vocabulary! {
+    /// What somebody has to do with an incident.
+    PartyRole {
+        /// Was harmed.
+        Victim = "victim",
+        /// May have done it.
+        Suspect = "suspect",
+        /// Saw something.
+        Witness = "witness",
+        /// Told us.
+        Reporter = "reporter",
+    }
+}
+
+vocabulary! {
     /// What an incident is to another one that it is linked with.
     LinkKind {
         /// They have to do with each other.

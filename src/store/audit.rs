@@ -123,3 +123,36 @@ fn read(row: &PgRow) -> Result<Row, sqlx::Error> {
         hash: row.try_get(12)?,
     })
 }
+
+/// Somebody who had something in hands.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow, serde::Serialize, utoipa::ToSchema)]
+pub struct Touch {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: String,
+    /// Through which door.
+    pub via: String,
+    /// From where, over the network.
+    pub address: Option<String>,
+    /// What they did with it.
+    pub action: String,
+    /// What came of it.
+    pub new: Option<serde_json::Value>,
+}
+
+/// What was done with something, in order: the last so many times.
+///
+/// # Errors
+/// The statement failed.
+pub async fn touches(connection: &mut PgConnection, subject: &str, limit: i64) -> Result<Vec<Touch>, StoreError> {
+    sqlx::query_as(
+        "SELECT at, actor, via, address, action, new FROM \
+             (SELECT id, at, actor, via, address, action, new FROM audit_log WHERE subject = $1 ORDER BY id DESC LIMIT $2) AS a ORDER BY id",
+    )
+    .bind(subject)
+    .bind(limit)
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::at("read what was done"))
+}

@@ -217,22 +217,36 @@ fn socket_dir(dir: &Path) -> PathBuf {
 
 /// The newest server's binaries.
 fn find_binaries() -> Option<PathBuf> {
-    let complete = |dir: &Path| ["initdb", "pg_ctl", "postgres"].iter().all(|name| dir.join(name).is_file());
+    let names = ["initdb", "pg_ctl", "postgres"];
+    on_path(&names).or_else(|| newest(&names))
+}
+
+/// Where the newest of those programs are. Those on PATH may be wrappers that choose a version by clusters that they know, so they come last.
+pub(super) fn find_programs(names: &[&str]) -> Option<PathBuf> {
+    newest(names).or_else(|| on_path(names))
+}
+
+fn on_path(names: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).find(|dir| has_all(dir, names))
+}
+
+fn newest(names: &[&str]) -> Option<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = Vec::new();
     let versions = PLACES.iter().filter_map(|place| fs::read_dir(place).ok()).flatten().flatten();
     for entry in versions {
         let name = entry.file_name().to_string_lossy().trim_start_matches(|c: char| !c.is_ascii_digit()).to_owned();
         let version = name.split('.').next().and_then(|v| v.parse().ok()).unwrap_or(0);
         let bin = entry.path().join("bin");
-        if version >= 15 && complete(&bin) {
+        if version >= 15 && has_all(&bin, names) {
             found.push((version, bin));
         }
     }
-    let on_path = std::env::var_os("PATH")
-        .into_iter()
-        .flat_map(|p| std::env::split_paths(&p).collect::<Vec<_>>())
-        .find(|dir| complete(dir));
-    on_path.or_else(|| found.into_iter().max().map(|(_, bin)| bin))
+    found.into_iter().max().map(|(_, bin)| bin)
+}
+
+fn has_all(dir: &Path, names: &[&str]) -> bool {
+    names.iter().all(|name| dir.join(name).is_file())
 }
 
 fn run(mut command: Command) -> Result<(), StoreError> {

@@ -65,6 +65,9 @@ pub enum StoreError {
     /// The private PostgreSQL could not be started.
     #[error("private PostgreSQL: {0}")]
     Embedded(String),
+    /// A program that comes with PostgreSQL failed.
+    #[error("{0}")]
+    Program(String),
     /// Something on disk is in the way.
     #[error("{what} {}", path.display())]
     Disk {
@@ -122,6 +125,7 @@ impl StoreError {
                 }
             }
             StoreError::Url(_) | StoreError::TooOld { .. } | StoreError::Disk { .. } | StoreError::Embedded(_) => Remedy::Act,
+            StoreError::Program(_) => Remedy::Unknown,
             StoreError::Tls(_) | StoreError::Migrate(_) | StoreError::Fenced { .. } | StoreError::Behind { .. } => Remedy::Act,
         }
     }

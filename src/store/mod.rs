@@ -12,13 +12,17 @@ pub mod cases;
 mod connection;
 pub mod copy;
 mod database;
+pub mod dump;
 pub mod embedded;
 pub(crate) mod error;
 pub mod export;
+pub mod files;
 mod incidents;
+pub mod keys;
 pub mod ledger;
 pub mod logs;
 pub mod observables;
+pub mod parties;
 mod positions;
 pub mod query;
 pub mod relations;
@@ -67,7 +71,7 @@ impl Store {
     /// # Errors
     /// No server can be reached and written to, or it is too old, or refuses. [`StoreError::remedy`] tells whether to try again.
     pub async fn connect(servers: impl Into<Servers>) -> Result<Store, StoreError> {
-        let store = Store { servers: servers.into(), kept: Arc::default() };
+        let store = Store::over(servers.into());
         let mut connection = store.connection().await?;
         let version: i32 = sqlx::query("SELECT current_setting('server_version_num')::int")
             .fetch_one(&mut connection)
@@ -81,6 +85,16 @@ impl Store {
         MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(StoreError::Migrate)?;
         store.keep(connection);
         Ok(store)
+    }
+
+    /// Without a look at its tables: there may be none yet.
+    pub fn over(servers: Servers) -> Store {
+        Store { servers, kept: Arc::default() }
+    }
+
+    /// The servers that it is on.
+    pub fn servers(&self) -> &Servers {
+        &self.servers
     }
 
     /// A connection for a few statements: one that was kept, or a new one.

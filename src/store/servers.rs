@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection, Executor, Row};
 
@@ -21,15 +22,45 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// statement that is always stopped would be tried without end. The server ends sessions of ours that it no longer hears of, so that
 /// they do not keep their locks; the settings of TCP have no effect on a Unix socket.
 const SETTINGS: &str = "SET statement_timeout = 0; SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'; \
-     SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = '25s'";
+     SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = '25s'; \
+     SET client_min_messages = warning";
 
 /// See the module. Cheap to clone; clones share which one was used last.
 #[derive(Clone)]
 pub struct Servers {
     all: Arc<[PgConnectOptions]>,
+    address: Arc<Address>,
     /// Index of the one that was used last.
     last: Arc<AtomicUsize>,
     patience: Duration,
+}
+
+/// The same servers, as the programs that come with PostgreSQL take them. Names and values are percent-encoded, as in a URL.
+#[derive(Clone)]
+struct Address {
+    user: String,
+    password: Option<String>,
+    hosts: String,
+    database: String,
+    parameters: String,
+}
+
+/// What the programs are told as we do it: of several servers, that one.
+const READ_WRITE: &str = "target_session_attrs=read-write";
+
+/// A parameter of our URL as libpq names it (PostgreSQL 15 manual, 34.1.2); `None` for what it does not take, and for the password.
+fn for_libpq(parameter: &str) -> Option<String> {
+    let (name, value) = parameter.split_once('=')?;
+    let name = match name {
+        "password" | "dbname" | "statement-cache-capacity" => return None,
+        name if name.starts_with("options[") => return None,
+        "ssl-mode" => "sslmode",
+        "ssl-root-cert" | "ssl-ca" => "sslrootcert",
+        "ssl-cert" => "sslcert",
+        "ssl-key" => "sslkey",
+        other => other,
+    };
+    Some(format!("{name}={value}"))
 }
 
 /// Why none of them can be written to, and one that can be read where there is one.
@@ -73,6 +104,16 @@ impl Servers {
             tail = format!("{tail}?{}", parameters.join("&"));
         }
         let several = hosts.contains(',');
+        let (name, password) =
+            user.trim_end_matches('@').split_once(':').map_or((user.trim_end_matches('@'), None), |(u, p)| (u, Some(p)));
+        let in_query = |name: &str| parameters.iter().find_map(|parameter| parameter.strip_prefix(name));
+        let address = Address {
+            user: name.to_owned(),
+            password: in_query("password=").or(password).map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned()),
+            hosts: hosts.to_owned(),
+            database: in_query("dbname=").unwrap_or(path.trim_start_matches('/')).to_owned(),
+            parameters: parameters.iter().filter_map(|p| for_libpq(p)).fold(READ_WRITE.to_owned(), |all, one| all + "&" + &one),
+        };
         let options = hosts.split(',').enumerate().map(|(i, host)| {
             let at = if several { format!("host {} of the list: ", i + 1) } else { String::new() };
             if several && (host.is_empty() || host.starts_with(':')) {
@@ -87,12 +128,26 @@ impl Servers {
                 StoreError::Url(at + &why)
             })
         });
-        Ok(Servers::of(options.collect::<Result<_, _>>()?, patience))
+        Ok(Servers::of(options.collect::<Result<_, _>>()?, address, patience))
     }
 
-    fn of(all: Vec<PgConnectOptions>, patience: Duration) -> Servers {
+    fn of(all: Vec<PgConnectOptions>, address: Address, patience: Duration) -> Servers {
         let ours = |options: PgConnectOptions| options.application_name("tocsin").log_statements(tracing::log::LevelFilter::Off);
-        Servers { all: all.into_iter().map(ours).collect(), last: Arc::default(), patience }
+        Servers { all: all.into_iter().map(ours).collect(), address: Arc::new(address), last: Arc::default(), patience }
+    }
+
+    /// The same servers, but another database on them.
+    pub(super) fn in_database(&self, name: &str) -> Servers {
+        let all = self.all.iter().map(|options| options.clone().database(name)).collect();
+        let database = utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
+        Servers::of(all, Address { database, ..(*self.address).clone() }, self.patience)
+    }
+
+    /// The address that `pg_dump` and its like take, and the password that it does without.
+    pub(super) fn for_programs(&self) -> (String, Option<&str>) {
+        let Address { user, password, hosts, database, parameters } = &*self.address;
+        let at = if user.is_empty() { "" } else { "@" };
+        (format!("postgres://{user}{at}{hosts}/{database}?{parameters}"), password.as_deref())
     }
 
     /// A connection to the one that can be written to.
@@ -140,8 +195,21 @@ impl Servers {
 }
 
 impl From<PgConnectOptions> for Servers {
+    /// A server without a password, such as the private one.
     fn from(only: PgConnectOptions) -> Servers {
-        Servers::of(vec![only], CONNECT_PATIENCE)
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let host = match only.get_socket() {
+            Some(socket) => encoded(&socket.to_string_lossy()),
+            None => only.get_host().to_owned(),
+        };
+        let address = Address {
+            user: encoded(only.get_username()),
+            password: None,
+            hosts: format!("{host}:{}", only.get_port()),
+            database: encoded(only.get_database().unwrap_or_default()),
+            parameters: READ_WRITE.to_owned(),
+        };
+        Servers::of(vec![only], address, CONNECT_PATIENCE)
     }
 }
 
@@ -197,6 +265,10 @@ mod tests {
             assert!(matches!(options.get_ssl_mode(), PgSslMode::VerifyFull));
         }
         assert!(!format!("{servers:?}").contains("secret"));
+        let of_another = servers.in_database("scratch-1");
+        let (address, password) = of_another.for_programs();
+        assert_eq!(address, "postgres://m%40x@a,b:1/scratch%2D1?target_session_attrs=read-write&sslmode=verify-full");
+        assert_eq!(password, Some("secret"));
     }
 
     #[test]

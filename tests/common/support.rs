@@ -405,3 +405,11 @@ pub fn bsd_time(base: tocsin::record::Timestamp, seconds: i64) -> String {
 pub async fn casework(database: &Database) -> Casework {
     Casework::new(Store::connect(database.options.clone()).await.unwrap(), Settings::default())
 }
+
+/// The same with master keys, in a file within a directory.
+pub async fn casework_with_keys(database: &Database, dir: &Path) -> Casework {
+    let settings = Settings { state_dir: dir.to_owned(), key_file: dir.join("keys/master.key"), ..Settings::default() };
+    let casework = Casework::new(Store::connect(database.options.clone()).await.unwrap(), settings);
+    casework.prepare_keys().await.unwrap();
+    casework
+}

@@ -8,7 +8,7 @@ use tocsin::casework::sessions::Origin;
 use tocsin::casework::users::NewUser;
 use tocsin::casework::{Actor, Casework, Permission, Role, Via};
 
-use crate::support::{Answer, Daemon, Database, casework, request, state_dir, wait_until};
+use crate::support::{Answer, Daemon, Database, casework_with_keys, request, state_dir, wait_until};
 
 const PASSWORD: &str = "correct-horse-battery";
 
@@ -30,7 +30,7 @@ impl Office {
             request(http, "GET", "/health/ready", &[], b"").await.is_ok_and(|answer| answer.code == 200)
         })
         .await;
-        let casework = casework(&database).await;
+        let casework = casework_with_keys(&database, &dir.path().join("state")).await;
         Office { daemon, casework, database, _dir: dir }
     }
 
@@ -87,6 +87,10 @@ async fn every_route_lets_in_whom_the_role_table_lets_in() {
     let note = office.casework.add_note(&os, &number, tocsin::record::case::NoteKind::Note, "n").await.unwrap();
     let task = tocsin::casework::tasks::TaskEdit { title: Some("t".into()), ..Default::default() };
     let task = office.casework.add_task(&os, &number, &task).await.unwrap();
+    let person = tocsin::casework::parties::Person { name: Some("n".into()), ..Default::default() };
+    let party = office.casework.add_party(&os, &number, tocsin::record::case::PartyRole::Victim, &person).await.unwrap();
+    let upload = office.casework.begin_file(&os, &number, "a", None).await.unwrap();
+    let file = upload.finish().await.unwrap().id;
     let user = json!({ "name": "someone", "role": "viewer" });
     // What each route takes; `None`: whoever is signed in.
     let routes = [
@@ -106,6 +110,18 @@ async fn every_route_lets_in_whom_the_role_table_lets_in() {
         ("patch", "/incidents/{number}", Some(Permission::WorkIncidents), json!({})),
         ("post", "/incidents/{number}/notes", Some(Permission::WorkIncidents), json!({ "body": "b" })),
         ("put", "/incidents/{number}/notes/{id}", Some(Permission::WorkIncidents), json!({ "body": "b" })),
+        ("get", "/parties?value=x", Some(Permission::ReadParties), Value::Null),
+        ("get", "/incidents/{number}/parties", Some(Permission::ReadParties), Value::Null),
+        ("post", "/incidents/{number}/parties", Some(Permission::WorkIncidents), json!({ "role": "victim", "name": "n" })),
+        ("patch", "/incidents/{number}/parties/{id}", Some(Permission::WorkIncidents), json!({ "role": "witness" })),
+        ("post", "/incidents/{number}/parties/{id}/erasure", Some(Permission::PurgeIncidents), json!({ "reason": "r" })),
+        ("get", "/incidents/{number}/files", Some(Permission::ReadIncidents), Value::Null),
+        ("post", "/incidents/{number}/files?name=a", Some(Permission::WorkIncidents), json!("b")),
+        ("get", "/incidents/{number}/files/{id}", Some(Permission::ReadIncidents), Value::Null),
+        ("get", "/incidents/{number}/files/{id}/content", Some(Permission::ReadIncidents), Value::Null),
+        ("post", "/incidents/{number}/files/{id}/verification", Some(Permission::ReadIncidents), Value::Null),
+        ("delete", "/incidents/{number}/files/{id}", Some(Permission::WorkIncidents), Value::Null),
+        ("post", "/incidents/{number}/evidence", Some(Permission::WorkIncidents), json!({ "logs": [1] })),
         ("get", "/incidents/{number}/observables", Some(Permission::ReadIncidents), Value::Null),
         (
             "post",
@@ -141,13 +157,18 @@ async fn every_route_lets_in_whom_the_role_table_lets_in() {
     all.retain(|(method, path)| !(method == "post" && path == "/api/v1/session"));
     all.sort();
     let mut tested: Vec<(String, String)> =
-        routes.iter().map(|(method, path, ..)| (method.to_string(), format!("/api/v1{path}"))).collect();
+        routes.iter().map(|(method, path, ..)| (method.to_string(), format!("/api/v1{}", without_query(path)))).collect();
     tested.sort();
     assert_eq!(tested, all, "each route that the API describes is tested");
     for role in Role::ALL {
         let token = office.token(&format!("a-{role}"), role).await;
         for (method, path, permission, given) in &routes {
-            let id = if path.contains("notes") { note } else { task };
+            let id = match path {
+                path if path.contains("notes") => note,
+                path if path.contains("parties") => party,
+                path if path.contains("files") => file,
+                _ => task,
+            };
             let path = path
                 .replace("{number}", &number)
                 .replace("{id}", &id.to_string())
@@ -164,7 +185,12 @@ async fn every_route_lets_in_whom_the_role_table_lets_in() {
             assert!(answer.code < 500, "{role}: {method} {path}: {}", answer.body);
             let described = &described["paths"][format!(
                 "/api/v1{}",
-                routes.iter().find(|r| r.0 == method.to_lowercase() && path_matches(r.1, &path)).unwrap().1
+                routes
+                    .iter()
+                    .map(|r| (r.0, without_query(r.1)))
+                    .find(|r| r.0 == method.to_lowercase() && path_matches(r.1, without_query(&path)))
+                    .unwrap()
+                    .1
             )];
             assert!(
                 described[method.to_lowercase()]["responses"].get(answer.code.to_string()).is_some(),
@@ -177,6 +203,10 @@ async fn every_route_lets_in_whom_the_role_table_lets_in() {
         }
     }
     assert_eq!(office.daemon.stop().await.0, Some(0));
+}
+
+fn without_query(path: &str) -> &str {
+    path.split('?').next().unwrap()
 }
 
 fn path_matches(template: &str, path: &str) -> bool {

@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "it ends where something is wrong")]
 
 mod api;
+mod backups;
 mod cases;
 mod cli;
 mod clients;
 mod clock;
 mod database;
 mod doors;
+mod evidence;
 mod faults;
 mod oracle;
 mod overload;
@@ -18,6 +20,7 @@ mod recovery;
 mod relations;
 mod reports;
 mod rules;
+mod sealed;
 mod search;
 #[allow(dead_code, reason = "tests/chaos needs more of it")]
 #[path = "../common/stage.rs"]

@@ -4,8 +4,10 @@
 //! Whoever asks carries a bearer token: of a session (`POST /api/v1/session`) or of a program (`tocsin token add`). What somebody may not
 //! see as changed meanwhile has an `ETag`; a change that sends it back as `If-Match` is refused with 412 when somebody else was faster.
 
+pub mod files;
 pub mod incidents;
 pub mod observables;
+pub mod parties;
 pub mod problem;
 pub mod relations;
 pub mod session;
@@ -66,6 +68,8 @@ pub fn router(api: Api) -> Router {
         .merge(session::routes())
         .merge(users::routes())
         .merge(incidents::routes())
+        .merge(parties::routes())
+        .merge(files::routes())
         .merge(observables::routes())
         .merge(relations::routes())
         .merge(tasks::routes());

@@ -5,6 +5,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::casework::CaseworkError;
+use crate::casework::keys::KeyError;
 
 /// A problem. What a client reads says nothing about the inside; that is in our own log.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -62,10 +63,25 @@ impl From<CaseworkError> for Problem {
             CaseworkError::Conflict(_) => Problem::new(StatusCode::CONFLICT, text),
             CaseworkError::Unrecognised => Problem::new(StatusCode::UNAUTHORIZED, text),
             CaseworkError::LockedOut(_) => Problem::new(StatusCode::TOO_MANY_REQUESTS, text),
+            CaseworkError::TooLarge(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text),
+            CaseworkError::Busy(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, text),
             // Nothing of the API writes files.
             CaseworkError::Output(error) => {
                 tracing::error!(%error, "an answer could not be written");
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong; the log of the daemon says what")
+            }
+            CaseworkError::Keys(error) => {
+                let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+                let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+                tracing::error!(error = text, "something sealed could not be opened, or nothing sealed");
+                if matches!(error, KeyError::Broken(_)) {
+                    return Problem::new(
+                        StatusCode::INTERNAL_SERVER_ERROR,
+                        "something sealed does not open: it was tampered with",
+                    );
+                }
+                let detail = "what is sealed cannot be opened now; the log of the daemon says what an admin has to do";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             }
             CaseworkError::Store(error) if error.is_transient() => {
                 tracing::warn!(error = error.in_one_line(), "the database did not serve a request of the API");
