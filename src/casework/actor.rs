@@ -32,7 +32,11 @@ impl Role {
     pub fn may(self, permission: Permission) -> bool {
         let least = match permission {
             Permission::ReadLogs | Permission::ReadIncidents | Permission::ReadReports => Role::Viewer,
-            Permission::WriteLogs | Permission::WorkIncidents | Permission::ReadParties | Permission::Export => Role::Analyst,
+            Permission::WriteLogs
+            | Permission::WorkIncidents
+            | Permission::ManageAssets
+            | Permission::ReadParties
+            | Permission::Export => Role::Analyst,
             Permission::ManageUsers | Permission::ReadAudit | Permission::PurgeIncidents | Permission::Maintain => Role::Admin,
         };
         self >= least
@@ -69,6 +73,8 @@ pub enum Permission {
     WriteLogs,
     /// Open incidents and work on them.
     WorkIncidents,
+    /// Say what there is to protect, and how much depends on it.
+    ManageAssets,
     /// See who is a victim, a suspect, a witness.
     ReadParties,
     /// Take data out in bulk.
@@ -85,12 +91,13 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Permission; 11] = [
+    pub const ALL: [Permission; 12] = [
         Permission::ReadLogs,
         Permission::ReadIncidents,
         Permission::ReadReports,
         Permission::WriteLogs,
         Permission::WorkIncidents,
+        Permission::ManageAssets,
         Permission::ReadParties,
         Permission::Export,
         Permission::ManageUsers,
@@ -109,6 +116,7 @@ impl fmt::Display for Permission {
             Permission::ReadReports => "read reports",
             Permission::WriteLogs => "add to the logs",
             Permission::WorkIncidents => "work on incidents",
+            Permission::ManageAssets => "change the list of assets",
             Permission::ReadParties => "see the people behind an incident",
             Permission::Export => "export data",
             Permission::ManageUsers => "manage users and tokens",

@@ -350,7 +350,7 @@ impl Upload {
     }
 
     async fn seal(&mut self, position: Position) -> Result<(), CaseworkError> {
-        let sealed = self.key.seal(&chunk_place(self.incident, self.id, self.chunks, position), &self.chunk)?;
+        let sealed = self.key.seal(&chunk_place(self.id, self.chunks, position), &self.chunk)?;
         let mut reading = self.casework.connection().await?;
         rows::add_chunk(&mut reading.connection, self.id, self.chunks, &sealed).await?;
         reading.done();
@@ -385,7 +385,7 @@ impl Download {
             return Ok(None);
         }
         let position = if self.next + 1 == self.chunks { Position::Last } else { Position::Within };
-        let place = chunk_place(self.incident, self.file.id, self.next, position);
+        let place = chunk_place(self.file.id, self.next, position);
         let mut reading = self.casework.connection().await?;
         let sealed = rows::chunk(&mut reading.connection, self.file.id, self.next).await?;
         reading.done();
@@ -414,12 +414,13 @@ fn key_place(incident: i64, file: i64) -> Place {
     Place::new("key of file", &[incident, file])
 }
 
-fn chunk_place(incident: i64, file: i64, number: i32, position: Position) -> Place {
+/// Bound to its file alone, whose key is bound to the incident: a file that goes over to another incident is not sealed anew.
+fn chunk_place(file: i64, number: i32, position: Position) -> Place {
     let what = match position {
         Position::Within => "chunk of file",
         Position::Last => "last chunk of file",
     };
-    Place::new(what, &[incident, file, i64::from(number)])
+    Place::new(what, &[file, i64::from(number)])
 }
 
 /// What the audit log calls a file.

@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::assets;
 use super::audit::Act;
 use super::{Actor, Casework, CaseworkError, Change, ONE_LINE, Permission, text};
+use crate::record::assets::{Assets, priority as record_priority};
 use crate::record::case::{Category, Priority, Status};
+use crate::record::levels::Standing;
 use crate::record::{Severity, Timestamp};
 use crate::store::StoreError;
 use crate::store::cases::{self as rows, CaseFilter, CaseRow, Evidence, Happening, Note, TaskRow};
@@ -103,7 +106,8 @@ impl Casework {
         let limit = limit.clamp(1, MAX_PAGE) as i64;
         let found = rows::list(&mut reading.connection, filter, behind, limit).await?;
         reading.done();
-        Ok(found)
+        let now = Timestamp::now();
+        Ok(found.into_iter().map(|case| self.judged(case, now)).collect())
     }
 
     /// Everything about an incident.
@@ -127,7 +131,7 @@ impl Casework {
             links: relations::links(connection, incident.id).await?,
             parts: relations::parts(connection, incident.id).await?,
             timeline: rows::timeline(connection, incident.id).await?,
-            incident,
+            incident: self.judged(incident, Timestamp::now()),
         };
         reading.done();
         Ok(dossier)
@@ -175,7 +179,11 @@ impl Casework {
             archived_at: None,
             merged_into: None,
             absorbed: false,
+            legal_hold_since: None,
+            legal_hold_by: None,
+            legal_hold_reason: None,
             version: 1,
+            standing: Standing::default(),
         };
         let (id, number) = rows::insert(change.connection(), &row).await?;
         let shown = json!({ "title": row.title, "severity": row.severity, "category": row.category });
@@ -197,6 +205,21 @@ impl Casework {
         version: Option<i64>,
     ) -> Result<CaseRow, CaseworkError> {
         let mut change = self.change(actor, Permission::WorkIncidents).await?;
+        let (after, act) = self.apply(&mut change, number, edit, version).await?;
+        if let Some(act) = act {
+            change.commit(&[act]).await?;
+        }
+        Ok(after)
+    }
+
+    /// Changes an incident within a change: the incident as it is then, and what was done, if anything was.
+    pub(super) async fn apply(
+        &self,
+        change: &mut Change<'_>,
+        number: &str,
+        edit: &IncidentEdit,
+        version: Option<i64>,
+    ) -> Result<(CaseRow, Option<Act>), CaseworkError> {
         let before = rows::by_number_to_change(change.connection(), number).await?.ok_or_else(|| no_incident(number))?;
         unseen(&format!("incident {number}"), before.version, version)?;
         if let Some(Some(name)) = &edit.assignee
@@ -205,10 +228,11 @@ impl Casework {
             return Err(CaseworkError::invalid("assignee", format!("{name:?} is no user who may work on incidents")));
         }
         let now = change.now;
-        let after = edited(&before, edit, now)?;
+        let assets = assets::known(change.connection()).await?;
+        let after = edited(&before, edit, &assets, now)?;
         let changes = differences(&before, &after);
         if changes.is_empty() {
-            return Ok(before);
+            return Ok((self.judged(before, now), None));
         }
         rows::update(change.connection(), &after).await.map_err(|e| reopened_beside_another(e, &before))?;
         let (mut old, mut new) = (serde_json::Map::new(), serde_json::Map::new());
@@ -219,8 +243,7 @@ impl Casework {
         }
         let reason = edit.priority.as_ref().map(|(_, reason)| reason.as_str());
         let act = Act::new("incident.change", subject(number)).values(Value::Object(old), Value::Object(new)).because(reason);
-        change.commit(&[act]).await?;
-        Ok(CaseRow { version: before.version + 1, ..after })
+        Ok((self.judged(CaseRow { version: before.version + 1, ..after }, now), Some(act)))
     }
 }
 
@@ -269,7 +292,7 @@ fn reopened_beside_another(error: StoreError, case: &CaseRow) -> CaseworkError {
     CaseworkError::Store(error)
 }
 
-fn edited(before: &CaseRow, edit: &IncidentEdit, now: Timestamp) -> Result<CaseRow, CaseworkError> {
+fn edited(before: &CaseRow, edit: &IncidentEdit, assets: &Assets, now: Timestamp) -> Result<CaseRow, CaseworkError> {
     let mut after = before.clone();
     after.updated_at = now;
     if let Some(title) = &edit.title {
@@ -309,13 +332,14 @@ fn edited(before: &CaseRow, edit: &IncidentEdit, now: Timestamp) -> Result<CaseR
     }
     if let Some(severity) = edit.severity {
         after.severity = severity.to_string();
-        // A priority that somebody set by hand stays.
-        if before.priority_reason.is_none() {
-            after.priority = Priority::of(severity).to_string();
-        }
+    }
+    let follows = record_priority(&after.severity, &after.affected, assets).unwrap_or(Priority::P4);
+    // A priority that somebody set by hand stays.
+    if before.priority_reason.is_none() && (edit.severity.is_some() || edit.affected.is_some()) {
+        after.priority = follows.to_string();
     }
     if let Some((priority, reason)) = &edit.priority {
-        let follows = Priority::of(after.severity.parse().unwrap_or(Severity::Low)) == *priority;
+        let follows = follows == *priority;
         after.priority = priority.to_string();
         after.priority_reason = if follows { None } else { Some(text("priority_reason", reason, ONE_LINE)?) };
     }

@@ -55,7 +55,7 @@ impl Casework {
             Act::new("incident.merge", subject(into)).values(was, is),
         ];
         change.commit(&acts).await?;
-        Ok(CaseRow { version: whole.version + 1, ..after })
+        Ok(self.judged(CaseRow { version: whole.version + 1, ..after }, now))
     }
 }
 

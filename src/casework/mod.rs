@@ -11,15 +11,19 @@
 //! with its row in the audit log. A [`Change`] that is dropped has changed nothing.
 
 mod actor;
+pub mod assets;
 pub mod audit;
 pub mod backups;
 pub mod evidence;
 pub mod export;
 pub mod files;
+mod holds;
 pub mod incidents;
 pub mod keys;
+pub mod levels;
 pub mod links;
 pub mod logs;
+pub mod maintenance;
 mod merge;
 pub mod notes;
 pub mod observables;
@@ -29,6 +33,7 @@ mod purge;
 pub mod reports;
 pub mod sessions;
 pub mod split;
+pub mod suppressions;
 pub mod tasks;
 pub mod tokens;
 pub mod users;
@@ -42,6 +47,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use actor::{Actor, Permission, Role, Via};
 
 use crate::record::Timestamp;
+use crate::record::levels::Levels;
 use crate::store::{self, Store, StoreError};
 use audit::Act;
 
@@ -120,6 +126,10 @@ pub struct Settings {
     pub backups: backups::Policy,
     /// `keys.file`: the master keys.
     pub key_file: PathBuf,
+    /// `[service_levels]`: what is promised for incidents.
+    pub levels: Levels,
+    /// `[retention]`: what is kept for how long.
+    pub retention: maintenance::Retention,
 }
 
 /// The room's entrance. Cheap to clone.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::audit::Act;
 use super::incidents::{no_incident, subject};
-use super::{Actor, Casework, CaseworkError, ONE_LINE, Permission, text};
+use super::{Actor, Casework, CaseworkError, Change, ONE_LINE, Permission, text};
 use crate::store::cases;
 use crate::store::relations as rows;
 
@@ -23,7 +23,9 @@ impl Casework {
                 "incident {number} is not archived: only what is out of sight can be removed"
             )));
         }
-        // A legal hold is looked for here.
+        if let Some(reason) = &case.legal_hold_reason {
+            return Err(CaseworkError::Conflict(format!("incident {number} is under legal hold ({reason}): lift that first")));
+        }
         let parts = rows::parts(change.connection(), case.id).await?;
         if !parts.is_empty() {
             let problem = format!("{} became part of incident {number}: remove those first", parts.join(", "));
@@ -33,13 +35,20 @@ impl Casework {
             let Some(other) = all.iter().find(|other| other.number == link.incident) else { continue };
             change.tell(other.id, "link", Some(json!({ "incident": number })), None).await?;
         }
-        let (purged, observables) = rows::purge_belongings(change.connection(), case.id).await?;
-        // The people behind it, its files and its data key go with its row.
-        rows::purge(change.connection(), case.id).await?;
-        rows::purge_observables(change.connection(), &observables).await?;
+        let purged = change.remove_incident(case.id).await?;
         // Nothing of what it said: that is what was to go.
         let was =
             json!({ "severity": case.severity, "created_at": case.created_at, "events": case.event_count, "removed": purged });
         change.commit(&[Act::new("incident.purge", subject(number)).values(was, None).because(Some(&reason))]).await
+    }
+}
+
+impl Change<'_> {
+    /// Removes an incident with all that belongs to it. The people behind it, its files and its data key go with its row.
+    pub(super) async fn remove_incident(&mut self, id: i64) -> Result<rows::Purged, CaseworkError> {
+        let (purged, observables) = rows::purge_belongings(self.connection(), id).await?;
+        rows::purge(self.connection(), id).await?;
+        rows::purge_observables(self.connection(), &observables).await?;
+        Ok(purged)
     }
 }

@@ -11,6 +11,7 @@ use super::relations;
 use super::user::table;
 use super::{evidence, parties};
 use crate::casework::incidents::{Dossier, IncidentEdit, NewIncident};
+use crate::casework::levels::{DueFilter, DueList};
 use crate::record::case::{Category, NoteKind, Priority, Status};
 use crate::record::text::visible;
 use crate::record::{Severity, Timestamp};
@@ -26,10 +27,13 @@ tocsin incidents edit INC-2026-000123 --status investigating --assignee ada\n  \
 tocsin incidents evidence add INC-2026-000123 disk.img mail.eml\n  \
 tocsin incidents parties --find \"Ada Example\"\n  \
 tocsin incidents note INC-2026-000123 --kind action \"Address blocked at the firewall\"\n  \
-tocsin incidents edit INC-2026-000123 --status resolved --resolution \"Password changed\" --root-cause \"…\" --lessons-learned \"…\"\n  \
 tocsin incidents observables INC-2026-000123 add domain evil[.]example --tlp red\n  \
 tocsin incidents sightings 203.0.113.66\n  \
-tocsin incidents merge INC-2026-000124 INC-2026-000123")]
+tocsin incidents merge INC-2026-000124 INC-2026-000123\n  \
+tocsin incidents false-positive INC-2026-000123 --reason \"Our own scanner\" --suppress-until 2027-01-01\n  \
+tocsin incidents due --overdue\n  \
+tocsin incidents hold INC-2026-000123 --reason \"Asked for by the court\"\n  \
+tocsin incidents edit INC-2026-000123 --status resolved --resolution \"Password changed\" --root-cause \"…\" --lessons-learned \"…\"")]
 pub struct Arguments {
     #[command(flatten)]
     access: Access,
@@ -62,6 +66,48 @@ enum Command {
     Evidence(evidence::Command),
     #[command(flatten)]
     Relations(relations::Command),
+    /// Mark one as a false positive
+    FalsePositive {
+        /// Its number
+        number: String,
+        /// Why it is none
+        #[arg(long)]
+        reason: String,
+        /// Until then events of the same detector and group open no incident: a date (its beginning in UTC) or a time, within a year
+        #[arg(long, value_name = "DATE", value_parser = super::time)]
+        suppress_until: Option<Timestamp>,
+        /// Refuse if somebody has changed it since this version
+        #[arg(long, value_name = "VERSION")]
+        if_version: Option<i64>,
+    },
+    /// What is due next, what is overdue, who is late
+    Due {
+        /// Only those of this user
+        #[arg(long, value_name = "USER")]
+        assignee: Option<String>,
+        /// Only what is overdue
+        #[arg(long)]
+        overdue: bool,
+        /// At most so many
+        #[arg(long, default_value = "50")]
+        limit: usize,
+    },
+    /// Put one under legal hold: it and its evidence stay, whatever is due
+    Hold {
+        /// Its number
+        number: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Lift its legal hold
+    Release {
+        /// Its number
+        number: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 #[derive(clap::Args)]
@@ -253,6 +299,36 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Party(command) => parties::change(&casework, &actor, command, json).await?,
             Command::Evidence(command) => found = evidence::run(&casework, &actor, command, json).await?,
             Command::Relations(command) => relations::run(command, &casework, &actor, json).await?,
+            Command::FalsePositive { number, reason, suppress_until, if_version } => {
+                let marked = casework.false_positive(&actor, &number, &reason, suppress_until, if_version).await?;
+                if json {
+                    return print_json(&marked);
+                }
+                let hidden =
+                    suppress_until.map_or(String::new(), |until| format!("; nothing of the kind is reported until {until}"));
+                eprintln!("{number} is a false positive{hidden}");
+            }
+            Command::Due { assignee, overdue, limit } => {
+                let found = casework.due(&actor, &DueFilter { assignee, overdue }, limit).await?;
+                if json {
+                    return print_json(&found);
+                }
+                print!("{}", told_due(&found));
+            }
+            Command::Hold { number, reason } => {
+                let held = casework.hold_incident(&actor, &number, &reason).await?;
+                if json {
+                    return print_json(&held);
+                }
+                eprintln!("{number} is under legal hold");
+            }
+            Command::Release { number, reason } => {
+                let released = casework.release_incident(&actor, &number, &reason).await?;
+                if json {
+                    return print_json(&released);
+                }
+                eprintln!("{number} is under no legal hold any more");
+            }
         }
         Ok(())
     })?;
@@ -305,6 +381,33 @@ fn listed(found: &[CaseRow]) -> comfy_table::Table {
     table
 }
 
+/// What is due, and who has how much of it.
+fn told_due(found: &DueList) -> String {
+    let mut due = table(["due", "", "to do", "priority", "number", "severity", "status", "assignee", "title"]);
+    for next in &found.due {
+        due.add_row([
+            next.due_at.to_string().chars().take(19).collect(),
+            if next.overdue { "LATE" } else { "" }.to_owned(),
+            next.what.to_owned(),
+            next.priority.clone(),
+            next.incident.clone(),
+            next.severity.clone(),
+            next.status.clone(),
+            next.assignee.clone().unwrap_or_default(),
+            visible(&next.title).to_string(),
+        ]);
+    }
+    let mut loads = table(["assignee", "not over", "overdue"]);
+    for load in &found.by_assignee {
+        let whose = load.assignee.clone().unwrap_or_else(|| "nobody".to_owned());
+        loads.add_row([whose, load.unresolved.to_string(), load.overdue.to_string()]);
+    }
+    format!(
+        "{due}\n\n{loads}\n{} incidents are not over, {} of them are overdue. Times are UTC.\n",
+        found.unresolved, found.overdue
+    )
+}
+
 /// One incident for reading; what came from outside is escaped.
 fn told(dossier: &Dossier) -> anyhow::Result<String> {
     let Dossier { incident, notes, tasks, evidence, files, timeline, .. } = dossier;
@@ -327,11 +430,20 @@ fn told(dossier: &Dossier) -> anyhow::Result<String> {
     fact("attack vector", incident.attack_vector.as_deref())?;
     fact("technique", incident.technique.as_deref())?;
     fact("affected", Some(&*incident.affected.join(", ")).filter(|text| !text.is_empty()))?;
+    let hold = incident.legal_hold_since.zip(incident.legal_hold_by.as_ref()).zip(incident.legal_hold_reason.as_ref());
+    let hold = hold.map(|((since, by), reason)| format!("since {since} by {by}: {reason}"));
+    fact("legal hold", hold.as_deref())?;
     fact("reporter", Some(&incident.reporter))?;
     fact("assignee", incident.assignee.as_deref())?;
     fact("first seen", incident.first_seen.map(|t| t.to_string()).as_deref())?;
     fact("last seen", incident.last_seen.map(|t| t.to_string()).as_deref())?;
     fact("events", Some(&incident.event_count.to_string()))?;
+    let standing = &incident.standing;
+    let late = if standing.overdue == Some(true) { " (overdue)" } else { "" };
+    let notice = standing.acknowledge_by.filter(|_| incident.acknowledged_at.is_none()).map(|by| by.to_string());
+    fact("acknowledge by", notice.as_deref())?;
+    fact("resolve by", standing.resolve_by.map(|by| format!("{by}{late}")).as_deref())?;
+    fact("in time", standing.service_level_met.map(|met| if met { "yes" } else { "no" }))?;
     fact("root cause", incident.root_cause.as_deref())?;
     fact("resolution", incident.resolution.as_deref())?;
     fact("lessons learned", incident.lessons_learned.as_deref())?;

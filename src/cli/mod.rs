@@ -1,6 +1,7 @@
 //! The command line: one subcommand each. Data goes to standard output, everything else to standard error.
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 something was found that the command was asked to look for.
 
+mod assets;
 mod audit;
 mod backup;
 mod check;
@@ -13,12 +14,14 @@ mod incidents;
 mod journal;
 mod keys;
 mod logs;
+mod maintenance;
 mod parse;
 mod parties;
 mod relations;
 mod replay;
 mod report;
 mod run;
+mod suppressions;
 mod tasks;
 mod user;
 mod verify;
@@ -65,6 +68,10 @@ enum Command {
     Incidents(incidents::Arguments),
     /// What is to be done about incidents
     Tasks(tasks::Arguments),
+    /// See what opens no incidents for a time, and end that
+    Suppressions(suppressions::Arguments),
+    /// Say what there is to protect, and how much depends on it
+    Assets(assets::Arguments),
     /// Search log records, follow them, show one, annotate or archive it
     Logs(logs::Arguments),
     /// Manage who may sign in
@@ -81,6 +88,8 @@ enum Command {
     Export(export::Arguments),
     /// Make backups, prove them, and restore them
     Backup(backup::Arguments),
+    /// Show what is kept, and take away what is due
+    Maintenance(maintenance::Arguments),
 }
 
 /// Runs the command that the process was called with.
@@ -96,6 +105,8 @@ pub fn main() -> ExitCode {
         Command::Verify(a) => verify::run(a),
         Command::Incidents(a) => incidents::run(a),
         Command::Tasks(a) => tasks::run(a),
+        Command::Suppressions(a) => suppressions::run(a),
+        Command::Assets(a) => assets::run(a),
         Command::Logs(a) => logs::run(a),
         Command::User(a) => user::user(a),
         Command::Token(a) => user::token(a),
@@ -104,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Report(a) => report::run(a),
         Command::Export(a) => export::run(a),
         Command::Backup(a) => backup::run(a),
+        Command::Maintenance(a) => maintenance::run(a),
     };
     match done {
         Ok(code) => code,

@@ -98,7 +98,7 @@ fn as_text(facts: &Facts, verdict: &Verdict, waiting: &Waiting) -> String {
     let _ = writeln!(text, "{}", inputs(facts));
     let _ = writeln!(
         text,
-        "stored once: {}   in quarantine: {}   dropped with their day: {}   waiting in the journal: {}",
+        "stored once: {}   in quarantine: {}   dropped, since they were due: {}   waiting in the journal: {}",
         verdict.stored,
         verdict.quarantined,
         verdict.expired,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::retention::TimeOfDay;
 use super::units::Span;
 use crate::casework::backups::{Lock, Policy};
 
@@ -16,7 +17,7 @@ pub struct Backup {
     pub recipients: Vec<String>,
     pub passphrase_file: Option<PathBuf>,
     pub identity_file: Option<PathBuf>,
-    pub at: String,
+    pub at: TimeOfDay,
     pub keep: usize,
     pub keep_for: Span,
     pub with_keys: bool,
@@ -29,7 +30,7 @@ impl Default for Backup {
             recipients: Vec::new(),
             passphrase_file: None,
             identity_file: None,
-            at: "03:30".to_owned(),
+            at: TimeOfDay(jiff::civil::time(3, 30, 0, 0)),
             keep: 14,
             keep_for: Span(Duration::from_secs(90 * 86_400)),
             with_keys: true,
@@ -56,7 +57,7 @@ impl Backup {
     /// When the daemon makes one, each day, by this machine's clock; `None` where nobody is named who can read it.
     pub fn daily_at(&self) -> Option<jiff::civil::Time> {
         let is_set = !self.recipients.is_empty() || self.passphrase_file.is_some();
-        is_set.then(|| time_of_day(&self.at).ok()).flatten()
+        is_set.then_some(self.at.0)
     }
 
     /// What no single value tells.
@@ -66,12 +67,4 @@ impl Backup {
             "and backup.passphrase_file exclude each other: a passphrase encrypts for whoever knows it, and for nobody else";
         both.then(|| ("backup.recipients".to_owned(), problem.to_owned())).into_iter().collect()
     }
-}
-
-/// Hours and minutes.
-///
-/// # Errors
-/// The text is none.
-pub(super) fn time_of_day(text: &str) -> Result<jiff::civil::Time, String> {
-    jiff::civil::Time::strptime("%H:%M", text).map_err(|_| format!("takes hours and minutes such as \"03:30\", not {text:?}"))
 }

@@ -3,7 +3,8 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use super::backup;
+use super::retention::{Keep, TimeOfDay};
+use super::service_levels::{check_dates, check_days, hours};
 use super::units::{Bytes, Span};
 use crate::record::Zone;
 
@@ -26,14 +27,22 @@ pub enum Kind {
     Size(u64, u64),
     /// A length of time with a unit, between two bounds in milliseconds.
     Time(u64, u64),
+    /// As `Time`, or `keep`.
+    TimeOrKeep(u64, u64),
+    /// A time of day.
+    TimeOfDay,
+    /// Days of the week, at least one.
+    Weekdays,
+    /// From a time of day up to another.
+    Hours,
+    /// A list of dates.
+    Dates,
     /// A whole number between two bounds.
     Number(i64, i64),
     /// `true` or `false`.
     Flag,
     /// A list of age's public keys.
     Recipients,
-    /// Hours and minutes.
-    TimeOfDay,
     /// A time zone.
     TimeZone,
     /// One of these words.
@@ -119,6 +128,28 @@ pub const KEYS: &[Key] = &[
     key("backup.keep", Kind::Number(1, 10_000)),
     key("backup.keep_for", Kind::Time(DAY, 36_500 * DAY)),
     key("backup.with_keys", Kind::Flag),
+    key("retention.logs", Kind::TimeOrKeep(8 * DAY, 100 * 365 * DAY)),
+    key("retention.rollups", Kind::TimeOrKeep(DAY, 100 * 365 * DAY)),
+    key("retention.incidents", Kind::TimeOrKeep(30 * DAY, 100 * 365 * DAY)),
+    key("retention.quarantine", Kind::TimeOrKeep(DAY, 100 * 365 * DAY)),
+    key("retention.tokens", Kind::TimeOrKeep(DAY, 100 * 365 * DAY)),
+    key("retention.at", Kind::TimeOfDay),
+    key("service_levels.timezone", Kind::TimeZone),
+    key("service_levels.days", Kind::Weekdays),
+    key("service_levels.hours", Kind::Hours),
+    key("service_levels.holidays", Kind::Dates),
+    key("service_levels.p1.acknowledge", Kind::Time(60 * SECOND, 366 * DAY)),
+    key("service_levels.p1.resolve", Kind::Time(60 * SECOND, 366 * DAY)),
+    key("service_levels.p1.counts", Kind::Word(&["always", "working"])),
+    key("service_levels.p2.acknowledge", Kind::Time(60 * SECOND, 366 * DAY)),
+    key("service_levels.p2.resolve", Kind::Time(60 * SECOND, 366 * DAY)),
+    key("service_levels.p2.counts", Kind::Word(&["always", "working"])),
+    key("service_levels.p3.acknowledge", Kind::Time(60 * SECOND, 366 * DAY)),
+    key("service_levels.p3.resolve", Kind::Time(60 * SECOND, 366 * DAY)),
+    key("service_levels.p3.counts", Kind::Word(&["always", "working"])),
+    key("service_levels.p4.acknowledge", Kind::Time(60 * SECOND, 366 * DAY)),
+    key("service_levels.p4.resolve", Kind::Time(60 * SECOND, 366 * DAY)),
+    key("service_levels.p4.counts", Kind::Word(&["always", "working"])),
 ];
 
 impl Kind {
@@ -155,7 +186,6 @@ impl Kind {
                     None => Ok(()),
                 }
             }
-            Kind::TimeOfDay => backup::time_of_day(text()?).map(|_| ()),
             Kind::AddressOrOff if value.as_str() == Some("off") => Ok(()),
             Kind::Address | Kind::AddressOrOff => address(text()?).map(|_| ()),
             Kind::Size(least, most) => {
@@ -175,6 +205,14 @@ impl Kind {
                     Err(format!("takes a time from {} to {}, not {span}", Span(least), Span(most)))
                 }
             }
+            Kind::TimeOrKeep(least, most) => match text()?.parse()? {
+                Keep(None) => Ok(()),
+                Keep(Some(_)) => Kind::Time(*least, *most).check(value),
+            },
+            Kind::TimeOfDay => text()?.parse::<TimeOfDay>().map(|_| ()),
+            Kind::Weekdays => check_days(&words(value)?),
+            Kind::Dates => check_dates(&words(value)?),
+            Kind::Hours => hours(text()?).map(|_| ()),
             Kind::Number(least, most) => match value.as_integer() {
                 Some(n) if (*least..=*most).contains(&n) => Ok(()),
                 _ => Err(format!("takes a whole number from {least} to {most}, not {}", described(value))),
@@ -200,6 +238,12 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
         Ok(mut found) => found.next().ok_or_else(|| wrong(String::new())),
         Err(e) => Err(wrong(format!(" ({e})"))),
     }
+}
+
+/// The texts of a list.
+fn words(value: &toml::Value) -> Result<Vec<&str>, String> {
+    let list = value.as_array().ok_or_else(|| format!("takes a list of texts in quotes, not {}", described(value)))?;
+    list.iter().map(|word| word.as_str().ok_or_else(|| format!("takes texts in quotes; {} is none", described(word)))).collect()
 }
 
 fn described(value: &toml::Value) -> String {

@@ -7,7 +7,9 @@ mod file;
 mod key_file;
 mod keys;
 mod memory;
+mod retention;
 pub mod rules;
+mod service_levels;
 mod units;
 
 use std::collections::HashMap;
@@ -21,6 +23,8 @@ pub use file::Problem;
 pub use key_file::Keys;
 pub use keys::{KEYS, Key, Kind, address};
 pub use memory::{Memory, Part, under_way_bytes};
+pub use retention::{Keep, Retention, TimeOfDay};
+pub use service_levels::{ServiceLevel, ServiceLevels};
 pub use units::{Bytes, Span};
 
 use crate::casework;
@@ -47,6 +51,8 @@ pub struct Config {
     pub webhook: Vec<Webhook>,
     pub detect: Detect,
     pub backup: Backup,
+    pub retention: Retention,
+    pub service_levels: ServiceLevels,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -190,6 +196,8 @@ impl Default for Config {
             webhook: Vec::new(),
             detect: Detect::default(),
             backup: Backup::default(),
+            retention: Retention::default(),
+            service_levels: ServiceLevels::default(),
         }
     }
 }
@@ -202,6 +210,8 @@ impl Config {
             state_dir: self.state_dir.clone(),
             backups: self.backup.policy(&self.state_dir, &key_file),
             key_file,
+            retention: self.retention.options(),
+            levels: self.service_levels.levels(),
         }
     }
 }
@@ -543,6 +553,8 @@ fn whole(config: &Config, lines: &file::Lines<'_>) -> Vec<Problem> {
         problems.extend(errors.iter().map(|e| lines.problem(&format!("detect.{}", e.key), e.to_string())));
     }
     problems.extend(config.backup.problems().into_iter().map(|(key, what)| lines.problem(&key, what)));
+    problems.extend(config.retention.problem().map(|(key, what)| lines.problem(key, what)));
+    problems.extend(config.service_levels.problems().into_iter().map(|(key, what)| lines.problem(&key, what)));
     problems.extend(memory::problems(config).into_iter().map(|(key, what)| lines.problem(&key, what)));
     let every = (config.syslog.iter().map(|s| &s.name).enumerate().map(|(i, n)| (format!("syslog[{i}]"), n)))
         .chain(config.files.iter().map(|f| &f.name).enumerate().map(|(i, n)| (format!("files[{i}]"), n)))

@@ -8,6 +8,7 @@
 
 mod additions;
 mod assemble;
+mod assessments;
 mod backups;
 mod descriptors;
 mod gate;
@@ -16,6 +17,7 @@ mod lag;
 mod observables;
 mod standby;
 pub mod telemetry;
+mod upkeep;
 
 pub use standby::{Turn, stand_by};
 
@@ -520,6 +522,8 @@ impl Inner {
                 additions::take(store, &journal),
                 backups::make_daily(casework, self.config.backup.daily_at(), &self.stats),
                 observables::find(casework),
+                assessments::assess(casework),
+                upkeep::keep_up(casework, self.config.retention.at.0),
                 self.sweep(),
             )
         };

@@ -52,8 +52,49 @@ vocabulary! {
     }
 }
 
+vocabulary! {
+    /// How much depends on an asset.
+    Criticality {
+        /// Nobody would miss it for a while.
+        Low = "low",
+        /// Work goes on without it, with trouble.
+        Medium = "medium",
+        /// Work stops without it.
+        High = "high",
+        /// The organisation is in danger without it.
+        Critical = "critical",
+    }
+}
+
 impl Priority {
-    /// What follows from the severity, where nobody says otherwise.
+    /// What follows from the severity and from the criticality of the assets that are affected, where nobody says otherwise.
+    ///
+    /// | severity | low | medium, or no known asset | high | critical |
+    /// | --- | --- | --- | --- | --- |
+    /// | critical | P2 | P1 | P1 | P1 |
+    /// | high | P3 | P2 | P2 | P1 |
+    /// | medium | P4 | P3 | P2 | P2 |
+    /// | low | P4 | P4 | P3 | P3 |
+    ///
+    /// A critical asset raises by one, a low one lowers by one; a high one raises what would have to wait for days.
+    pub fn with(severity: Severity, criticality: Option<Criticality>) -> Priority {
+        use Priority::{P1, P2, P3, P4};
+        let follows = Priority::of(severity);
+        match (criticality, follows) {
+            (None | Some(Criticality::Medium), follows) => follows,
+            (Some(Criticality::Low), P1) => P2,
+            (Some(Criticality::Low), P2) => P3,
+            (Some(Criticality::Low), P3 | P4) => P4,
+            (Some(Criticality::High), P1) => P1,
+            (Some(Criticality::High), P2 | P3) => P2,
+            (Some(Criticality::High), P4) => P3,
+            (Some(Criticality::Critical), P1 | P2) => P1,
+            (Some(Criticality::Critical), P3) => P2,
+            (Some(Criticality::Critical), P4) => P3,
+        }
+    }
+
+    /// What follows from the severity alone.
     pub fn of(severity: Severity) -> Priority {
         match severity {
             Severity::Critical => Priority::P1,
@@ -186,5 +227,26 @@ mod tests {
         assert!(Status::ALL.iter().all(|s| s.as_str().parse() == Ok(*s)));
         assert!(Priority::ALL.iter().all(|p| p.as_str().parse() == Ok(*p)));
         assert_eq!(Priority::of(Severity::Critical), Priority::P1);
+        assert!(Criticality::ALL.iter().all(|c| c.as_str().parse() == Ok(*c)));
+    }
+
+    #[test]
+    fn what_is_worse_or_more_critical_is_never_less_urgent() {
+        for pair in Severity::ALL.windows(2) {
+            for criticality in Criticality::ALL {
+                assert!(Priority::with(pair[1], Some(*criticality)) <= Priority::with(pair[0], Some(*criticality)));
+            }
+        }
+        for severity in Severity::ALL {
+            assert_eq!(Priority::with(*severity, None), Priority::of(*severity));
+            for pair in Criticality::ALL.windows(2) {
+                assert!(Priority::with(*severity, Some(pair[1])) <= Priority::with(*severity, Some(pair[0])));
+            }
+        }
+        let with =
+            |criticality| Severity::ALL.iter().rev().map(|s| Priority::with(*s, Some(criticality)).as_str()).collect::<Vec<_>>();
+        assert_eq!(with(Criticality::Low), ["P2", "P3", "P4", "P4"]);
+        assert_eq!(with(Criticality::High), ["P1", "P2", "P2", "P3"]);
+        assert_eq!(with(Criticality::Critical), ["P1", "P1", "P2", "P3"]);
     }
 }

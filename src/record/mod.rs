@@ -3,8 +3,10 @@
 //! The ground of the program: no file, no socket, no clock, no SQL. A record borrows from the frame that it was parsed from and
 //! lives as long as the frame's buffer; it is encoded into its row and forgotten, so a line costs no allocation of its own.
 
+pub mod assets;
 pub mod case;
 pub mod incident;
+pub mod levels;
 pub mod observable;
 pub mod text;
 mod time;

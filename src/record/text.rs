@@ -58,6 +58,58 @@ pub fn push_csv(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// The rows of a CSV file (RFC 4180), the first one and empty lines too; an apostrophe that [`push_csv`] put before a formula is taken away.
+///
+/// # Errors
+/// The line on which a quoted cell begins that does not end, or goes on behind its end.
+pub fn csv_rows(text: &str) -> Result<Vec<Vec<String>>, usize> {
+    let unguarded = |cell: String| match cell.strip_prefix('\'') {
+        Some(rest) if is_formula(rest) => rest.to_owned(),
+        _ => cell,
+    };
+    let (mut rows, mut row, mut line) = (Vec::new(), Vec::new(), 1);
+    let mut rest = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    while !rest.is_empty() || !row.is_empty() {
+        let mut cell = String::new();
+        if let Some(mut quoted) = rest.strip_prefix('"') {
+            let began = line;
+            loop {
+                let end = quoted.find('"').ok_or(began)?;
+                cell.push_str(&quoted[..end]);
+                quoted = &quoted[end + 1..];
+                match quoted.strip_prefix('"') {
+                    Some(more) => quoted = more,
+                    None => break,
+                }
+                cell.push('"');
+            }
+            line += cell.matches('\n').count();
+            rest = quoted;
+            if !rest.is_empty() && !rest.starts_with([',', '\n', '\r']) {
+                return Err(began);
+            }
+        } else {
+            let end = rest.find([',', '\n', '\r']).unwrap_or(rest.len());
+            cell.push_str(&rest[..end]);
+            rest = &rest[end..];
+        }
+        row.push(unguarded(cell));
+        if let Some(more) = rest.strip_prefix(',') {
+            rest = more;
+            if rest.is_empty() {
+                row.push(String::new());
+            } else {
+                continue;
+            }
+        }
+        rest = rest.strip_prefix('\r').unwrap_or(rest);
+        rest = rest.strip_prefix('\n').unwrap_or(rest);
+        line += 1;
+        rows.push(std::mem::take(&mut row));
+    }
+    Ok(rows)
+}
+
 /// Also in their full width, which some spreadsheets read as if they were not.
 fn is_formula(text: &str) -> bool {
     let first = text.chars().find(|c| !c.is_whitespace() && !matches!(c, '\'' | '"' | '`' | '\u{2018}'..='\u{201F}'));
@@ -97,6 +149,17 @@ mod tests {
             ("gr\u{fc}n \u{1f600}", "\"gr\u{fc}n \u{1f600}\""),
         ] {
             assert_eq!(csv(text), cell, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn csv_is_read_back() {
+        let rows = csv_rows("\u{FEFF}a,\"b \"\"x\"\", c\"\r\n\"two\nlines\",\r\n\nlast,").unwrap();
+        assert_eq!(rows, [vec!["a", "b \"x\", c"], vec!["two\nlines", ""], vec![""], vec!["last", ""]]);
+        assert_eq!(csv_rows(""), Ok(vec![]));
+        assert_eq!((csv_rows("a\n\"open"), csv_rows("\"a\"b")), (Err(2), Err(1)));
+        for text in ["=1+1", "'=1", "plain", "'a", "say \"no\", twice"] {
+            assert_eq!(csv_rows(&csv(text)).unwrap(), [[text]]);
         }
     }
 

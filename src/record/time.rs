@@ -232,11 +232,21 @@ impl Zone {
 
     /// The year that clocks of this zone show at `at`.
     pub fn year_at(&self, at: Timestamp) -> i32 {
+        civil_from_days(self.day_at(at)).0
+    }
+
+    /// The day that clocks of this zone show at `at`, in days since 1970-01-01.
+    pub fn day_at(&self, at: Timestamp) -> i64 {
+        self.shown_at(at).day()
+    }
+
+    /// What clocks of this zone show at `at`: the instant at which those of UTC do.
+    pub fn shown_at(&self, at: Timestamp) -> Timestamp {
         let offset = match &self.0 {
             Kind::Fixed(secs) => *secs,
             Kind::Rules(rules) => jiff::Timestamp::from_microsecond(at.0).map_or(0, |t| rules.to_offset(t).seconds()),
         };
-        civil_from_days(at.plus_micros(i64::from(offset) * 1_000_000).day()).0
+        at.plus_micros(i64::from(offset) * 1_000_000)
     }
 }
 

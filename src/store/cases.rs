@@ -6,6 +6,7 @@ use sqlx::{FromRow, query, query_as, query_scalar};
 
 use super::StoreError;
 use crate::record::Timestamp;
+use crate::record::levels::Standing;
 
 /// A row of `incidents`.
 #[derive(Debug, Clone, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
@@ -46,7 +47,14 @@ pub struct CaseRow {
     /// Evidence came to it otherwise than from its detector: others became part of it, or somebody attached records.
     #[serde(skip)]
     pub absorbed: bool,
+    pub legal_hold_since: Option<Timestamp>,
+    pub legal_hold_by: Option<String>,
+    pub legal_hold_reason: Option<String>,
     pub version: i64,
+    /// How it stands to what is promised: by the configuration of whoever asks, and not in the table.
+    #[sqlx(skip)]
+    #[serde(flatten)]
+    pub standing: Standing,
 }
 
 macro_rules! select_cases {
@@ -54,8 +62,9 @@ macro_rules! select_cases {
         concat!(
             "SELECT id, number, title, description, status::text, severity::text, priority, priority_reason, category, kind, attack_vector, \
                     technique, affected, reporter, assignee, detector, group_key, first_seen, last_seen, event_count, usernames, root_cause, \
-                    resolution, lessons_learned, created_at, updated_at, acknowledged_at, resolved_at, archived_at, \
-                    (SELECT m.number FROM incidents m WHERE m.id = incidents.merged_into) AS merged_into, absorbed, version \
+                    resolution, lessons_learned, created_at, updated_at, acknowledged_at, resolved_at, archived_at, legal_hold_since, \
+                    legal_hold_by, legal_hold_reason, (SELECT m.number FROM incidents m WHERE m.id = incidents.merged_into) AS merged_into, \
+                    absorbed, version \
              FROM incidents ",
             $rest
         )
@@ -97,7 +106,7 @@ pub async fn list(
         "SELECT id, number, title, left(description, 500) AS description, status::text, severity::text, priority, priority_reason, category, \
                 kind, attack_vector, technique, affected[1:20] AS affected, reporter, assignee, detector, group_key, first_seen, last_seen, \
                 event_count, usernames[1:20] AS usernames, NULL::text AS root_cause, NULL::text AS resolution, NULL::text AS lessons_learned, \
-                created_at, updated_at, acknowledged_at, resolved_at, archived_at, \
+                created_at, updated_at, acknowledged_at, resolved_at, archived_at, legal_hold_since, legal_hold_by, legal_hold_reason, \
                 (SELECT m.number FROM incidents m WHERE m.id = incidents.merged_into) AS merged_into, absorbed, version \
          FROM incidents \
          WHERE (cardinality($1::text[]) = 0 OR status = ANY($1::text[]::incident_status[])) \
@@ -228,6 +237,26 @@ pub async fn update(connection: &mut PgConnection, case: &CaseRow) -> Result<(),
     .await
     .map(|_| ())
     .map_err(StoreError::at("change an incident"))
+}
+
+/// Writes whether an incident is under legal hold, and counts the change.
+///
+/// # Errors
+/// The statement failed.
+pub async fn update_hold(connection: &mut PgConnection, case: &CaseRow) -> Result<(), StoreError> {
+    query(
+        "UPDATE incidents SET legal_hold_since = $2, legal_hold_by = $3, legal_hold_reason = $4, updated_at = $5, version = version + 1 \
+         WHERE id = $1",
+    )
+    .bind(case.id)
+    .bind(case.legal_hold_since)
+    .bind(&case.legal_hold_by)
+    .bind(&case.legal_hold_reason)
+    .bind(case.updated_at)
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(StoreError::at("hold an incident"))
 }
 
 /// Something that happened to an incident.

@@ -238,6 +238,8 @@ fn clean(text: &str) -> String {
     text.replace('\0', "\u{2400}")
 }
 
+/// The priority rises with the severity, and is otherwise left to those who know which systems are affected ([`super::assets`]): one that was
+/// lowered since nothing depends on them stays so.
 async fn update(connection: &mut PgConnection, open: &mut [&mut Merged<'_>]) -> Result<(), StoreError> {
     if open.is_empty() {
         return Ok(());
@@ -245,7 +247,8 @@ async fn update(connection: &mut PgConnection, open: &mut [&mut Merged<'_>]) -> 
     sqlx::query(
         "UPDATE incidents i SET event_count = n.events, severity = n.severity::severity, description = coalesce(n.description, i.description), \
              usernames = ARRAY(SELECT jsonb_array_elements_text(n.usernames)), updated_at = now(), \
-             priority = least(i.priority, CASE n.severity WHEN 'critical' THEN 'P1' WHEN 'high' THEN 'P2' WHEN 'medium' THEN 'P3' ELSE 'P4' END), \
+             priority = CASE WHEN n.severity::severity <= i.severity OR i.priority_reason IS NOT NULL THEN i.priority \
+                 ELSE least(i.priority, CASE n.severity WHEN 'critical' THEN 'P1' WHEN 'high' THEN 'P2' WHEN 'medium' THEN 'P3' ELSE 'P4' END) END, \
              first_seen = timestamptz 'epoch' + n.first_seen * interval '1 microsecond', \
              last_seen = timestamptz 'epoch' + n.last_seen * interval '1 microsecond' \
          FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::bigint[], $7::bigint[]) \
@@ -286,15 +289,25 @@ async fn tell_raised(connection: &mut PgConnection, open: &[&mut Merged<'_>]) ->
     .map_err(StoreError::at("write the timelines"))
 }
 
+/// Opens incidents, but for those that somebody suppressed: what they would have had is counted there. By the times of events and in the
+/// statement that would open them, so that it does not matter when a transaction is tried again, nor who marks a false positive meanwhile.
 async fn insert(connection: &mut PgConnection, new: &mut [&mut Merged<'_>]) -> Result<(), StoreError> {
     if new.is_empty() {
         return Ok(());
     }
     let rows = sqlx::query(
-        "WITH n AS (SELECT nextval(pg_get_serial_sequence('incidents', 'id')) AS id, u.* \
+        "WITH found AS (SELECT u.* \
              FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], \
                          $9::bigint[], $10::bigint[], $11::bigint[], $12::jsonb[]) \
              AS u (detector, group_key, group_values, title, description, severity, category, technique, events, first_seen, last_seen, usernames)), \
+         held AS (UPDATE suppressions s SET events = s.events + found.events, \
+                 first_seen = least(s.first_seen, timestamptz 'epoch' + found.first_seen * interval '1 microsecond'), \
+                 last_seen = greatest(s.last_seen, timestamptz 'epoch' + found.last_seen * interval '1 microsecond') \
+             FROM found WHERE s.detector = found.detector AND s.group_key = found.group_key AND s.ended_at IS NULL \
+                 AND timestamptz 'epoch' + found.last_seen * interval '1 microsecond' < s.until \
+             RETURNING s.detector, s.group_key), \
+         n AS (SELECT nextval(pg_get_serial_sequence('incidents', 'id')) AS id, found.* FROM found \
+             WHERE NOT EXISTS (SELECT FROM held WHERE held.detector = found.detector AND held.group_key = found.group_key)), \
          opened AS (INSERT INTO incidents (id, number, title, description, severity, priority, category, attack_vector, reporter, detector, group_key, \
              group_values, first_seen, last_seen, event_count, usernames, technique) \
          SELECT id, 'INC-' || to_char(now() AT TIME ZONE 'UTC', 'YYYY') || '-' || lpad(id::text, greatest(6, length(id::text)), '0'), \
@@ -348,9 +361,11 @@ async fn attach(
 ) -> Result<(), StoreError> {
     let (mut incidents, mut ids, mut times, mut events) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for m in merged {
+        // What is suppressed has no incident.
+        let Some(incident) = m.id else { continue };
         let room = max_evidence.saturating_sub(usize::try_from(m.held).unwrap_or(usize::MAX));
         for (time, id, stands_for) in m.evidence.iter().take(room) {
-            incidents.push(m.id.unwrap_or_default());
+            incidents.push(incident);
             ids.push(*id);
             times.push(time.as_micros());
             events.push(i64::from(*stands_for));

@@ -7,6 +7,7 @@
 //! Exactly once rests on one row: `positions` with the input `pipeline` holds the number of the last transaction. Each transaction
 //! says which number it follows and which epoch it belongs to; if either is not what the row says, it changes nothing.
 
+pub mod assets;
 pub mod audit;
 pub mod cases;
 mod connection;
@@ -20,6 +21,7 @@ pub mod files;
 mod incidents;
 pub mod keys;
 pub mod ledger;
+pub mod levels;
 pub mod logs;
 pub mod observables;
 pub mod parties;
@@ -27,9 +29,11 @@ mod positions;
 pub mod query;
 pub mod relations;
 pub mod reports;
+pub mod retention;
 pub mod rollups;
 pub mod seat;
 mod servers;
+pub mod suppressions;
 mod time;
 pub mod users;
 pub mod verify;

@@ -1,7 +1,7 @@
 //! Whether the promise was kept: the ledger held against `logs`, `quarantine`, `positions` and `losses`, all as of one moment.
 //!
 //! Two questions are asked. *Is every id there once?* Each frame got an id, and the ledger knows which: they must be in `logs` once, or in
-//! `quarantine`, or belong to a day whose partition was dropped. *Was every byte read once?* The ranges of each part of an input must
+//! `quarantine`, or have been dropped (`dropped_logs`), or belong to a day whose partition is not there. *Was every byte read once?* The ranges of each part of an input must
 //! follow on each other up to its position; where they do not, a loss must say why.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,6 +81,19 @@ pub struct Facts {
     pub days: BTreeSet<String>,
     /// Days before this one share a partition.
     pub archive_before: Option<String>,
+    /// What retention dropped of a day, the last time that it did.
+    pub dropped_days: BTreeMap<String, Dropped>,
+    /// Runs of ids that retention deleted out of the partition that days share, and out of quarantine.
+    pub dropped: Vec<(i64, i64, u64)>,
+}
+
+/// A day of logs that was dropped; what came of it later is stored in another partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// The last entry of the ledger then: of those before it, every frame of the day was dropped.
+    pub entry: (i64, i16),
+    /// Frames of the day that this entry had then.
+    pub frames: u64,
 }
 
 /// Something that should not be.
@@ -134,7 +147,7 @@ pub struct Verdict {
     pub stored: u64,
     /// Frames in quarantine.
     pub quarantined: u64,
-    /// Frames of days whose partition was dropped.
+    /// Frames that were dropped, most with the partition of their day.
     pub expired: u64,
     /// What should not be.
     pub findings: Vec<Finding>,
@@ -218,6 +231,7 @@ async fn facts(connection: &mut PgConnection, since: Timestamp) -> Result<Facts,
         logs(connection, first_id, &mut facts).await?;
     }
     days(connection, &mut facts).await?;
+    dropped(connection, &mut facts).await?;
     connection.execute("ROLLBACK").await?;
     Ok(facts)
 }
@@ -267,6 +281,25 @@ async fn days(connection: &mut PgConnection, facts: &mut Facts) -> Result<(), sq
     Ok(())
 }
 
+/// What retention dropped.
+async fn dropped(connection: &mut PgConnection, facts: &mut Facts) -> Result<(), sqlx::Error> {
+    let rows = sqlx::query("SELECT day::text, first_transaction, piece, frames, ids::text FROM dropped_logs ORDER BY id");
+    let mut ids = Vec::new();
+    for row in &rows.fetch_all(connection).await? {
+        let entry = row.try_get::<Option<i64>, _>(1)?.zip(row.try_get(2)?);
+        if let (Some(day), Some(entry)) = (row.try_get::<Option<String>, _>(0)?, entry) {
+            let frames = row.try_get::<Option<i64>, _>(3)?.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+            facts.dropped_days.insert(day, Dropped { entry, frames });
+        }
+        if let Some(deleted) = row.try_get::<Option<String>, _>(4)? {
+            ids.extend(multirange(&deleted));
+        }
+    }
+    ids.sort_unstable();
+    facts.dropped = ids.iter().map(|(from, to)| (*from, *to - 1, to.abs_diff(*from))).collect();
+    Ok(())
+}
+
 fn entry(row: &PgRow) -> Result<StoredEntry, sqlx::Error> {
     let days: serde_json::Value = row.try_get(3)?;
     let days = days.as_object().into_iter().flatten().map(|(day, n)| (day.clone(), n.as_u64().unwrap_or(0))).collect();
@@ -311,11 +344,19 @@ pub fn judge(facts: &Facts) -> Verdict {
 /// Is every id there once?
 fn ids(facts: &Facts, verdict: &mut Verdict) {
     let is_there = |day: &String| facts.days.contains(day) || facts.archive_before.as_ref().is_some_and(|before| day < before);
+    // How many of an entry's frames of a day are gone with a partition of that day.
+    let gone = |key: (i64, i16), day: &String, frames: u64| match facts.dropped_days.get(day) {
+        _ if !is_there(day) => frames,
+        Some(dropped) if key < dropped.entry => frames,
+        Some(dropped) if key == dropped.entry => dropped.frames.min(frames),
+        _ => 0,
+    };
     let mut known: Vec<(i64, i64)> = Vec::new();
     for entry in &facts.entries {
         known.extend(&entry.ids);
         let frames: u64 = entry.ids.iter().map(|(from, to)| to.abs_diff(*from)).sum();
-        let expired: u64 = entry.days.iter().filter(|(day, _)| !is_there(day)).map(|(_, n)| n).sum();
+        let deleted: u64 = entry.ids.iter().map(|ids| overlap(&facts.dropped, *ids)).sum();
+        let expired = deleted + entry.days.iter().map(|(day, n)| gone(entry.key, day, *n)).sum::<u64>();
         let quarantined: u64 = entry.ids.iter().map(|(from, to)| facts.quarantined.range(*from..*to).count() as u64).sum();
         let found: u64 = entry.ids.iter().map(|ids| overlap(&facts.runs, *ids)).sum();
         verdict.quarantined += quarantined;
@@ -464,7 +505,7 @@ mod tests {
         expired.days.clear();
         expired.runs.clear();
         assert_eq!((judge(&expired).expired, judge(&expired).findings), (20, vec![]));
-        // Older days share a partition, which is never dropped.
+        // Older days share a partition, which is never dropped as a whole.
         expired.archive_before = Some("2026-12-01".into());
         assert_eq!(judge(&expired).findings.len(), 3);
     }

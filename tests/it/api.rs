@@ -145,6 +145,23 @@ async fn every_route_lets_in_whom_the_role_table_lets_in() {
         ("get", "/tasks", Some(Permission::ReadIncidents), Value::Null),
         ("post", "/incidents/{number}/tasks", Some(Permission::WorkIncidents), json!({ "title": "t" })),
         ("patch", "/tasks/{id}", Some(Permission::WorkIncidents), json!({})),
+        ("put", "/incidents/{number}/hold", Some(Permission::Maintain), json!({ "reason": "r" })),
+        ("delete", "/incidents/{number}/hold", Some(Permission::Maintain), json!({ "reason": "r" })),
+        ("get", "/incidents/due", Some(Permission::ReadIncidents), Value::Null),
+        ("post", "/incidents/{number}/false-positive", Some(Permission::WorkIncidents), json!({ "reason": "r" })),
+        ("get", "/suppressions", Some(Permission::ReadIncidents), Value::Null),
+        ("delete", "/suppressions/{id}", Some(Permission::WorkIncidents), Value::Null),
+        ("get", "/assets", Some(Permission::ReadIncidents), Value::Null),
+        (
+            "post",
+            "/assets",
+            Some(Permission::ManageAssets),
+            json!({ "name": "a", "matches": ["10.0.0.1"], "criticality": "low" }),
+        ),
+        ("patch", "/assets/{name}", Some(Permission::ManageAssets), json!({})),
+        ("delete", "/assets/{name}", Some(Permission::ManageAssets), Value::Null),
+        ("get", "/maintenance", Some(Permission::Maintain), Value::Null),
+        ("post", "/maintenance", Some(Permission::Maintain), Value::Null),
         ("delete", "/session", None, Value::Null),
     ];
     let described = body(&call(office.http(), "GET", "/openapi.json", None, &[], &Value::Null).await);

@@ -13,11 +13,11 @@ use tocsin::store::{Refused, Store, StoreError, Transaction};
 
 use crate::support::Database;
 
-fn at(text: &str) -> Timestamp {
+pub fn at(text: &str) -> Timestamp {
     Timestamp::parse_rfc3339(text).unwrap()
 }
 
-fn rows(messages: &[&str]) -> Rows {
+pub fn rows(messages: &[&str]) -> Rows {
     let mut rows = Rows::default();
     for (i, message) in messages.iter().enumerate() {
         let time = at("2026-11-20T10:00:00Z").plus_micros(i as i64);
@@ -30,7 +30,7 @@ fn rows(messages: &[&str]) -> Rows {
 /// For transactions of which nobody looks at the counts.
 static UNCOUNTED: LazyLock<Rollups> = LazyLock::new(Rollups::default);
 
-fn transaction<'t>(number: i64, epoch: i64, rows: &'t Rows, positions: &'t [PositionChange]) -> Transaction<'t> {
+pub fn transaction<'t>(number: i64, epoch: i64, rows: &'t Rows, positions: &'t [PositionChange]) -> Transaction<'t> {
     Transaction {
         number,
         epoch,
@@ -52,11 +52,11 @@ fn position(position: Option<u64>) -> Vec<PositionChange> {
     vec![PositionChange { input: "files:auth".into(), part: "1-2".into(), from: 0, to: position.unwrap_or(0), detail }]
 }
 
-fn never_refused(_: usize) -> Refused {
+pub fn never_refused(_: usize) -> Refused {
     panic!("no row is refused here")
 }
 
-async fn store(database: &Database) -> Store {
+pub async fn store(database: &Database) -> Store {
     let store = Store::connect(database.options.clone()).await.unwrap();
     store.ensure_partition(at("2026-11-20T00:00:00Z").day()).await.unwrap();
     store
@@ -165,7 +165,7 @@ async fn a_transaction_is_stored_once_and_only_by_the_newest_owner() {
     assert_eq!(database.number("SELECT count(*) FROM logs").await, 1);
 }
 
-fn change(events: u64, ids: std::ops::RangeInclusive<i64>, user: &str) -> IncidentChange {
+pub fn change(events: u64, ids: std::ops::RangeInclusive<i64>, user: &str) -> IncidentChange {
     let time = |id: i64| at("2026-11-20T10:00:00Z").plus_micros(id - 1);
     IncidentChange {
         raised_by: RaisedBy::Detector(Detector::BruteForce),

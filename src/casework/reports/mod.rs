@@ -18,6 +18,7 @@ use serde::Serialize;
 pub use html::page;
 pub use sections::{Cell, Section, csv, sections};
 
+use super::levels::{self, Due, DueFilter, Kept};
 use super::{Actor, Casework, CaseworkError, Permission};
 use crate::record::{EventType, Severity, Timestamp};
 use crate::store;
@@ -116,7 +117,7 @@ pub struct Attacker {
 }
 
 /// The figures of a period. Incidents are those that were opened in it, but for lessons, which are those of incidents that ended in it,
-/// and overdue tasks, which are those of now.
+/// and what is overdue, which is what is so now.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct Report {
@@ -145,6 +146,11 @@ pub struct Report {
     pub top_senders: Vec<Sender>,
     pub top_sources: Vec<Attacker>,
     pub top_accounts: Vec<Count>,
+    /// How often what is promised for incidents was kept, by priority.
+    pub service_levels: Vec<Kept>,
+    pub overdue_incidents: Vec<Due>,
+    /// Of which the first are listed.
+    pub overdue_incidents_total: i64,
     pub overdue_tasks: Vec<Overdue>,
     /// Of which the first are listed.
     pub overdue_tasks_total: i64,
@@ -171,6 +177,9 @@ impl Casework {
         let sources = rows::attackers(connection, span, TOP).await?;
         let accounts = rows::accounts(connection, span, TOP).await?;
         let (overdue_tasks, overdue_tasks_total) = rows::overdue(connection, now, LISTED).await?;
+        let overdue = DueFilter { overdue: true, ..DueFilter::default() };
+        let overdue = levels::due(connection, &self.settings.levels, &overdue, now, LISTED as usize).await?;
+        let service_levels = levels::kept(connection, &self.settings.levels, span, now).await?;
         let (lessons_learned, lessons_learned_total) = rows::lessons(connection, span, LISTED).await?;
         store::commit(connection).await?;
         reading.done();
@@ -214,6 +223,9 @@ impl Casework {
             top_senders: senders.into_iter().map(|(source, host, log_records)| Sender { source, host, log_records }).collect(),
             top_sources: sources.into_iter().map(|(remote, incidents, events)| Attacker { remote, incidents, events }).collect(),
             top_accounts: accounts.into_iter().map(|(name, count)| Count { name, count }).collect(),
+            service_levels,
+            overdue_incidents: overdue.due,
+            overdue_incidents_total: overdue.overdue,
             overdue_tasks,
             overdue_tasks_total,
             lessons_learned,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Count, Report, Totals};
+use crate::casework::levels::{Due, Kept};
 use crate::record::text::push_csv;
 use crate::store::reports::Spread;
 
@@ -54,7 +55,7 @@ pub enum Drawn {
 
 /// All that a report tells.
 pub fn sections(report: &Report) -> Vec<Section> {
-    let mut sections = vec![totals(report), times(report)];
+    let mut sections = vec![totals(report), times(report), service_levels(report)];
     let mut counted = |title, what: &'static str, about: &str, counts: &[Count], drawn| {
         let rows = counts.iter().map(|count| vec![text(&count.name), Cell::Number(count.count)]).collect();
         sections.push(Section { title, about: about.to_owned(), head: vec![what, "number"], rows, drawn: Some(drawn) });
@@ -128,6 +129,24 @@ pub fn sections(report: &Report) -> Vec<Section> {
         rows,
         drawn: None,
     });
+    let incident = |due: &Due| {
+        vec![
+            text(&due.incident),
+            text(&due.priority),
+            text(due.assignee.as_deref().unwrap_or_default()),
+            text(due.what),
+            text(&due.due_at.to_string()),
+            text(&due.title),
+        ]
+    };
+    let what = "incident of which somebody should have taken notice by now, or that should be over";
+    sections.push(Section {
+        title: "Overdue incidents",
+        about: listed(what, report.overdue_incidents.len(), report.overdue_incidents_total),
+        head: vec!["incident", "priority", "assignee", "to do", "due", "title"],
+        rows: report.overdue_incidents.iter().map(incident).collect(),
+        drawn: None,
+    });
     let task = |t: &crate::store::reports::Overdue| {
         vec![text(&t.incident), text(&t.title), text(t.assignee.as_deref().unwrap_or_default()), text(&t.due_at.to_string())]
     };
@@ -186,6 +205,30 @@ fn times(report: &Report) -> Section {
             row("acknowledge", &report.time_to_acknowledge),
             row("resolve", &report.time_to_resolve),
         ],
+        drawn: None,
+    }
+}
+
+fn service_levels(report: &Report) -> Section {
+    let share = |kept: i64, all: i64| if all == 0 { "-".to_owned() } else { format!("{} %", 100 * kept / all) };
+    let row = |kept: &Kept| {
+        vec![
+            text(&kept.priority),
+            Cell::Number(kept.acknowledged_in_time),
+            Cell::Number(kept.to_acknowledge),
+            text(&share(kept.acknowledged_in_time, kept.to_acknowledge)),
+            Cell::Number(kept.resolved_in_time),
+            Cell::Number(kept.to_resolve),
+            text(&share(kept.resolved_in_time, kept.to_resolve)),
+        ]
+    };
+    Section {
+        title: "Service levels",
+        about: "Incidents that were opened in the period, without those that were false: of how many somebody took notice in time, and how many \
+                were over in time, of those to which that happened or should have happened by now."
+            .to_owned(),
+        head: vec!["priority", "noticed in time", "of", "share", "over in time", "of all", "share of all"],
+        rows: report.service_levels.iter().map(row).collect(),
         drawn: None,
     }
 }

@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, Query, precondition, seen, versioned};
 use crate::casework::incidents::{Dossier, IncidentEdit, MAX_PAGE, NewIncident};
+use crate::casework::levels::{DueFilter, DueList, MAX_DUE};
 use crate::record::Timestamp;
 use crate::record::case::{Category, NoteKind, Status};
 use crate::record::{Severity, UnknownWord};
@@ -22,6 +23,7 @@ use crate::store::cases::{CaseFilter, CaseRow};
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list, open))
+        .routes(routes!(due))
         .routes(routes!(show, edit))
         .routes(routes!(add_note))
         .routes(routes!(edit_note))
@@ -120,6 +122,33 @@ fn place(cursor: &str) -> Result<(Timestamp, i64), Problem> {
     let within = |at: i64| (Timestamp::MIN.as_micros()..=Timestamp::MAX.as_micros()).contains(&at);
     let place = place.filter(|(at, _)| within(*at)).map(|(at, id)| (Timestamp::from_micros(at), id));
     place.ok_or_else(|| Problem::field("cursor", "is none that came with a page"))
+}
+
+/// What of what is due to list.
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DueQuery {
+    /// Whose.
+    assignee: Option<String>,
+    /// Only what is overdue.
+    #[serde(default)]
+    overdue: bool,
+    /// At most so many, 1 to 200.
+    limit: Option<usize>,
+}
+
+/// Show what is due next, what is overdue, and who is late
+#[utoipa::path(get, path = "/incidents/due", params(DueQuery),
+    responses((status = 200, body = DueList), (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem)))]
+async fn due(State(api): State<Api>, caller: Caller, Query(query): Query<DueQuery>) -> Result<Json<DueList>, Problem> {
+    let limit = query.limit.unwrap_or(50);
+    if !(1..=MAX_DUE).contains(&limit) {
+        return Err(Problem::field("limit", format!("has to be 1 to {MAX_DUE}")));
+    }
+    let filter = DueFilter { assignee: plain("assignee", query.assignee)?, overdue: query.overdue };
+    Ok(Json(api.casework()?.due(&caller.actor, &filter, limit).await?))
 }
 
 /// An incident to be opened.

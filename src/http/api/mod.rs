@@ -4,13 +4,17 @@
 //! Whoever asks carries a bearer token: of a session (`POST /api/v1/session`) or of a program (`tocsin token add`). What somebody may not
 //! see as changed meanwhile has an `ETag`; a change that sends it back as `If-Match` is refused with 412 when somebody else was faster.
 
+pub mod assets;
 pub mod files;
+pub mod holds;
 pub mod incidents;
+pub mod maintenance;
 pub mod observables;
 pub mod parties;
 pub mod problem;
 pub mod relations;
 pub mod session;
+pub mod suppressions;
 pub mod tasks;
 pub mod users;
 
@@ -72,7 +76,11 @@ pub fn router(api: Api) -> Router {
         .merge(files::routes())
         .merge(observables::routes())
         .merge(relations::routes())
-        .merge(tasks::routes());
+        .merge(tasks::routes())
+        .merge(assets::routes())
+        .merge(holds::routes())
+        .merge(suppressions::routes())
+        .merge(maintenance::routes());
     let (router, document) = OpenApiRouter::new().nest("/api/v1", routes).split_for_parts();
     let document = Arc::new(document);
     router
