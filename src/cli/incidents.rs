@@ -475,7 +475,10 @@ pub(super) fn told(dossier: &Dossier) -> anyhow::Result<String> {
     fact("resolution", incident.resolution.as_deref())?;
     fact("lessons learned", incident.lessons_learned.as_deref())?;
     if !incident.description.is_empty() {
-        writeln!(out, "\n{}", visible(&incident.description))?;
+        writeln!(out)?;
+    }
+    for line in incident.description.lines() {
+        writeln!(out, "{}", visible(line))?;
     }
     if !tasks.is_empty() {
         writeln!(out, "\nTasks")?;

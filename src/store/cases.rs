@@ -49,7 +49,7 @@ pub struct CaseRow {
     pub archived_at: Option<Timestamp>,
     /// Number of the incident that it became a part of.
     pub merged_into: Option<String>,
-    /// Others became part of it.
+    /// Evidence came to it otherwise than from its detector: others became part of it, or somebody attached records.
     #[serde(skip)]
     pub absorbed: bool,
     pub legal_hold_since: Option<Timestamp>,

@@ -36,12 +36,13 @@ pub async fn attached_logs(connection: &mut PgConnection, incident: i64, logs: &
         .map_err(StoreError::at("look for evidence"))
 }
 
-/// Counts further events of an incident, which is a change that somebody made.
+/// Counts further events of an incident, which is a change that somebody made. Its detector may tell of the same ones later: from now on
+/// that is held against the evidence.
 ///
 /// # Errors
 /// The statement failed.
 pub async fn count_events(connection: &mut PgConnection, incident: i64, more: i64, now: Timestamp) -> Result<(), StoreError> {
-    query("UPDATE incidents SET event_count = event_count + $2, updated_at = $3, version = version + 1 WHERE id = $1")
+    query("UPDATE incidents SET event_count = event_count + $2, absorbed = true, updated_at = $3, version = version + 1 WHERE id = $1")
         .bind(incident)
         .bind(more)
         .bind(now)

@@ -19,9 +19,9 @@ struct Merged<'c> {
     change: &'c IncidentChange,
     /// Changes of other groups that go to it, too, since their incidents became part of it.
     others: Vec<&'c IncidentChange>,
-    /// Others are part of it. Several detectors may then tell of one event, so what is added is held against the evidence.
-    is_whole: bool,
-    /// Log records that it has: one for each event, unless others are part of it.
+    /// Others are part of it, or somebody attached records: what is told of may be there already, so it is held against the evidence.
+    by_evidence: bool,
+    /// Log records that it has: one for each event, unless `by_evidence`.
     held: u64,
     events: u64,
     first_seen: Timestamp,
@@ -125,7 +125,7 @@ async fn merge_with_stored<'c>(
     for row in &rows {
         add_stored(&mut merged, &mut by_id, row).map_err(StoreError::at("read an incident"))?;
     }
-    count_once(connection, merged.values_mut().filter(|m| m.is_whole).collect()).await?;
+    count_once(connection, merged.values_mut().filter(|m| m.by_evidence).collect()).await?;
     for m in merged.values_mut() {
         let worst = std::iter::once(&m.change).chain(&m.others).map(|change| change.severity_at(m.events)).max();
         m.severity = m.severity.max(worst.unwrap_or(m.severity));
@@ -162,19 +162,19 @@ fn add_stored<'c>(
     m.usernames.extend(row.try_get::<Vec<String>, _>(5)?);
     m.first_seen = m.first_seen.min(row.try_get::<Option<i64>, _>(6)?.map_or(m.first_seen, Timestamp::from_micros));
     m.last_seen = m.last_seen.max(row.try_get::<Option<i64>, _>(7)?.map_or(m.last_seen, Timestamp::from_micros));
-    m.is_whole = row.try_get(8)?;
+    m.by_evidence = row.try_get(8)?;
     Ok(())
 }
 
-/// Of incidents that others are part of: leaves out the events of log records that are in evidence already, and of those that another
-/// detector tells of in the same changes. What is beyond the limit of evidence is not known by its record, and may be counted for each of
+/// Of incidents to which evidence comes from several sides: leaves out the events of log records that are there already, and of those
+/// that another detector tells of in the same changes. What is beyond the limit of evidence is not known by its record, and may be counted for each of
 /// the groups.
-async fn count_once(connection: &mut PgConnection, mut wholes: Vec<&mut Merged<'_>>) -> Result<(), StoreError> {
-    if wholes.is_empty() {
+async fn count_once(connection: &mut PgConnection, mut mixed: Vec<&mut Merged<'_>>) -> Result<(), StoreError> {
+    if mixed.is_empty() {
         return Ok(());
     }
     let id_of = |m: &&mut Merged<'_>| m.id.unwrap_or_default();
-    let told: Vec<(i64, i64)> = wholes.iter().flat_map(|m| m.evidence.iter().map(move |(_, log, _)| (id_of(m), *log))).collect();
+    let told: Vec<(i64, i64)> = mixed.iter().flat_map(|m| m.evidence.iter().map(move |(_, log, _)| (id_of(m), *log))).collect();
     let known: Vec<(i64, i64, i64)> = sqlx::query_as(
         "SELECT e.incident_id, e.log_id, e.events FROM unnest($1::bigint[], $2::bigint[]) AS n (incident, log) \
          JOIN incident_evidence e ON e.incident_id = n.incident AND e.log_id = n.log",
@@ -186,14 +186,14 @@ async fn count_once(connection: &mut PgConnection, mut wholes: Vec<&mut Merged<'
     .map_err(StoreError::at("find what is in evidence"))?;
     let held: Vec<(i64, i64)> =
         sqlx::query_as("SELECT incident_id, count(*) FROM incident_evidence WHERE incident_id = ANY($1) GROUP BY incident_id")
-            .bind(wholes.iter().map(id_of).collect::<Vec<_>>())
+            .bind(mixed.iter().map(id_of).collect::<Vec<_>>())
             .fetch_all(connection)
             .await
             .map_err(StoreError::at("count evidence"))?;
     let held: HashMap<i64, i64> = held.into_iter().collect();
     let mut known: HashMap<(i64, i64), u32> =
         known.into_iter().map(|(incident, log, events)| ((incident, log), u32::try_from(events).unwrap_or(u32::MAX))).collect();
-    for m in &mut wholes {
+    for m in &mut mixed {
         let id = id_of(m);
         m.held = u64::try_from(held.get(&id).copied().unwrap_or(0)).unwrap_or(0);
         let mut twice = 0;
@@ -219,7 +219,7 @@ impl<'c> Merged<'c> {
             id: None,
             change,
             others: Vec::new(),
-            is_whole: false,
+            by_evidence: false,
             held: 0,
             events: 0,
             first_seen: change.first_seen,
@@ -298,8 +298,8 @@ async fn update(connection: &mut PgConnection, open: &mut [&mut Merged<'_>]) -> 
     .bind(open.iter().map(|m| m.id.unwrap_or_default()).collect::<Vec<_>>())
     .bind(open.iter().map(|m| i64::try_from(m.events).unwrap_or(i64::MAX)).collect::<Vec<_>>())
     .bind(open.iter().map(|m| m.severity.as_str()).collect::<Vec<_>>())
-    // No one detector can say what several of them found.
-    .bind(open.iter().map(|m| (!m.is_whole).then(|| m.description())).collect::<Vec<_>>())
+    // No one detector can say what came from several sides.
+    .bind(open.iter().map(|m| (!m.by_evidence).then(|| m.description())).collect::<Vec<_>>())
     .bind(open.iter().map(|m| m.usernames_json()).collect::<Vec<_>>())
     .bind(open.iter().map(|m| m.first_seen.as_micros()).collect::<Vec<_>>())
     .bind(open.iter().map(|m| m.last_seen.as_micros()).collect::<Vec<_>>())

@@ -373,21 +373,22 @@ pub struct Related {
 /// The statement failed.
 pub async fn related(connection: &mut PgConnection, incident: i64) -> Result<Vec<Related>, StoreError> {
     query_as(
-        "WITH shared AS ( \
+        "WITH shared AS MATERIALIZED ( \
              SELECT seen.incident_id, seen.observable_id, seen.spread FROM incident_observables ours \
              CROSS JOIN LATERAL ( \
                  SELECT few.*, count(*) OVER () AS spread FROM ( \
                      SELECT incident_id, observable_id FROM incident_observables \
                      WHERE observable_id = ours.observable_id AND removed_at IS NULL LIMIT 101) AS few) AS seen \
              WHERE ours.incident_id = $1 AND ours.removed_at IS NULL AND seen.spread <= 100 AND seen.incident_id <> $1), \
-         best AS ( \
-             SELECT incident_id, count(*) AS shared_count, sum(ln(101::float8 / spread)) AS weight, \
-                    (array_agg(observable_id ORDER BY spread, observable_id))[1:10] AS ids, \
-                    (array_agg(spread ORDER BY spread, observable_id))[1:10] AS spreads \
-             FROM shared GROUP BY incident_id ORDER BY weight DESC, incident_id DESC LIMIT 20) \
+         best AS MATERIALIZED ( \
+             SELECT incident_id, count(*) AS shared_count, sum(ln(101::float8 / spread)) AS weight \
+             FROM shared GROUP BY incident_id ORDER BY weight DESC, incident_id DESC LIMIT 20), \
+         telling AS MATERIALIZED ( \
+             SELECT s.*, row_number() OVER (PARTITION BY s.incident_id ORDER BY s.spread, s.observable_id) AS nth \
+             FROM shared s WHERE s.incident_id IN (SELECT incident_id FROM best)) \
          SELECT i.number, i.title, i.status::text, i.severity::text, i.created_at, b.shared_count, \
-                (SELECT jsonb_agg(jsonb_build_object('kind', o.kind, 'value', o.value, 'incidents', n.spread) ORDER BY n.place) \
-                 FROM unnest(b.ids, b.spreads) WITH ORDINALITY AS n (id, spread, place) JOIN observables o ON o.id = n.id) AS shared \
+                (SELECT jsonb_agg(jsonb_build_object('kind', o.kind, 'value', o.value, 'incidents', t.spread) ORDER BY t.nth) \
+                 FROM telling t JOIN observables o ON o.id = t.observable_id WHERE t.incident_id = b.incident_id AND t.nth <= 10) AS shared \
          FROM best b JOIN incidents i ON i.id = b.incident_id ORDER BY b.weight DESC, b.incident_id DESC",
     )
     .bind(incident)

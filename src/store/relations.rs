@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
-use sqlx::{FromRow, query, query_as, query_scalar};
+use sqlx::{Executor as _, FromRow, query, query_as, query_scalar};
 
 use super::StoreError;
 use super::cases::CaseRow;
@@ -84,11 +84,14 @@ pub async fn delete_link(connection: &mut PgConnection, kind: &str, (incident, o
 }
 
 /// Keeps transactions of ingestion from changing incidents until this one has ended. Without it, one that waits for a merged incident would
-/// find it resolved, and open another beside the one that goes on. To be taken before any incident is locked, as ingestion does.
+/// find it resolved, and open another beside the one that goes on. To be taken before any incident is locked, as ingestion does. Whoever
+/// falls silent meanwhile, or has to wait for somebody who did, gives up after ten seconds.
 ///
 /// # Errors
-/// The statement failed.
+/// A statement failed.
 pub async fn hold_ingestion(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let limits = "SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL lock_timeout = '10s'";
+    connection.execute(limits).await.map_err(StoreError::at("limit how long ingestion is kept waiting"))?;
     let held = query("SELECT 1 FROM positions WHERE input = 'pipeline' FOR UPDATE").execute(connection).await;
     held.map(|_| ()).map_err(StoreError::at("keep ingestion waiting"))
 }

@@ -336,3 +336,60 @@ async fn refused_attempts_to_sign_in_are_log_records_and_make_an_incident() {
     assert!(dump.iter().all(|row| !row.contains("guess")), "no password is written down");
     assert_eq!(office.daemon.stop().await.0, Some(0));
 }
+
+#[tokio::test]
+async fn incidents_are_linked_merged_split_and_removed() {
+    let office = Office::open().await;
+    let token = office.token("ada", Role::Admin).await;
+    let call = async |method: &str, path: &str, headers: &[(&str, &str)], given: Value| {
+        call(office.http(), method, path, Some(&token), headers, &given).await
+    };
+    let open = async |title: &str| {
+        let opened = call("POST", "/incidents", &[], json!({ "title": title, "severity": "low" })).await;
+        body(&opened)["number"].as_str().unwrap().to_owned()
+    };
+    let (a, b) = (open("a").await, open("b").await);
+    let linked = call("POST", &format!("/incidents/{a}/links"), &[], json!({ "kind": "caused_by", "incident": b })).await;
+    assert_eq!(linked.code, 204, "{}", linked.body);
+    let seen = body(&call("GET", &format!("/incidents/{b}"), &[], Value::Null).await);
+    assert_eq!((&seen["links"][0]["kind"], &seen["links"][0]["incident"]), (&json!("cause_of"), &json!(a)));
+    assert_eq!(call("DELETE", &format!("/incidents/{b}/links/cause_of/{a}"), &[], Value::Null).await.code, 204);
+    assert_eq!(call("DELETE", &format!("/incidents/{b}/links/cause_of/{a}"), &[], Value::Null).await.code, 404);
+
+    let given = json!({ "kind": "url", "value": "hxxps://evil[.]example[.]com/x", "tlp": "red", "comment": "c" });
+    let added = call("POST", &format!("/incidents/{a}/observables"), &[], given.clone()).await;
+    assert_eq!(added.code, 201, "{}", added.body);
+    let one = format!("/incidents/{a}/observables/{}", body(&added)["id"]);
+    assert_eq!(call("POST", &format!("/incidents/{a}/observables"), &[], given).await.code, 409);
+    let wrong = call("POST", &format!("/incidents/{a}/observables"), &[], json!({ "kind": "hash", "value": "zz" })).await;
+    assert_eq!((wrong.code, body(&wrong)["field"].as_str()), (422, Some("value")));
+    let marked = body(&call("PATCH", &one, &[], json!({ "tlp": "amber+strict" })).await);
+    assert_eq!((&marked["tlp"], &marked["comment"], &marked["source"]), (&json!("amber+strict"), &json!("c"), &json!("hand")));
+    let seen = body(&call("GET", "/observables?value=https%3A%2F%2Fevil.example.com%2Fx", &[], Value::Null).await);
+    assert_eq!((&seen["sightings"][0]["incident"], seen.get("next")), (&json!(a), None));
+
+    let note = body(&call("POST", &format!("/incidents/{a}/notes"), &[], json!({ "body": "n" })).await)["id"].clone();
+    let tag = etag(&call("GET", &format!("/incidents/{b}"), &[], Value::Null).await);
+    let merge = format!("/incidents/{b}/merge");
+    assert_eq!(call("POST", &merge, &[("If-Match", "\"9\"")], json!({ "from": a })).await.code, 412);
+    let merged = call("POST", &merge, &[("If-Match", &tag)], json!({ "from": a })).await;
+    assert_eq!((merged.code, etag(&merged)), (200, "\"2\"".to_owned()), "{}", merged.body);
+    assert_eq!(call("POST", &merge, &[], json!({ "from": a })).await.code, 409);
+    let ended = body(&call("GET", &format!("/incidents/{a}"), &[], Value::Null).await);
+    assert_eq!((&ended["status"], &ended["merged_into"]), (&json!("resolved"), &json!(b)));
+    let listed = body(&call("GET", &format!("/incidents/{b}/observables"), &[], Value::Null).await);
+    assert_eq!(listed[0]["value"], "https://evil.example.com/x");
+
+    let given = json!({ "title": "c", "severity": "high", "notes": [note] });
+    let split = call("POST", &format!("/incidents/{b}/split"), &[], given).await;
+    assert_eq!(split.code, 201, "{}", split.body);
+    let c = format!("/incidents/{}", body(&split)["number"].as_str().unwrap());
+    assert_eq!(body(&call("GET", &c, &[], Value::Null).await)["notes"][0]["body"], "n");
+    assert_eq!(call("DELETE", &c, &[], json!({ "reason": "r" })).await.code, 409, "it is not archived");
+    let end = json!({ "status": "false_positive", "resolution": "r", "archived": true });
+    assert_eq!(call("PATCH", &c, &[], end).await.code, 200);
+    assert_eq!(call("DELETE", &c, &[], json!({ "reason": "" })).await.code, 422);
+    assert_eq!(call("DELETE", &c, &[], json!({ "reason": "r" })).await.code, 204);
+    assert_eq!(call("GET", &c, &[], Value::Null).await.code, 404);
+    assert_eq!(office.daemon.stop().await.0, Some(0));
+}

@@ -423,6 +423,22 @@ async fn a_merged_incident_goes_on_in_the_other_and_each_event_counts_once() {
     assert_eq!(casework.check_audit(&office, None, &mut |_| {}).await.unwrap().tampered, None);
 }
 
+/// Somebody may be faster than the detector.
+#[tokio::test]
+async fn what_somebody_attached_counts_once_when_the_detector_tells_of_it() {
+    let (database, office) = (Database::new().await, os());
+    let casework = casework(&database).await;
+    let mut ingestion = Ingestion::into(&database).await;
+    let records: Vec<_> = (1..=10).map(|id| (id, login("192.0.2.1", "root"))).collect();
+    ingestion.log(&records).await;
+    ingestion.found(&[found(Detector::BruteForce, "192.0.2.1", 1..=5, 1)]).await;
+    let number = number_of(&database, Detector::BruteForce, "192.0.2.1").await;
+    casework.attach_logs(&office, &number, &[5, 6, 7]).await.unwrap();
+    assert_eq!(events(&casework, &number).await, (7, 7));
+    ingestion.found(&[found(Detector::BruteForce, "192.0.2.1", 6..=8, 1)]).await;
+    assert_eq!(events(&casework, &number).await, (8, 8));
+}
+
 #[tokio::test]
 async fn beyond_the_limit_of_evidence_what_is_held_is_still_counted_once() {
     let (database, office) = (Database::new().await, os());

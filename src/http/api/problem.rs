@@ -102,7 +102,7 @@ impl From<CaseworkError> for Problem {
             CaseworkError::Conflict(_) => Problem::new(StatusCode::CONFLICT, text),
             CaseworkError::Unrecognised => Problem::new(StatusCode::UNAUTHORIZED, text),
             CaseworkError::SecondFactorNeeded | CaseworkError::WrongCode => {
-                Problem { field: Some("code".to_owned()), ..Problem::new(StatusCode::UNAUTHORIZED, text) }
+                Problem { field: Some("code".into()), ..Problem::new(StatusCode::UNAUTHORIZED, text) }
             }
             CaseworkError::TooLarge(_) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text),
             CaseworkError::Busy(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, text),
