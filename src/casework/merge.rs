@@ -19,7 +19,7 @@ impl Casework {
     /// then.
     ///
     /// # Errors
-    /// Not permitted; no such incident; they are the same; the first is a part of another already, or archived; the second is over;
+    /// Not permitted; no such incident; they are the same; the first is a part of another already, archived, or under legal hold; the second is over;
     /// somebody has changed the second since `version`; the database.
     pub async fn merge_incidents(
         &self,
@@ -63,6 +63,9 @@ fn may_be_merged(part: &CaseRow, whole: &CaseRow) -> Result<(), CaseworkError> {
     let refused = |case: &CaseRow, why: &str| Err(CaseworkError::Conflict(format!("incident {} {why}", case.number)));
     if let Some(other) = &part.merged_into {
         return refused(part, &format!("is a part of {other} already"));
+    }
+    if part.legal_hold_since.is_some() {
+        return refused(part, "is under legal hold: its evidence stays with it");
     }
     if part.archived_at.is_some() {
         return refused(part, "is archived: bring it back into sight first");

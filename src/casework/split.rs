@@ -33,7 +33,7 @@ impl Casework {
     /// to the incident that it opened.
     ///
     /// # Errors
-    /// Not permitted; no such incident, or it does not have what is to go; it is archived; somebody has changed it since `version`; what
+    /// Not permitted; no such incident, or it does not have what is to go; it is archived or under legal hold; somebody has changed it since `version`; what
     /// was given is wrong; the database.
     pub async fn split_incident(
         &self,
@@ -54,6 +54,9 @@ impl Casework {
         super::incidents::unseen(&format!("incident {number}"), before.version, version)?;
         if before.archived_at.is_some() {
             return Err(CaseworkError::Conflict(format!("incident {number} is archived: bring it back into sight first")));
+        }
+        if before.legal_hold_since.is_some() {
+            return Err(CaseworkError::Conflict(format!("incident {number} is under legal hold: its evidence stays with it")));
         }
         let blank = CaseRow {
             title,
