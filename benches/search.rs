@@ -96,8 +96,8 @@ async fn bench(rows: i64, dir: Option<PathBuf>) {
     let query = Query::parse("app:sshd", BEGIN).unwrap();
     let end = BEGIN.plus_micros(DAYS * DAY);
     measure("begin to follow", async || usize::from(casework.newest_log(&actor, &query, end).await.unwrap() > 0)).await;
-    measure("what was stored since", async || casework.new_logs(&actor, &query, end, rows - 100).await.unwrap().0.len()).await;
-    measure("nothing was stored since", async || casework.new_logs(&actor, &query, end, rows).await.unwrap().0.len()).await;
+    measure("what was stored since", async || casework.new_logs(&actor, &query, end, rows - 100).await.unwrap().logs.len()).await;
+    measure("nothing was stored since", async || casework.new_logs(&actor, &query, end, rows).await.unwrap().logs.len()).await;
     measure("show one", async || usize::from(casework.log(&actor, rows / 2).await.unwrap().log.id == rows / 2)).await;
     store.close().await;
     connection.close().await.unwrap();

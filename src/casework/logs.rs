@@ -102,6 +102,17 @@ impl NewLine {
     }
 }
 
+/// Records that were stored since a look before.
+#[derive(Debug, Clone)]
+pub struct NewLogs {
+    /// The records.
+    pub logs: Vec<LogRow>,
+    /// The id after which to go on.
+    pub next: i64,
+    /// There may be more already.
+    pub more: bool,
+}
+
 /// Everything about a record.
 #[derive(Debug, Clone)]
 pub struct LogDetails {
@@ -163,17 +174,11 @@ impl Casework {
     }
 
     /// The records that a query finds among those stored after the one with id `after`, in the order in which they were stored, at most
-    /// [`MAX_PAGE`], and [`LIVE_BYTES`] of them; and the id after which to go on. Each is found once.
+    /// [`MAX_PAGE`], and [`LIVE_BYTES`] of them. Each is found once.
     ///
     /// # Errors
     /// Not permitted; the search took more than 30 s; the database.
-    pub async fn new_logs(
-        &self,
-        actor: &Actor,
-        query: &Query,
-        now: Timestamp,
-        after: i64,
-    ) -> Result<(Vec<LogRow>, i64), CaseworkError> {
+    pub async fn new_logs(&self, actor: &Actor, query: &Query, now: Timestamp, after: i64) -> Result<NewLogs, CaseworkError> {
         let range = with_default(query.range, now);
         let mut reading = self.begin_search(actor).await?;
         let last = rows::last_id(&mut reading.connection, range, after).await.map_err(too_slow)?.unwrap_or(after);
@@ -191,7 +196,7 @@ impl Casework {
         }
         let more = is_cut || logs.len() == MAX_PAGE as usize;
         let next = logs.last().filter(|_| more).map_or(last, |row| row.id);
-        Ok((logs, next))
+        Ok(NewLogs { logs, next, more })
     }
 
     /// Everything about a record.

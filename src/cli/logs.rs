@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::database::{Access, with_casework};
 use super::searches::{self, Saved};
 use super::table::{self, Listing, Width};
-use crate::casework::logs::{Cursor, LogDetails, MAX_PAGE, NewLine};
+use crate::casework::logs::{Cursor, LogDetails, MAX_PAGE, NewLine, NewLogs};
 use crate::casework::{Actor, Casework, CaseworkError};
 use crate::record::Timestamp;
 use crate::record::case::SearchKind;
@@ -308,11 +308,11 @@ async fn follow(
         out.flush()?;
         let asked = Instant::now();
         match casework.new_logs(actor, &query, began, after).await {
-            Ok((logs, next)) => {
+            Ok(NewLogs { logs, next, more }) => {
                 is_away = false;
                 logs.iter().try_for_each(|log| line(out, log, json))?;
                 after = next;
-                if logs.len() == MAX_PAGE as usize {
+                if more {
                     continue;
                 }
             }

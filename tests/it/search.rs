@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use sqlx::{Connection as _, Executor as _};
-use tocsin::casework::logs::{Cursor, MAX_PAGE, NewLine};
+use tocsin::casework::logs::{Cursor, MAX_PAGE, NewLine, NewLogs};
 use tocsin::casework::{Actor, Casework, CaseworkError, Permission, Role, Via};
 use tocsin::record::{EventType, LogRecord, Severity, Timestamp, Value};
 use tocsin::store::Store;
@@ -434,10 +434,11 @@ async fn what_was_stored_since_is_found_once_and_in_order() {
         want.extend(fitting);
         next_id += count as i64 + 10;
         loop {
-            let (logs, next) = casework.new_logs(&os(), &query, NOON, after).await.unwrap();
+            let NewLogs { logs, next, more } = casework.new_logs(&os(), &query, NOON, after).await.unwrap();
+            assert!(logs.len() <= MAX_PAGE as usize);
             seen.extend(logs.iter().map(|row| row.id));
             after = next;
-            if logs.len() < MAX_PAGE as usize {
+            if !more {
                 break;
             }
         }

@@ -22,6 +22,7 @@ use utoipa_axum::routes;
 use super::logs::read;
 use super::problem::Problem;
 use super::{Api, Caller, Query, place};
+use crate::casework::logs::NewLogs;
 use crate::casework::{Casework, CaseworkError, Via};
 use crate::record::Timestamp;
 use crate::store::logs::LogRow;
@@ -163,7 +164,7 @@ impl Following {
 
     async fn ask(&mut self) -> Result<(), CaseworkError> {
         let actor = self.casework.still_recognise(&self.caller.token, Via::Api, self.caller.actor.address).await?;
-        let (logs, next) = self.casework.new_logs(&actor, &self.query, Timestamp::now(), self.after).await?;
+        let NewLogs { logs, next, .. } = self.casework.new_logs(&actor, &self.query, Timestamp::now(), self.after).await?;
         (self.read, self.after) = (logs.into(), next);
         Ok(())
     }
