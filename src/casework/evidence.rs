@@ -26,12 +26,12 @@ impl Casework {
     /// # Errors
     /// Not permitted; no such incident; no such record; too many; the database.
     pub async fn attach_logs(&self, actor: &Actor, number: &str, logs: &[i64]) -> Result<Attached, CaseworkError> {
-        let mut logs = logs.to_vec();
-        logs.sort_unstable();
-        logs.dedup();
         if !(1..=MAX_RECORDS).contains(&logs.len()) {
             return Err(CaseworkError::invalid("logs", format!("takes 1 to {MAX_RECORDS} ids of log records")));
         }
+        let mut logs = logs.to_vec();
+        logs.sort_unstable();
+        logs.dedup();
         let mut change = self.change(actor, Permission::WorkIncidents).await?;
         let now = change.now;
         let incident = cases::by_number_to_change(change.connection(), number).await?.ok_or_else(|| no_incident(number))?;

@@ -62,6 +62,7 @@ pub struct CheckedFile {
     pub intact: bool,
     /// What is wrong with it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub problem: Option<String>,
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use sqlx::postgres::PgConnection;
 
 use super::{Actor, Casework, CaseworkError, Permission};
-use crate::record::Timestamp;
-use crate::record::case::Priority;
+use crate::record::case::{Priority, Status};
 use crate::record::levels::{Course, Levels};
+use crate::record::{Severity, Timestamp};
 use crate::store::StoreError;
 use crate::store::cases::CaseRow;
 use crate::store::levels as rows;
@@ -24,14 +24,18 @@ pub struct Due {
     /// One line.
     pub title: String,
     /// How bad it is.
+    #[schema(value_type = Severity)]
     pub severity: String,
-    /// P1 to P4.
+    /// How urgent it is.
+    #[schema(value_type = Priority)]
     pub priority: String,
     /// Where it is.
+    #[schema(value_type = Status)]
     pub status: String,
     /// Who works on it.
     pub assignee: Option<String>,
     /// What: acknowledge (somebody has to take notice) or resolve.
+    #[schema(pattern = "^(acknowledge|resolve)$")]
     pub what: &'static str,
     /// Until when.
     pub due_at: Timestamp,
@@ -42,7 +46,7 @@ pub struct Due {
 /// How much somebody has to do, and how much of it is late.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Load {
-    /// Who; absent for what nobody was assigned to.
+    /// Who; null for what nobody was assigned to.
     pub assignee: Option<String>,
     /// Incidents that are not over.
     pub unresolved: i64,
@@ -78,6 +82,7 @@ pub struct DueFilter {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct Kept {
+    #[schema(value_type = Priority)]
     pub priority: String,
     /// Incidents that somebody took notice of, or should have.
     pub to_acknowledge: i64,

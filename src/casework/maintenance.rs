@@ -46,7 +46,7 @@ pub struct Holding {
     pub bytes: i64,
     /// The earliest of it.
     pub oldest: Option<Timestamp>,
-    /// For how many days it is kept; absent: for good.
+    /// For how many days it is kept; null: for good.
     pub kept_days: Option<i64>,
     /// Rows of it that are due.
     pub due: i64,

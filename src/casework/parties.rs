@@ -38,22 +38,26 @@ const TOKEN_BYTES: usize = 16;
 
 /// Who somebody is. Debug output shows nothing of it.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields, default)]
 pub struct Person {
     /// What they are called.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub name: Option<String>,
     /// E-mail address or telephone number.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub contact: Option<String>,
     /// Where they live or work.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub address: Option<String>,
     /// Whom they belong to.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub organisation: Option<String>,
     /// What else is to be said.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub notes: Option<String>,
 }
 
@@ -68,7 +72,8 @@ impl fmt::Debug for Person {
 pub struct Party {
     /// Its key.
     pub id: i64,
-    /// What they have to do with the incident: victim, suspect, witness or reporter.
+    /// What they have to do with the incident.
+    #[schema(value_type = PartyRole)]
     pub role: String,
     /// Who it is; nothing once they are erased.
     #[serde(flatten)]
@@ -81,9 +86,11 @@ pub struct Party {
     pub updated_at: Timestamp,
     /// When they were erased.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub erased_at: Option<Timestamp>,
     /// By whom.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub erased_by: Option<String>,
     /// Counts changes.
     pub version: i64,

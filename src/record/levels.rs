@@ -136,11 +136,11 @@ pub struct Course {
 /// How an incident stands to what is promised.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Standing {
-    /// Until when somebody has to take notice; absent once it is over.
+    /// Until when somebody has to take notice; null once it is over.
     pub acknowledge_by: Option<Timestamp>,
-    /// Until when it has to be over; absent once it is.
+    /// Until when it has to be over; null once it is.
     pub resolve_by: Option<Timestamp>,
-    /// Whether either should have happened by now; absent once it is over.
+    /// Whether either should have happened by now; null once it is over.
     pub overdue: Option<bool>,
     /// Whether both happened in time; only of what was resolved.
     pub service_level_met: Option<bool>,

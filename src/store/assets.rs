@@ -6,6 +6,7 @@ use sqlx::{FromRow, query, query_as, query_scalar};
 
 use super::StoreError;
 use crate::record::Timestamp;
+use crate::record::case::Criticality;
 
 /// A row of `assets`.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow, serde::Serialize, utoipa::ToSchema)]
@@ -15,6 +16,7 @@ pub struct AssetRow {
     pub id: i64,
     pub name: String,
     pub matches: Vec<String>,
+    #[schema(value_type = Criticality)]
     pub criticality: String,
     pub owner: Option<String>,
     pub comment: Option<String>,

@@ -7,8 +7,9 @@ use sqlx::postgres::PgConnection;
 use sqlx::{FromRow, query, query_as, query_scalar};
 
 use super::StoreError;
-use crate::record::Timestamp;
-use crate::record::observable::{Observable, Tlp};
+use crate::record::case::Status;
+use crate::record::observable::{Kind, Observable, Tlp};
+use crate::record::{Severity, Timestamp};
 
 /// Observables of one incident at most.
 pub const MAX_OF_INCIDENT: i64 = 1_000;
@@ -163,11 +164,14 @@ pub async fn insert_found(
 #[allow(missing_docs)]
 pub struct ObservableRow {
     pub id: i64,
+    #[schema(value_type = Kind)]
     pub kind: String,
     pub value: String,
     /// Traffic Light Protocol 2.0.
+    #[schema(value_type = Tlp)]
     pub tlp: String,
     /// `evidence` or `hand`.
+    #[schema(pattern = "^(evidence|hand)$")]
     pub source: String,
     /// The log record that it was first found in.
     pub log_id: Option<i64>,
@@ -300,12 +304,16 @@ pub struct Sighting {
     pub incident_id: i64,
     #[serde(skip)]
     pub observable_id: i64,
+    #[schema(value_type = Kind)]
     pub kind: String,
     pub value: String,
+    #[schema(value_type = Tlp)]
     pub tlp: String,
     pub incident: String,
     pub title: String,
+    #[schema(value_type = Status)]
     pub status: String,
+    #[schema(value_type = Severity)]
     pub severity: String,
     pub added_at: Timestamp,
 }
@@ -344,6 +352,7 @@ pub async fn sightings(
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct Shared {
+    #[schema(value_type = Kind)]
     pub kind: String,
     pub value: String,
     /// Incidents that have it.
@@ -356,7 +365,9 @@ pub struct Shared {
 pub struct Related {
     pub number: String,
     pub title: String,
+    #[schema(value_type = Status)]
     pub status: String,
+    #[schema(value_type = Severity)]
     pub severity: String,
     pub created_at: Timestamp,
     /// Observables that both have.

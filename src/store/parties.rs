@@ -5,6 +5,7 @@ use sqlx::{FromRow, query, query_as, query_scalar};
 
 use super::StoreError;
 use crate::record::Timestamp;
+use crate::record::case::{PartyRole, Status};
 
 /// A row of `incident_parties`.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -175,10 +176,12 @@ pub struct FoundParty {
     /// What the incident is called.
     pub title: String,
     /// Its status.
+    #[schema(value_type = Status)]
     pub status: String,
     /// Of the party.
     pub id: i64,
     /// What they have to do with the incident.
+    #[schema(value_type = PartyRole)]
     pub role: String,
 }
 

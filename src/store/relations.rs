@@ -8,17 +8,21 @@ use sqlx::{Executor as _, FromRow, query, query_as, query_scalar};
 use super::StoreError;
 use super::cases::CaseRow;
 use super::observables::MAX_OF_INCIDENT;
-use crate::record::Timestamp;
+use crate::record::case::{LinkKind, Status};
+use crate::record::{Severity, Timestamp};
 
 /// Another incident that somebody linked one with.
 #[derive(Debug, Clone, PartialEq, FromRow, serde::Serialize, utoipa::ToSchema)]
 #[allow(missing_docs)]
 pub struct Link {
-    /// What the one is to the other: related, duplicate_of, has_duplicate, caused_by, cause_of.
+    /// What the one is to the other.
+    #[schema(value_type = LinkKind)]
     pub kind: String,
     pub incident: String,
     pub title: String,
+    #[schema(value_type = Status)]
     pub status: String,
+    #[schema(value_type = Severity)]
     pub severity: String,
     pub created_by: String,
     pub created_at: Timestamp,

@@ -7,10 +7,12 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::document::{AssetName, Line, LineOrNothing, LinesOrNothing};
 use super::incidents::{plain, word};
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, precondition, seen, versioned};
 use crate::casework::assets::{AssetEdit, NewAsset};
+use crate::record::case::Criticality;
 use crate::store::assets::AssetRow;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -29,14 +31,19 @@ async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Vec<AssetRo
 #[serde(deny_unknown_fields)]
 pub struct AssetRequest {
     /// What people call it.
+    #[schema(inline, value_type = AssetName)]
     name: String,
     /// By what it is recognised: host names, `*.suffix`, addresses, networks.
+    #[schema(value_type = Vec<Line>, min_items = 1, max_items = 50)]
     matches: Vec<String>,
-    /// low, medium, high or critical.
+    /// How much depends on it.
+    #[schema(value_type = Criticality)]
     criticality: String,
     /// Who answers for it.
+    #[schema(inline, value_type = Option<LineOrNothing>)]
     owner: Option<String>,
     /// What else there is to know.
+    #[schema(inline, value_type = Option<LinesOrNothing>)]
     comment: Option<String>,
 }
 
@@ -61,12 +68,16 @@ async fn add(
 #[serde(deny_unknown_fields, default)]
 pub struct AssetPatch {
     /// By what it is recognised; replaces what was there.
+    #[schema(value_type = Option<Vec<Line>>, min_items = 1, max_items = 50)]
     matches: Option<Vec<String>>,
-    /// low, medium, high or critical.
+    /// How much depends on it.
+    #[schema(value_type = Option<Criticality>)]
     criticality: Option<String>,
     /// Who answers for it.
+    #[schema(inline, value_type = Option<LineOrNothing>)]
     owner: Option<String>,
     /// What else there is to know.
+    #[schema(inline, value_type = Option<LinesOrNothing>)]
     comment: Option<String>,
 }
 

@@ -1,5 +1,7 @@
 //! What describes the API: OpenAPI 3.1, from the code. The routes say what is their own; what they have in common is added here.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -7,7 +9,8 @@ use utoipa::openapi::{OpenApi, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::casework::Role;
-use crate::record::case::{Category, NoteKind, Priority, SearchKind, Status, TaskStatus};
+use crate::record::case::{Category, Criticality, LinkKind, NoteKind, PartyRole, Priority, SearchKind, Status, TaskStatus};
+use crate::record::observable::{Kind, Tlp};
 use crate::record::{EventType, Severity, Timestamp};
 
 /// The beginning of it.
@@ -54,7 +57,7 @@ pub(super) fn complete(document: &OpenApi) -> Value {
             never_null(&mut parameter["schema"]);
             // What is called so is so on every path.
             let pattern = match (parameter["in"].as_str(), parameter["name"].as_str()) {
-                (Some("path"), Some("number")) => "^INC-[0-9]{4}-[0-9]{6,12}$",
+                (Some("path"), Some("number" | "other")) => "^INC-[0-9]{4}-[0-9]{6,12}$",
                 (Some("path"), Some("user")) => "^[a-z][a-z0-9._-]{0,63}$",
                 (Some("path"), Some("name")) => r"^[^/\x00-\x1f\x7f-\x9f]{1,500}$",
                 (Some("header"), Some("If-Match")) => r#"^(\*|"[0-9]{1,18}")$"#,
@@ -166,18 +169,37 @@ fn describe(code: &str, response: &mut Value) {
 }
 
 macro_rules! words {
-    ($($name:ty),+) => { $(
+    ($($name:ty $(= $called:literal)?),+) => { $(
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
                 ObjectBuilder::new().schema_type(Type::String).enum_values(Some(<$name>::ALL.iter().map(|word| word.as_str()))).into()
             }
         }
 
-        impl ToSchema for $name {}
+        impl ToSchema for $name {
+            $(fn name() -> Cow<'static, str> {
+                Cow::Borrowed($called)
+            })?
+        }
     )+ };
 }
 
-words!(Category, EventType, NoteKind, Priority, Role, SearchKind, Severity, Status, TaskStatus);
+words!(
+    Category,
+    Criticality,
+    EventType,
+    Kind = "ObservableKind",
+    LinkKind,
+    NoteKind,
+    PartyRole,
+    Priority,
+    Role,
+    SearchKind,
+    Severity,
+    Status,
+    TaskStatus,
+    Tlp
+);
 
 impl PartialSchema for Timestamp {
     fn schema() -> RefOr<Schema> {
@@ -186,6 +208,17 @@ impl PartialSchema for Timestamp {
 }
 
 impl ToSchema for Timestamp {}
+
+/// Bytes, as they are.
+pub(super) struct Bytes;
+
+impl PartialSchema for Bytes {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary))).into()
+    }
+}
+
+impl ToSchema for Bytes {}
 
 /// A time, or an empty text that takes one away.
 pub(super) struct TimeOrNothing;
@@ -217,23 +250,43 @@ macro_rules! texts {
     )+ };
 }
 
+/// A line with something in it; and lines; and either, or nothing.
+const LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
+const LINE_OR_NOTHING: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
+const LINES: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
+const LINES_OR_NOTHING: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
+
 texts! {
     /// A line with something in it.
-    Line = (Some(1), 500, r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$");
+    Line = (Some(1), 500, LINE);
     /// A line, or nothing.
-    LineOrNothing = (None, 500, r"^[^\x00-\x1f\x7f-\x9f]*$");
+    LineOrNothing = (None, 500, LINE_OR_NOTHING);
     /// Lines with something in them.
-    Text = (Some(1), 20_000, r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$");
+    Text = (Some(1), 20_000, LINES);
     /// Lines, or nothing.
-    TextOrNothing = (None, 20_000, r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$");
+    TextOrNothing = (None, 20_000, LINES_OR_NOTHING);
     /// A note about a log record.
-    LogNote = (Some(1), 10_000, r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$");
+    LogNote = (Some(1), 10_000, LINES);
     /// A line of a log.
-    LogLine = (Some(1), 10_000, r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$");
+    LogLine = (Some(1), 10_000, LINE);
+    /// The name of an asset.
+    AssetName = (Some(1), 200, LINE);
+    /// What is looked for among observables.
+    Seen = (Some(1), 2_048, LINE);
+    /// Some lines.
+    Lines = (Some(1), 2_000, LINES);
+    /// Some lines, or nothing.
+    LinesOrNothing = (None, 2_000, LINES_OR_NOTHING);
+    /// What is said of somebody.
+    PartyNotes = (Some(1), 4_000, LINES);
+    /// What is said of somebody, or nothing.
+    PartyNotesOrNothing = (None, 4_000, LINES_OR_NOTHING);
     /// Text that is looked for.
     Sought = (None, 500, r"^[^\x00]*$");
     /// The name of a user.
     UserName = (Some(1), 64, "^[a-z][a-z0-9._-]*$");
+    /// The number of an incident.
+    Number = (Some(15), 21, "^INC-[0-9]{4}-[0-9]{6,12}$");
     /// An ATT&CK technique, or nothing.
     Technique = (None, 9, r"^(T[0-9]{4}(\.[0-9]{3})?)?$");
 }

@@ -11,6 +11,7 @@ use futures_util::{TryStreamExt, stream};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::document::Bytes;
 use super::incidents::plain;
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, Query};
@@ -47,12 +48,16 @@ async fn list(State(api): State<Api>, caller: Caller, Path(number): Path<String>
 #[into_params(parameter_in = Query)]
 pub struct NameQuery {
     /// What it is called where it comes from; of a path the last part is taken.
+    #[param(
+        min_length = 1,
+        pattern = r"[^./\\\s\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff][^/\\]*[/\\]*$"
+    )]
     name: String,
 }
 
 /// Add a file of at most 100 MiB, whose bytes are the body; `Content-Type` says what it is
 #[utoipa::path(post, path = "/incidents/{number}/files", params(("number" = String, Path), NameQuery),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    request_body(content = inline(Bytes), content_type = "application/octet-stream"),
     responses((status = 201, body = FileRow), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 408, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem), (status = 422, body = Problem),
         (status = 400, body = Problem), (status = 500, body = Problem), (status = 503, body = Problem)))]
@@ -112,7 +117,7 @@ async fn show(
 
 /// What is in a file. An answer that ends before its Content-Length is of a file that was tampered with
 #[utoipa::path(get, path = "/incidents/{number}/files/{id}/content", params(("number" = String, Path), ("id" = i64, Path)),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 401, body = Problem),
+    responses((status = 200, body = inline(Bytes), content_type = "application/octet-stream"), (status = 401, body = Problem),
         (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem), (status = 500, body = Problem),
         (status = 503, body = Problem)))]
 async fn content(State(api): State<Api>, caller: Caller, Path((number, id)): Path<(String, i64)>) -> Result<Response, Problem> {
@@ -175,7 +180,8 @@ async fn archive(State(api): State<Api>, caller: Caller, Path((number, id)): Pat
 #[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvidenceRequest {
-    /// Their ids, 1 to 200.
+    /// Their ids.
+    #[schema(min_items = 1, max_items = 200)]
     logs: Vec<i64>,
 }
 

@@ -5,6 +5,7 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::document::Line;
 use super::incidents::plain;
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, versioned};
@@ -19,6 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[serde(deny_unknown_fields)]
 pub struct HoldRequest {
     /// One line.
+    #[schema(inline, value_type = Line)]
     reason: String,
 }
 

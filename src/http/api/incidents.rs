@@ -130,7 +130,7 @@ async fn list(State(api): State<Api>, caller: Caller, Query(query): Query<ListQu
     }
     let behind = query.cursor.as_deref().map(place).transpose()?;
     let incidents = api.casework()?.incidents(&caller.actor, &filter, behind, limit).await?;
-    let next = incidents.last().filter(|_| incidents.len() == limit).map(|last| cursor(last.created_at, last.id));
+    let next = incidents.last().filter(|_| incidents.len() == limit).map(|last| cursor([last.created_at.as_micros(), last.id]));
     Ok(Json(Page { incidents, next }))
 }
 
@@ -139,17 +139,22 @@ pub(super) fn plain(field: &'static str, text: Option<String>) -> Result<Option<
     Ok(sought(field, text)?)
 }
 
-fn cursor(at: Timestamp, id: i64) -> String {
-    URL_SAFE_NO_PAD.encode([at.as_micros(), id].map(i64::to_be_bytes).concat())
+/// What leads to a place in a list: two numbers, by which it is ordered.
+pub(super) fn cursor(place: [i64; 2]) -> String {
+    URL_SAFE_NO_PAD.encode(place.map(i64::to_be_bytes).concat())
 }
 
-/// Any sixteen bytes are a place; one at a time that there is not lies before or behind everything.
-fn place(cursor: &str) -> Result<(Timestamp, i64), Problem> {
+/// The numbers in a cursor: any sixteen bytes are two.
+pub(super) fn pair(cursor: &str) -> Result<[i64; 2], Problem> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
     let bytes = bytes.ok_or_else(|| Problem::field("cursor", "is none that came with a page"))?;
-    let number = |i: usize| i64::from_be_bytes(std::array::from_fn(|n| bytes[i * 8 + n]));
-    let at = Timestamp::from_micros(number(0)).clamp(Timestamp::MIN, Timestamp::MAX);
-    Ok((at, number(1)))
+    Ok([0, 8].map(|at| i64::from_be_bytes(std::array::from_fn(|n| bytes[at + n]))))
+}
+
+/// A place among incidents; one at a time that there is not lies before or behind everything.
+fn place(cursor: &str) -> Result<(Timestamp, i64), Problem> {
+    let [at, id] = pair(cursor)?;
+    Ok((Timestamp::from_micros(at).clamp(Timestamp::MIN, Timestamp::MAX), id))
 }
 
 /// What of what is due to list.
@@ -158,11 +163,13 @@ fn place(cursor: &str) -> Result<(Timestamp, i64), Problem> {
 #[into_params(parameter_in = Query)]
 pub struct DueQuery {
     /// Whose.
+    #[param(inline, value_type = Option<Sought>)]
     assignee: Option<String>,
     /// Only what is overdue.
     #[serde(default)]
     overdue: bool,
-    /// At most so many, 1 to 200.
+    /// At most so many.
+    #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<usize>,
 }
 
@@ -243,9 +250,11 @@ async fn show(State(api): State<Api>, caller: Caller, Path(number): Path<String>
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ReportQuery {
-    /// html, json or stix; json without.
-    format: Option<String>,
-    /// To whom a STIX bundle may be told: clear, green, amber, amber+strict or red; amber without.
+    /// As a page, as JSON, or as a bundle of STIX 2.1; JSON without.
+    #[param(inline)]
+    format: Option<Form>,
+    /// To whom a STIX bundle may be told, by the Traffic Light Protocol 2.0; amber without.
+    #[param(inline, value_type = Option<Tlp>)]
     tlp: Option<String>,
 }
 
@@ -263,7 +272,7 @@ async fn report(
     Query(query): Query<ReportQuery>,
 ) -> Result<Response, Problem> {
     let number = plain("number", Some(number))?.unwrap_or_default();
-    let form = query.format.as_deref().map_or(Ok(Form::Json), str::parse).map_err(|wrong| Problem::field("format", wrong))?;
+    let form = query.format.unwrap_or(Form::Json);
     let tlp = query.tlp.as_deref().map_or(Ok(Tlp::Amber), |tlp| word("tlp", tlp))?;
     let report = api.casework()?.incident_report(&caller.actor, &number).await?;
     let text = report.written(form, tlp).map_err(|error| {
@@ -446,11 +455,11 @@ mod tests {
     #[test]
     fn a_cursor_leads_back_to_its_place_and_anything_else_is_a_problem() {
         let at = Timestamp::from_micros(1_772_323_200_123_456);
-        assert_eq!(place(&cursor(at, -7)).unwrap(), (at, -7));
+        assert_eq!(place(&cursor([at.as_micros(), -7])).unwrap(), (at, -7));
         for none in ["", "x", "!!", &URL_SAFE_NO_PAD.encode("1"), &URL_SAFE_NO_PAD.encode([0; 17])] {
             assert!(place(none).is_err(), "{none:?}");
         }
-        assert_eq!(place(&cursor(Timestamp::from_micros(i64::MAX), 1)).unwrap(), (Timestamp::MAX, 1));
-        assert_eq!(place(&cursor(Timestamp::from_micros(i64::MIN), 1)).unwrap(), (Timestamp::MIN, 1));
+        assert_eq!(place(&cursor([i64::MAX, 1])).unwrap(), (Timestamp::MAX, 1));
+        assert_eq!(place(&cursor([i64::MIN, 1])).unwrap(), (Timestamp::MIN, 1));
     }
 }

@@ -3,16 +3,15 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::incidents::{plain, word};
+use super::document::{Line, LineOrNothing, Seen};
+use super::incidents::{cursor, pair, plain, word};
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, Query};
 use crate::casework::observables::MAX_PAGE;
-use crate::record::observable::Tlp;
+use crate::record::observable::{Kind, Tlp};
 use crate::store::observables::{ObservableRow, Sighting};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -34,13 +33,17 @@ async fn list(State(api): State<Api>, caller: Caller, Path(number): Path<String>
 #[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ObservableRequest {
-    /// address, domain, url, hash, user or email.
+    /// What it is.
+    #[schema(value_type = Kind)]
     kind: String,
     /// The value; `hxxps://evil[.]example` is understood.
+    #[schema(inline, value_type = Seen)]
     value: String,
-    /// Traffic Light Protocol 2.0: clear, green, amber, amber+strict or red; amber without.
+    /// To whom it may be told, by the Traffic Light Protocol 2.0; amber without.
+    #[schema(value_type = Option<Tlp>)]
     tlp: Option<String>,
     /// What there is to say of it.
+    #[schema(inline, value_type = Option<Line>)]
     comment: Option<String>,
 }
 
@@ -74,9 +77,11 @@ async fn add(
 #[derive(Debug, Default, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ObservablePatch {
-    /// Traffic Light Protocol 2.0: clear, green, amber, amber+strict or red.
+    /// To whom it may be told, by the Traffic Light Protocol 2.0.
+    #[schema(value_type = Option<Tlp>)]
     tlp: Option<String>,
     /// What there is to say of it.
+    #[schema(inline, value_type = Option<LineOrNothing>)]
     comment: Option<String>,
 }
 
@@ -114,10 +119,13 @@ async fn remove(State(api): State<Api>, caller: Caller, Path((number, id)): Path
 #[into_params(parameter_in = Query)]
 pub struct SightingsQuery {
     /// An address, a domain, a URL, a hash, a user, an e-mail address; `evil[.]example` is understood.
+    #[param(inline, value_type = Seen)]
     value: String,
-    /// At most so many, 1 to 200.
+    /// At most so many.
+    #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<usize>,
     /// `next` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
     cursor: Option<String>,
 }
 
@@ -128,6 +136,7 @@ pub struct Sightings {
     sightings: Vec<Sighting>,
     /// What to send as `cursor` for the page behind it; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     next: Option<String>,
 }
 
@@ -144,16 +153,9 @@ async fn sightings(
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(Problem::field("limit", format!("has to be 1 to {MAX_PAGE}")));
     }
-    let behind = query.cursor.as_deref().map(place).transpose()?;
+    let behind = query.cursor.as_deref().map(pair).transpose()?.map(|[incident, observable]| (incident, observable));
     let sightings = api.casework()?.sightings(&caller.actor, &query.value, behind, limit).await?;
     let next = sightings.last().filter(|_| sightings.len() == limit);
-    let next = next.map(|last| URL_SAFE_NO_PAD.encode(format!("{}:{}", last.incident_id, last.observable_id)));
+    let next = next.map(|last| cursor([last.incident_id, last.observable_id]));
     Ok(Json(Sightings { sightings, next }))
-}
-
-fn place(cursor: &str) -> Result<(i64, i64), Problem> {
-    let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let place = text.as_deref().and_then(|text| text.split_once(':'));
-    let place = place.and_then(|(incident, observable)| Some((incident.parse().ok()?, observable.parse().ok()?)));
-    place.ok_or_else(|| Problem::field("cursor", "is none that came with a page"))
 }

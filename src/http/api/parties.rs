@@ -7,6 +7,7 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::document::{Line, LineOrNothing, Lines, LinesOrNothing, PartyNotes, PartyNotesOrNothing};
 use super::incidents::{plain, word};
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, Query, precondition, seen, versioned};
@@ -24,6 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[into_params(parameter_in = Query)]
 pub struct FindQuery {
     /// A whole name, contact or organisation, whatever the case.
+    #[param(inline, value_type = Line)]
     value: String,
 }
 
@@ -40,7 +42,8 @@ async fn find(State(api): State<Api>, caller: Caller, Query(query): Query<FindQu
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
-    /// At most so many, 1 to 50.
+    /// At most so many.
+    #[param(minimum = 1, maximum = 50, default = 50)]
     limit: Option<usize>,
     /// `next` of the page before.
     after: Option<i64>,
@@ -53,6 +56,7 @@ pub struct PartyPage {
     parties: Vec<Party>,
     /// What to send as `after` for the page behind it; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     next: Option<i64>,
 }
 
@@ -80,17 +84,23 @@ async fn list(
 #[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PartyRequest {
-    /// victim, suspect, witness or reporter.
+    /// What they have to do with the incident.
+    #[schema(value_type = PartyRole)]
     role: String,
     /// What they are called.
+    #[schema(inline, value_type = Option<Line>)]
     name: Option<String>,
     /// E-mail address or telephone number.
+    #[schema(inline, value_type = Option<Line>)]
     contact: Option<String>,
     /// Where they live or work.
+    #[schema(inline, value_type = Option<Lines>)]
     address: Option<String>,
     /// Whom they belong to.
+    #[schema(inline, value_type = Option<Line>)]
     organisation: Option<String>,
     /// What else is to be said.
+    #[schema(inline, value_type = Option<PartyNotes>)]
     notes: Option<String>,
 }
 
@@ -126,17 +136,23 @@ async fn add(
 #[derive(serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PartyPatch {
-    /// victim, suspect, witness or reporter.
+    /// What they have to do with the incident.
+    #[schema(value_type = Option<PartyRole>)]
     role: Option<String>,
     /// What they are called.
+    #[schema(inline, value_type = Option<LineOrNothing>)]
     name: Option<String>,
     /// E-mail address or telephone number.
+    #[schema(inline, value_type = Option<LineOrNothing>)]
     contact: Option<String>,
     /// Where they live or work.
+    #[schema(inline, value_type = Option<LinesOrNothing>)]
     address: Option<String>,
     /// Whom they belong to.
+    #[schema(inline, value_type = Option<LineOrNothing>)]
     organisation: Option<String>,
     /// What else is to be said.
+    #[schema(inline, value_type = Option<PartyNotesOrNothing>)]
     notes: Option<String>,
 }
 
@@ -168,6 +184,7 @@ async fn edit(
 #[serde(deny_unknown_fields)]
 pub struct Erasure {
     /// It is kept, so name nobody in it.
+    #[schema(inline, value_type = Line)]
     reason: String,
 }
 

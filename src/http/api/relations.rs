@@ -7,10 +7,13 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::document::{Line, Number};
 use super::incidents::{Opened, plain, word};
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, precondition, seen, versioned};
 use crate::casework::split::Split;
+use crate::record::Severity;
+use crate::record::case::LinkKind;
 use crate::store::cases::CaseRow;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -26,9 +29,11 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkRequest {
-    /// What it is to the other: related, duplicate_of, has_duplicate, caused_by or cause_of.
+    /// What it is to the other.
+    #[schema(value_type = LinkKind)]
     kind: String,
     /// The number of the other.
+    #[schema(inline, value_type = Number)]
     incident: String,
 }
 
@@ -51,7 +56,7 @@ async fn link(
 
 /// End a link
 #[utoipa::path(delete, path = "/incidents/{number}/links/{kind}/{other}",
-    params(("number" = String, Path), ("kind" = String, Path), ("other" = String, Path)),
+    params(("number" = String, Path), ("kind" = inline(LinkKind), Path), ("other" = String, Path)),
     responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 422, body = Problem), (status = 503, body = Problem)))]
 async fn unlink(
@@ -70,6 +75,7 @@ async fn unlink(
 #[serde(deny_unknown_fields)]
 pub struct MergeRequest {
     /// The number of the incident that ends.
+    #[schema(inline, value_type = Number)]
     from: String,
 }
 
@@ -102,17 +108,22 @@ async fn merge(
 #[serde(deny_unknown_fields)]
 pub struct SplitRequest {
     /// Title of the new one.
+    #[schema(inline, value_type = Line)]
     title: String,
-    /// low, medium, high or critical.
+    /// How bad that part is.
+    #[schema(value_type = Severity)]
     severity: String,
     /// Log records in evidence, by their ids.
     #[serde(default)]
+    #[schema(max_items = 10_000)]
     evidence: Vec<i64>,
     /// Notes, by their ids.
     #[serde(default)]
+    #[schema(max_items = 10_000)]
     notes: Vec<i64>,
     /// Tasks, by their ids.
     #[serde(default)]
+    #[schema(max_items = 10_000)]
     tasks: Vec<i64>,
 }
 
@@ -142,6 +153,7 @@ async fn split(
 #[serde(deny_unknown_fields)]
 pub struct PurgeRequest {
     /// Stays in the audit log.
+    #[schema(inline, value_type = Line)]
     reason: String,
 }
 

@@ -158,6 +158,7 @@ async fn change_password(
 #[serde(deny_unknown_fields)]
 pub struct Password {
     /// The one that is in force.
+    #[schema(max_length = 1000)]
     password: String,
 }
 
@@ -180,6 +181,7 @@ async fn begin_second_factor(
 #[serde(deny_unknown_fields)]
 pub struct Code {
     /// Six digits; to remove one, a recovery code is taken as well.
+    #[schema(max_length = 1000)]
     code: String,
 }
 

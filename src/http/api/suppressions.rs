@@ -7,10 +7,12 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::document::Line;
 use super::incidents::{plain, time};
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, Query, precondition, seen, versioned};
 use crate::casework::suppressions::MAX_PAGE;
+use crate::record::Timestamp;
 use crate::store::cases::CaseRow;
 use crate::store::suppressions::SuppressionRow;
 
@@ -26,7 +28,8 @@ pub struct ListQuery {
     /// Those that have ended, too.
     #[serde(default)]
     all: bool,
-    /// At most so many, 1 to 200.
+    /// At most so many.
+    #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<usize>,
     /// The id of the last one of the page before.
     behind: Option<i64>,
@@ -62,8 +65,10 @@ async fn end(State(api): State<Api>, caller: Caller, Path(id): Path<i64>) -> Res
 #[serde(deny_unknown_fields)]
 pub struct FalsePositiveRequest {
     /// One line.
+    #[schema(inline, value_type = Line)]
     reason: String,
-    /// Until then, at most a year from now, events of the same detector and group open no incident (RFC 3339).
+    /// Until then, at most a year from now, events of the same detector and group open no incident.
+    #[schema(value_type = Option<Timestamp>)]
     suppress_until: Option<String>,
 }
 

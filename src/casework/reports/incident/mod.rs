@@ -42,7 +42,8 @@ pub const HOW_AUDIT: &str = "SHA-256 of each row of the audit log, over these fi
      which held these rows then is still there.";
 
 /// How a report is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Form {
     /// A page that needs nothing else.
     Html,
