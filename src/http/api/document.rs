@@ -348,6 +348,9 @@ mod tests {
             for part in object.get("allOf").and_then(Value::as_array).into_iter().flatten() {
                 let is_real = part.get("$ref").is_some() || part["type"] != "object" || part.get("properties").is_some();
                 assert!(is_real, "{object:?}");
+                // A part that takes nothing else would take nothing of the others.
+                let whole = part["$ref"].as_str().map_or(part, |to| document.pointer(&to[1..]).unwrap());
+                assert_ne!(whole["additionalProperties"], false, "{object:?}");
             }
         });
         for (at, operation) in operations(&document) {
@@ -374,6 +377,9 @@ mod tests {
         assert_eq!(case["properties"]["status"]["$ref"], "#/components/schemas/Status");
         let patch = &document["components"]["schemas"]["IncidentPatch"];
         assert!(patch.get("required").is_none() && patch["additionalProperties"] == false, "{patch}");
+        // What is left out where there is none is never null, and so it is not always there.
+        assert!(schemas["Person"].get("required").is_none() && schemas["Person"]["properties"]["name"]["type"] == "string");
+        assert_eq!(schemas["CheckedFile"]["required"], json!(["id", "intact"]));
         let statuses = document["components"]["schemas"]["Status"]["enum"].as_array().unwrap();
         assert_eq!(statuses.len(), Status::ALL.len());
     }
