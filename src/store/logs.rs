@@ -103,6 +103,10 @@ fn log_row(row: &PgRow) -> Result<LogRow, sqlx::Error> {
     })
 }
 
+/// Days whose partitions are named one by one.
+const MAX_DAYS: usize = 8;
+const DAY_MICROS: i64 = 86_400_000_000;
+
 /// Begins a transaction that sees one moment and whose statements end after 30 s each: what takes longer asks for too much. Compiling
 /// a statement would take longer than most of them run.
 ///
@@ -213,8 +217,35 @@ async fn rows(connection: &mut PgConnection, sql: Sql, max_bytes: usize, what: &
 /// # Errors
 /// The statement failed.
 pub async fn by_id(connection: &mut PgConnection, id: i64) -> Result<Option<(LogRow, Option<Vec<u8>>)>, StoreError> {
+    let days = days_of(connection, id).await?;
+    let found = read_by_id(connection, id, &days).await?;
+    match found {
+        // It may be older than the ledger, or on another day than that thinks.
+        None if !days.is_empty() => read_by_id(connection, id, &[]).await,
+        found => Ok(found),
+    }
+}
+
+/// The days that a record of that id may be of, by the ledger, so that not all partitions are looked into; none if that is not known.
+async fn days_of(connection: &mut PgConnection, id: i64) -> Result<Vec<Timestamp>, StoreError> {
+    let days = sqlx::query_scalar("SELECT DISTINCT jsonb_object_keys(days) FROM ledger WHERE ids @> $1").bind(id);
+    let days: Vec<String> = days.fetch_all(connection).await.map_err(StoreError::at("look into the ledger"))?;
+    let begins = days.iter().filter_map(|day| Timestamp::parse_rfc3339(&format!("{day}T00:00:00Z")).ok()).collect::<Vec<_>>();
+    Ok(if begins.len() == days.len() && days.len() <= MAX_DAYS { begins } else { Vec::new() })
+}
+
+async fn read_by_id(
+    connection: &mut PgConnection,
+    id: i64,
+    days: &[Timestamp],
+) -> Result<Option<(LogRow, Option<Vec<u8>>)>, StoreError> {
     let mut sql = Sql::default();
     sql.push(SELECT).push(", l.raw FROM logs l WHERE l.id = ").bind(id);
+    for (i, day) in days.iter().enumerate() {
+        sql.push(if i == 0 { " AND (" } else { " OR " }).push("l.event_time >= ").bind(Instant(*day));
+        sql.push(" AND l.event_time < ").bind(Instant(day.plus_micros(DAY_MICROS)));
+    }
+    sql.push(if days.is_empty() { "" } else { ")" });
     let (text, arguments) = sql.into_parts();
     let row = sqlx::query_with(AssertSqlSafe(text), arguments).persistent(false).fetch_optional(connection).await;
     row.and_then(|row| row.map(|row| Ok((log_row(&row)?, row.try_get(18)?))).transpose())

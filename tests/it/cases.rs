@@ -200,6 +200,32 @@ async fn incidents_are_found_by_what_people_know_and_come_page_by_page() {
     assert_eq!(pages, numbers, "the newest first, each once");
 }
 
+/// What means something in a pattern of SQL is text like any other.
+#[tokio::test]
+async fn text_is_found_as_it_was_typed() {
+    let database = Database::new().await;
+    let casework = casework(&database).await;
+    let titles = ["100% sure", "1000 sure", "a_b", "aXb", "back\\slash", "Straße ÄRGER"];
+    for title in titles {
+        let (description, severity, category) = (String::new(), Severity::Low, Category::Other);
+        let new = NewIncident { title: title.to_owned(), description, severity, category, first_seen: None };
+        casework.open_incident(&os(), &new).await.unwrap();
+    }
+    for (text, found) in [
+        ("100%", &["100% sure"][..]),
+        ("%", &["100% sure"]),
+        ("A_B", &["a_b"]),
+        ("\\", &["back\\slash"]),
+        ("sure", &["1000 sure", "100% sure"]),
+        ("straße ärger", &["Straße ÄRGER"]),
+        ("' OR true --", &[]),
+    ] {
+        let filter = CaseFilter { text: Some(text.to_owned()), ..CaseFilter::default() };
+        let page = casework.incidents(&os(), &filter, None, 50).await.unwrap();
+        assert_eq!(page.iter().map(|case| &*case.title).collect::<Vec<_>>(), found, "{text}");
+    }
+}
+
 #[tokio::test]
 async fn notes_keep_every_version_and_tasks_are_due() {
     let database = Database::new().await;
