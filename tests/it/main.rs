@@ -14,6 +14,7 @@ mod database;
 mod doors;
 mod evidence;
 mod faults;
+mod functions;
 mod hostile;
 mod levels;
 mod menu;
