@@ -335,6 +335,9 @@ async fn prepare(size: &Size, dir: &Path) {
         for statement in INCIDENTS {
             sqlx::query(statement).bind(size.incidents).bind(size.days).bind(END).execute(&mut connection).await.unwrap();
         }
+        // Behind these the detectors go on.
+        let behind = sqlx::query("SELECT setval(pg_get_serial_sequence('incidents', 'id'), $1)").bind(size.incidents);
+        behind.execute(&mut connection).await.unwrap();
         connection.execute("VACUUM ANALYZE").await.unwrap();
         println!("made in {:.0} s", began.elapsed().as_secs_f64());
     }

@@ -62,6 +62,8 @@
 //!   connection that was kept from the statement before, or a new one from the server of `database.url` that can be written to.
 //! - The journal has an identity, and its position is kept under it, so that a daemon never takes the position in another journal for one
 //!   in its own.
+//! - Files that are evidence are in the database, sealed in pieces, not in a directory beside it: there is one thing to back up, and nothing
+//!   goes astray between a row and its file.
 //! - A TCP connection of which not everything is on disk is always reset, never closed in order: an orderly end is the only
 //!   acknowledgement that syslog over TCP has room for.
 
