@@ -26,9 +26,9 @@ use crate::store::Servers;
 #[derive(clap::Args)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 the backup is not whole\n\n\
 Examples:\n  \
-tocsin backup key /root/backup.key        # a pair of keys; says what to configure\n  \
+tocsin backup key /mnt/usb/backup.key        # a pair of keys; says what to configure\n  \
 tocsin backup create\n  \
-tocsin backup verify --identity /root/backup.key\n  \
+tocsin backup verify --identity /mnt/usb/backup.key\n  \
 tocsin backup restore tocsin-20261121T033000Z.age --to postgres://tocsin@db/tocsin_new")]
 pub struct Arguments {
     #[command(flatten)]
