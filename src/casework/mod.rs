@@ -130,8 +130,6 @@ const MAX_HASHES: usize = 1;
 /// What the configuration says of casework.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// `state_dir`: what belongs to the daemon.
-    pub state_dir: PathBuf,
     /// Where backups go, and who can read them.
     pub backups: backups::Policy,
     /// `keys.file`: the master keys.

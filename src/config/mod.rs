@@ -211,7 +211,6 @@ impl Config {
     pub fn casework(&self) -> casework::Settings {
         let key_file = self.keys.path(&self.state_dir);
         casework::Settings {
-            state_dir: self.state_dir.clone(),
             backups: self.backup.policy(&self.state_dir, &key_file),
             key_file,
             retention: self.retention.options(),

@@ -408,7 +408,7 @@ pub async fn casework(database: &Database) -> Casework {
 
 /// The same with master keys, in a file within a directory.
 pub async fn casework_with_keys(database: &Database, dir: &Path) -> Casework {
-    let settings = Settings { state_dir: dir.to_owned(), key_file: dir.join("keys/master.key"), ..Settings::default() };
+    let settings = Settings { key_file: dir.join("keys/master.key"), ..Settings::default() };
     let casework = Casework::new(Store::connect(database.options.clone()).await.unwrap(), settings);
     casework.prepare_keys().await.unwrap();
     casework

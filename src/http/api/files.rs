@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::document::Bytes;
-use super::incidents::plain;
+use super::incidents::numbered;
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, Query};
 use crate::casework::evidence::Attached;
@@ -38,7 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     responses((status = 200, body = Vec<FileRow>), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 422, body = Problem), (status = 503, body = Problem)))]
 async fn list(State(api): State<Api>, caller: Caller, Path(number): Path<String>) -> Result<Json<Vec<FileRow>>, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     Ok(Json(api.casework()?.files(&caller.actor, &number).await?))
 }
 
@@ -69,7 +69,7 @@ async fn add(
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<(StatusCode, Json<FileRow>), Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > MAX_FILE_BYTES) {
         return Err(too_large().into());
@@ -111,7 +111,7 @@ async fn show(
     caller: Caller,
     Path((number, id)): Path<(String, i64)>,
 ) -> Result<Json<FileHistory>, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     Ok(Json(api.casework()?.file(&caller.actor, &number, id).await?))
 }
 
@@ -121,7 +121,7 @@ async fn show(
         (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem), (status = 500, body = Problem),
         (status = 503, body = Problem)))]
 async fn content(State(api): State<Api>, caller: Caller, Path((number, id)): Path<(String, i64)>) -> Result<Response, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     let download = api.casework()?.read_file(&caller.actor, &number, id).await?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
@@ -162,7 +162,7 @@ async fn verify(
     caller: Caller,
     Path((number, id)): Path<(String, i64)>,
 ) -> Result<Json<CheckedFile>, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     Ok(Json(api.casework()?.verify_file(&caller.actor, &number, id, &mut |_, _| {}).await?))
 }
 
@@ -171,7 +171,7 @@ async fn verify(
     responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 422, body = Problem), (status = 503, body = Problem)))]
 async fn archive(State(api): State<Api>, caller: Caller, Path((number, id)): Path<(String, i64)>) -> Result<StatusCode, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     api.casework()?.archive_file(&caller.actor, &number, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -196,7 +196,7 @@ async fn attach(
     Path(number): Path<String>,
     Body(given): Body<EvidenceRequest>,
 ) -> Result<Json<Attached>, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     Ok(Json(api.casework()?.attach_logs(&caller.actor, &number, &given.logs).await?))
 }
 

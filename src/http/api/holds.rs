@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::document::Line;
-use super::incidents::plain;
+use super::incidents::numbered;
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, versioned};
 use crate::store::cases::CaseRow;
@@ -35,7 +35,7 @@ async fn hold(
     Path(number): Path<String>,
     Body(given): Body<HoldRequest>,
 ) -> Result<Response, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     let held = api.casework()?.hold_incident(&caller.actor, &number, &given.reason).await?;
     Ok(versioned(held.version, &held))
 }
@@ -51,7 +51,7 @@ async fn release(
     Path(number): Path<String>,
     Body(given): Body<HoldRequest>,
 ) -> Result<Response, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     let released = api.casework()?.release_incident(&caller.actor, &number, &given.reason).await?;
     Ok(versioned(released.version, &released))
 }

@@ -139,6 +139,11 @@ pub(super) fn plain(field: &'static str, text: Option<String>) -> Result<Option<
     Ok(sought(field, text)?)
 }
 
+/// The number of an incident, likewise.
+pub(super) fn numbered(number: String) -> Result<String, Problem> {
+    Ok(plain("number", Some(number))?.unwrap_or_default())
+}
+
 /// What leads to a place in a list: two numbers, by which it is ordered.
 pub(super) fn cursor(place: [i64; 2]) -> String {
     URL_SAFE_NO_PAD.encode(place.map(i64::to_be_bytes).concat())
@@ -240,7 +245,7 @@ async fn open(
     responses((status = 200, body = Dossier, headers(("ETag" = String, description = "Its version"))), (status = 401, body = Problem),
         (status = 403, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
 async fn show(State(api): State<Api>, caller: Caller, Path(number): Path<String>) -> Result<Response, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     let dossier = api.casework()?.incident(&caller.actor, &number).await?;
     Ok(versioned(dossier.incident.version, &dossier))
 }
@@ -271,7 +276,7 @@ async fn report(
     Path(number): Path<String>,
     Query(query): Query<ReportQuery>,
 ) -> Result<Response, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     let form = query.format.unwrap_or(Form::Json);
     let tlp = query.tlp.as_deref().map_or(Ok(Tlp::Amber), |tlp| word("tlp", tlp))?;
     let report = api.casework()?.incident_report(&caller.actor, &number).await?;
@@ -376,7 +381,7 @@ async fn edit(
     headers: HeaderMap,
     Body(given): Body<IncidentPatch>,
 ) -> Result<Response, Problem> {
-    let (version, number) = (seen(&headers)?, plain("number", Some(number))?.unwrap_or_default());
+    let (version, number) = (seen(&headers)?, numbered(number)?);
     let edited = api.casework()?.edit_incident(&caller.actor, &number, &given.wanted()?, version).await;
     let edited = edited.map_err(|error| precondition(error.into(), version))?;
     Ok(versioned(edited.version, &edited))
@@ -414,7 +419,7 @@ async fn add_note(
     Path(number): Path<String>,
     Body(given): Body<NoteRequest>,
 ) -> Result<(StatusCode, Json<Written>), Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     let kind = given.kind.as_deref().map_or(Ok(NoteKind::Note), |kind| word("kind", kind))?;
     let id = api.casework()?.add_note(&caller.actor, &number, kind, &given.body).await?;
     Ok((StatusCode::CREATED, Json(Written { id, version: 1 })))
@@ -442,7 +447,7 @@ async fn edit_note(
     headers: HeaderMap,
     Body(given): Body<NoteEdit>,
 ) -> Result<Response, Problem> {
-    let (version, number) = (seen(&headers)?, plain("number", Some(number))?.unwrap_or_default());
+    let (version, number) = (seen(&headers)?, numbered(number)?);
     let written = api.casework()?.edit_note(&caller.actor, &number, id, &given.body, version).await;
     let next = written.map_err(|error| precondition(error.into(), version))?;
     Ok(versioned(i64::from(next), &Written { id, version: next }))

@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::document::{Line, LineOrNothing, Seen};
-use super::incidents::{cursor, pair, plain, word};
+use super::incidents::{cursor, numbered, pair, word};
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, Query};
 use crate::casework::observables::MAX_PAGE;
@@ -25,7 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     responses((status = 200, body = Vec<ObservableRow>), (status = 401, body = Problem), (status = 403, body = Problem),
         (status = 404, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
 async fn list(State(api): State<Api>, caller: Caller, Path(number): Path<String>) -> Result<Json<Vec<ObservableRow>>, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     Ok(Json(api.casework()?.observables(&caller.actor, &number).await?))
 }
 
@@ -65,7 +65,7 @@ async fn add(
     Path(number): Path<String>,
     Body(given): Body<ObservableRequest>,
 ) -> Result<(StatusCode, Json<Noted>), Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     let kind = word("kind", &given.kind)?;
     let tlp = given.tlp.as_deref().map_or(Ok(Tlp::Amber), |tlp| word("tlp", tlp))?;
     let casework = api.casework()?;
@@ -97,7 +97,7 @@ async fn edit(
     Path((number, id)): Path<(String, i64)>,
     Body(given): Body<ObservablePatch>,
 ) -> Result<Json<ObservableRow>, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     let tlp = given.tlp.as_deref().map(|tlp| word("tlp", tlp)).transpose()?;
     let casework = api.casework()?;
     Ok(Json(casework.edit_observable(&caller.actor, &number, id, tlp, given.comment.as_deref()).await?))
@@ -108,7 +108,7 @@ async fn edit(
     responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 422, body = Problem), (status = 503, body = Problem)))]
 async fn remove(State(api): State<Api>, caller: Caller, Path((number, id)): Path<(String, i64)>) -> Result<StatusCode, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     api.casework()?.remove_observable(&caller.actor, &number, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::document::{Line, LineOrNothing, Lines, LinesOrNothing, PartyNotes, PartyNotesOrNothing};
-use super::incidents::{plain, word};
+use super::incidents::{numbered, word};
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, Query, precondition, seen, versioned};
 use crate::casework::parties::{MAX_PAGE, Party, Person};
@@ -70,7 +70,7 @@ async fn list(
     Path(number): Path<String>,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<PartyPage>, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     let limit = query.limit.unwrap_or(MAX_PAGE);
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(Problem::field("limit", format!("has to be 1 to {MAX_PAGE}")));
@@ -124,7 +124,7 @@ async fn add(
     Path(number): Path<String>,
     Body(given): Body<PartyRequest>,
 ) -> Result<(StatusCode, Json<PartyVersion>), Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     let PartyRequest { role, name, contact, address, organisation, notes } = given;
     let role = word::<PartyRole>("role", &role)?;
     let person = Person { name, contact, address, organisation, notes };
@@ -170,7 +170,7 @@ async fn edit(
     headers: HeaderMap,
     Body(given): Body<PartyPatch>,
 ) -> Result<Response, Problem> {
-    let (seen, number) = (seen(&headers)?, plain("number", Some(number))?.unwrap_or_default());
+    let (seen, number) = (seen(&headers)?, numbered(number)?);
     let PartyPatch { role, name, contact, address, organisation, notes } = given;
     let role = role.as_deref().map(|role| word::<PartyRole>("role", role)).transpose()?;
     let edit = Person { name, contact, address, organisation, notes };
@@ -200,7 +200,7 @@ async fn erase(
     Path((number, id)): Path<(String, i64)>,
     Body(given): Body<Erasure>,
 ) -> Result<StatusCode, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     api.casework()?.erase_party(&caller.actor, &number, id, &given.reason).await?;
     Ok(StatusCode::NO_CONTENT)
 }

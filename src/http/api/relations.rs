@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::document::{Line, Number};
-use super::incidents::{Opened, plain, word};
+use super::incidents::{Opened, numbered, plain, word};
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, precondition, seen, versioned};
 use crate::casework::split::Split;
@@ -48,7 +48,7 @@ async fn link(
     Path(number): Path<String>,
     Body(given): Body<LinkRequest>,
 ) -> Result<StatusCode, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     let other = plain("incident", Some(given.incident))?.unwrap_or_default();
     api.casework()?.link(&caller.actor, &number, word("kind", &given.kind)?, &other).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -64,7 +64,7 @@ async fn unlink(
     caller: Caller,
     Path((number, kind, other)): Path<(String, String, String)>,
 ) -> Result<StatusCode, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     let other = plain("other", Some(other))?.unwrap_or_default();
     api.casework()?.unlink(&caller.actor, &number, word("kind", &kind)?, &other).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -96,7 +96,7 @@ async fn merge(
     headers: HeaderMap,
     Body(given): Body<MergeRequest>,
 ) -> Result<Response, Problem> {
-    let (version, number) = (seen(&headers)?, plain("number", Some(number))?.unwrap_or_default());
+    let (version, number) = (seen(&headers)?, numbered(number)?);
     let from = plain("from", Some(given.from))?.unwrap_or_default();
     let merged = api.casework()?.merge_incidents(&caller.actor, &from, &number, version).await;
     let merged = merged.map_err(|error| precondition(error.into(), version))?;
@@ -140,7 +140,7 @@ async fn split(
     headers: HeaderMap,
     Body(given): Body<SplitRequest>,
 ) -> Result<(StatusCode, Json<Opened>), Problem> {
-    let (version, number) = (seen(&headers)?, plain("number", Some(number))?.unwrap_or_default());
+    let (version, number) = (seen(&headers)?, numbered(number)?);
     let SplitRequest { title, severity, evidence, notes, tasks } = given;
     let split = Split { title, severity: word("severity", &severity)?, evidence, notes, tasks };
     let number = api.casework()?.split_incident(&caller.actor, &number, &split, version).await;
@@ -168,7 +168,7 @@ async fn purge(
     Path(number): Path<String>,
     Body(given): Body<PurgeRequest>,
 ) -> Result<StatusCode, Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     api.casework()?.purge_incident(&caller.actor, &number, &given.reason).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::document::Line;
-use super::incidents::{plain, time};
+use super::incidents::{numbered, time};
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, Query, precondition, seen, versioned};
 use crate::casework::suppressions::MAX_PAGE;
@@ -85,7 +85,7 @@ async fn mark(
     headers: HeaderMap,
     Body(given): Body<FalsePositiveRequest>,
 ) -> Result<Response, Problem> {
-    let (version, number) = (seen(&headers)?, plain("number", Some(number))?.unwrap_or_default());
+    let (version, number) = (seen(&headers)?, numbered(number)?);
     let until = given.suppress_until.as_deref().map(|t| time("suppress_until", t)).transpose()?;
     let marked = api.casework()?.false_positive(&caller.actor, &number, &given.reason, until, version).await;
     let marked = marked.map_err(|error| precondition(error.into(), version))?;

@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::document::{Line, Sought, TimeOrNothing};
-use super::incidents::{plain, time, word};
+use super::incidents::{numbered, plain, time, word};
 use super::problem::Problem;
 use super::{Api, Body, Caller, Path, Query, precondition, seen, versioned};
 use crate::casework::tasks::{MAX_PAGE, TaskEdit, TaskFilter};
@@ -115,7 +115,7 @@ async fn add(
     Path(number): Path<String>,
     Body(given): Body<TaskRequest>,
 ) -> Result<(StatusCode, Json<Added>), Problem> {
-    let number = plain("number", Some(number))?.unwrap_or_default();
+    let number = numbered(number)?;
     let id = api.casework()?.add_task(&caller.actor, &number, &given.wanted()?).await?;
     Ok((StatusCode::CREATED, Json(Added { id })))
 }
