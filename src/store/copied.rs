@@ -32,10 +32,15 @@ impl<'c> Copied<'c> {
     /// Waits for more, and hands each row that has come whole to `each`. False: there are no more.
     pub async fn next(&mut self, mut each: impl FnMut(Row<'_>) -> Result<(), sqlx::Error>) -> Result<bool, sqlx::Error> {
         let Some(piece) = self.pieces.try_next().await? else { return Ok(false) };
-        self.come.extend_from_slice(&piece);
-        let mut come = &self.come[..];
+        // As the server sends them, a piece is a row: mostly there is nothing to be put together.
+        let mut come = &piece[..];
+        if !self.come.is_empty() {
+            self.come.extend_from_slice(&piece);
+            come = &self.come;
+        }
         if !self.began {
             if come.len() < HEADER.len() {
+                self.come = come.to_vec();
                 return Ok(true);
             }
             come = come.strip_prefix(HEADER).ok_or_else(malformed)?;
@@ -48,8 +53,7 @@ impl<'c> Copied<'c> {
                 each(Row(row))?;
             }
         }
-        let read = self.come.len() - come.len();
-        self.come.drain(..read);
+        self.come = come.to_vec();
         Ok(true)
     }
 }
