@@ -12,6 +12,7 @@ mod detect;
 mod evidence;
 mod export;
 mod file;
+mod formats;
 mod found;
 mod incidents;
 mod journal;
@@ -66,6 +67,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Read log lines, write what they mean as JSON, a line each
     Parse(parse::Arguments),
+    /// Show the formats that are understood
+    Formats(formats::Arguments),
     /// Run the detectors over log files, by the times in the logs
     Replay(replay::Arguments),
     /// Look into the journal on disk
@@ -121,6 +124,7 @@ pub fn main() -> ExitCode {
         Command::Check(a) => check::run(a),
         Command::Demo(a) => demo::run(&a),
         Command::Parse(a) => parse::run(a),
+        Command::Formats(a) => formats::run(&a),
         Command::Replay(a) => replay::run(a),
         Command::Journal(a) => journal::run(a),
         Command::Verify(a) => verify::run(a),

@@ -11,8 +11,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use crate::frame::line::{Delimiter, Splitter};
-use crate::parse::message::MessageParser;
-use crate::parse::{self, Context};
+use crate::parse::{self, Context, Named, Tried};
 use crate::record::{LogRecord, Timestamp, Value, Zone};
 
 /// Frames are cut here, as the daemon does by default.
@@ -27,14 +26,18 @@ Examples:
   tocsin parse /var/log/auth.log.2.gz         gzip is recognised by content
   journalctl -f | tocsin parse                as lines arrive
   tocsin parse --timezone Europe/Paris --now 2026-01-01T00:00:00Z old.log
-  tocsin parse --format sshd messages.txt     lines without an envelope, all from sshd";
+  tocsin parse --format sshd messages.txt     lines without an envelope, all from sshd
+  tocsin parse --explain odd.log              which formats were tried on each line, and why";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Read every message by this parser, whichever app it names
-    #[arg(long, value_name = "NAME", value_parser = format)]
-    format: Option<MessageParser>,
+    /// Try this format first, whichever app a line names ("tocsin formats" lists them)
+    #[arg(long, value_name = "NAME")]
+    format: Option<Named>,
+    /// Tell under "tried" which formats were tried on each line, and why
+    #[arg(long)]
+    explain: bool,
     /// The time of receipt (RFC 3339): times without a year are the closest to it [default: the clock]
     #[arg(long, value_name = "TIME", value_parser = Timestamp::parse_rfc3339)]
     now: Option<Timestamp>,
@@ -58,18 +61,10 @@ enum Framing {
     Octet,
 }
 
-/// A parser by its name.
-fn format(name: &str) -> Result<MessageParser, String> {
-    MessageParser::named(name).ok_or_else(|| {
-        let near = MessageParser::names().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-        let all: Vec<_> = MessageParser::names().collect();
-        format!("no such format; did you mean {:?}? known are {}", near.unwrap_or_default(), all.join(", "))
-    })
-}
-
 /// Runs the command.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let reader = Reader { format: arguments.format, now: arguments.now, zone: arguments.timezone.unwrap_or_else(Zone::system) };
+    let Arguments { format, explain, now, timezone, .. } = arguments;
+    let reader = Reader { format, explain, now, zone: timezone.unwrap_or_else(Zone::system) };
     let input: Box<dyn Read> = match &arguments.file {
         Some(path) => Box::new(File::open(path).with_context(|| format!("cannot open {}", path.display()))?),
         None => Box::new(io::stdin().lock()),
@@ -89,7 +84,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 struct Reader {
-    format: Option<MessageParser>,
+    format: Option<Named>,
+    explain: bool,
     /// The clock at each frame, if absent.
     now: Option<Timestamp>,
     zone: Zone,
@@ -146,14 +142,15 @@ impl Reader {
     fn frame(&self, bytes: &[u8], cut: u32, out: &mut impl Write) -> io::Result<()> {
         let context = Context { now: self.now.unwrap_or_else(Timestamp::now), zone: &self.zone };
         let text = parse::text(bytes);
-        let mut record = match self.format {
-            Some(parser) => parse::parse_as(&text, &context, parser),
-            None => parse::parse(&text, &context),
+        let (mut record, tried) = match (self.explain, self.format) {
+            (true, named) => parse::explain(&text, &context, named),
+            (false, Some(named)) => (parse::parse_as(&text, &context, named), Vec::new()),
+            (false, None) => (parse::parse(&text, &context), Vec::new()),
         };
         if cut > 0 && record.error.is_none() {
             record.error = Some(format!("frame cut at {MAX_FRAME_BYTES} bytes, {cut} more were there").into());
         }
-        serde_json::to_writer(&mut *out, &Line(&record))?;
+        serde_json::to_writer(&mut *out, &Line { record: &record, tried: &tried })?;
         out.write_all(b"\n")
     }
 }
@@ -184,11 +181,22 @@ fn invalid(what: &str) -> io::Error {
 }
 
 /// A record as one JSON object: keys as in DESIGN §5, absent where the record has nothing to say.
-struct Line<'r>(&'r LogRecord<'r>);
+pub(super) struct Line<'r> {
+    record: &'r LogRecord<'r>,
+    /// Shown where there is something.
+    tried: &'r [Tried],
+}
+
+impl<'r> Line<'r> {
+    /// Without what was tried on it.
+    pub(super) fn of(record: &'r LogRecord<'r>) -> Line<'r> {
+        Line { record, tried: &[] }
+    }
+}
 
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let r = self.0;
+        let r = self.record;
         let mut map = serializer.serialize_map(None)?;
         macro_rules! optional {
             ($($key:literal: $value:expr),+) => { $(if let Some(value) = $value { map.serialize_entry($key, &value)?; })+ };
@@ -205,7 +213,7 @@ impl Serialize for Line<'_> {
         if !r.fields.is_empty() {
             map.serialize_entry("fields", &Fields(r))?;
         }
-        optional!("error": r.error.as_deref());
+        optional!("error": r.error.as_deref(), "tried": (!self.tried.is_empty()).then_some(self.tried));
         map.end()
     }
 }
@@ -246,7 +254,8 @@ mod tests {
 
     fn convert(input: &[u8], framing: Framing, format: Option<&str>) -> (Vec<serde_json::Value>, io::Result<()>) {
         let now = Timestamp::parse_rfc3339("2026-06-15T12:00:00Z").unwrap();
-        let reader = Reader { format: format.map(|f| MessageParser::named(f).unwrap()), now: Some(now), zone: Zone::UTC };
+        let format = format.map(|f| f.parse().unwrap());
+        let reader = Reader { format, explain: false, now: Some(now), zone: Zone::UTC };
         let mut out = Vec::new();
         let input = super::super::plain(input).unwrap();
         let done = match framing {
@@ -321,7 +330,7 @@ mod tests {
             let (input, mut sender) = io::pipe().unwrap();
             let (told, answers) = std::sync::mpsc::channel();
             let running = std::thread::spawn(move || {
-                let reader = Reader { format: None, now: None, zone: Zone::UTC };
+                let reader = Reader { format: None, explain: false, now: None, zone: Zone::UTC };
                 let mut out = BufWriter::new(Told(told));
                 match framing {
                     Framing::Line => reader.delimited(input, Delimiter::Lf, &mut out),
@@ -348,6 +357,6 @@ mod tests {
     fn a_format_by_name() {
         let (got, _) = convert(b"Invalid user mike from 192.0.2.7\n", Framing::Line, Some("sshd"));
         assert_eq!((&got[0]["format"], &got[0]["username"]), (&"sshd".into(), &"mike".into()));
-        assert!(format("sshhd").unwrap_err().contains("\"sshd\""));
+        assert!("sshhd".parse::<Named>().unwrap_err().contains("\"sshd\""));
     }
 }

@@ -27,6 +27,38 @@ pub(crate) fn members<'a>(text: &'a str, each: impl FnMut(Cow<'a, str>, &'a str)
     input.end()
 }
 
+/// Objects inside objects that are walked; deeper ones are kept as JSON.
+const MAX_NESTING: usize = 6;
+
+/// A dotted path longer than this is not made; its object is kept as JSON.
+const MAX_PATH: usize = 200;
+
+/// Calls `each` with every member of the object `text`, in order: those of objects inside it by their dotted path.
+///
+/// # Errors
+/// `text` is not one JSON object; members before the place of the error were handed out already.
+pub(crate) fn walk<'a>(text: &'a str, each: &mut dyn FnMut(Cow<'a, str>, Scalar<'a>)) -> Result<(), serde_json::Error> {
+    within(text, "", 0, each)
+}
+
+fn within<'a>(
+    text: &'a str,
+    path: &str,
+    nesting: usize,
+    each: &mut dyn FnMut(Cow<'a, str>, Scalar<'a>),
+) -> Result<(), serde_json::Error> {
+    members(text, |name, raw| {
+        let name = if path.is_empty() { name } else { Cow::Owned(format!("{path}.{name}")) };
+        match Scalar::of(raw) {
+            Scalar::Object(inner) if inner != "{}" && nesting < MAX_NESTING && name.len() <= MAX_PATH => {
+                // Its syntax was checked with the whole.
+                let _ = within(inner, &name, nesting + 1, each);
+            }
+            value => each(name, value),
+        }
+    })
+}
+
 /// Calls `each` with the text of every element of the array `text`, in order; does nothing if it is none.
 pub(crate) fn elements<'a>(text: &'a str, each: impl FnMut(&'a str)) {
     let mut input = serde_json::Deserializer::from_str(text);

@@ -3,11 +3,12 @@
 //! Two steps: [`text`] makes a frame's bytes a string, [`parse`] reads it: first the envelope (who sent it, when), then the message
 //! inside (what happened). What no parser understands is a record of kind `other` with its text.
 
-mod access;
+pub(crate) mod dialect;
 pub mod envelope;
-mod error_log;
+mod fill;
 mod json;
 pub mod message;
+mod pairs;
 mod scan;
 mod timestamp;
 mod token;
@@ -15,7 +16,10 @@ mod token;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::record::{LogRecord, Timestamp, Zone};
+use self::dialect::{Dialect, RECOGNISER};
+pub use self::message::Named;
+use self::message::Sign;
+use crate::record::{EventType, LogRecord, Timestamp, Zone};
 
 /// What a parser needs to know besides the frame.
 #[derive(Debug, Clone, Copy)]
@@ -49,29 +53,109 @@ pub fn text(frame: &[u8]) -> Cow<'_, str> {
 
 /// Reads one frame's text. Always returns a record.
 pub fn parse<'a>(text: &'a str, context: &Context<'_>) -> LogRecord<'a> {
+    read(text, context, None, &mut |_, _, _| ())
+}
+
+/// Reads one frame's text as [`parse`] does, its message first of all as the dialect that its source was said to write.
+pub fn parse_as<'a>(text: &'a str, context: &Context<'_>, named: Named) -> LogRecord<'a> {
+    read(text, context, Some(named), &mut |_, _, _| ())
+}
+
+/// A dialect that was tried on a line.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Tried {
+    /// Its name.
+    pub format: &'static str,
+    /// What it was tried for.
+    pub because: String,
+    /// Whether the line is of it.
+    pub understood: bool,
+}
+
+/// Reads one frame's text as [`parse`] does, and tells what was tried.
+pub fn explain<'a>(text: &'a str, context: &Context<'_>, named: Option<Named>) -> (LogRecord<'a>, Vec<Tried>) {
+    let mut all = Vec::new();
+    let record = read(text, context, named, &mut |dialect, sign, understood| {
+        let because = match sign {
+            Sign::Named => "it was asked for".to_owned(),
+            Sign::App(app) => format!("{app:?} wrote it"),
+            Sign::Mark(mark) => format!("it has {mark:?}"),
+        };
+        all.push(Tried { format: dialect.name, because, understood });
+    });
+    (record, all)
+}
+
+fn read<'a>(text: &'a str, context: &Context<'_>, named: Option<Named>, watch: message::Watch<'_>) -> LogRecord<'a> {
     if text.trim_start().starts_with('{') {
-        return envelope::json::parse(text, context);
+        return envelope::json::parse(text, context, named, watch);
     }
-    if access::recognise(text)
-        && let Some(record) = access::parse(text, context)
-    {
-        return record;
-    }
-    if matches!(text.as_bytes(), [_, _, b'/', ..])
-        && let Some(record) = message::ids_fast::read(text, context)
-    {
+    if let Some(record) = whole(text, context, named, watch) {
         return record;
     }
     let mut record = envelope::read(text, context);
-    message::parse(&mut record);
+    message::read(&mut record, named, context, watch);
     record
 }
 
-/// Reads one frame's text as [`parse`] does, its message by that parser and no other.
-pub fn parse_as<'a>(text: &'a str, context: &Context<'_>, parser: message::MessageParser) -> LogRecord<'a> {
-    let mut record = envelope::read(text, context);
-    message::parse_as(&mut record, parser);
-    record
+/// A line that has no envelope but its own.
+fn whole<'a>(text: &'a str, context: &Context<'_>, named: Option<Named>, watch: message::Watch<'_>) -> Option<LogRecord<'a>> {
+    let line = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end();
+    if line.starts_with('<') {
+        return None;
+    }
+    let mut found = None;
+    let mut tried = |dialect: &'static Dialect, sign| {
+        let mut record = LogRecord::text(line);
+        let understood = (dialect.parse)(line, &mut record, context);
+        watch(dialect, sign, understood);
+        found = understood.then_some(record);
+        understood
+    };
+    let is_named = named.is_some_and(|named| named.reads_lines() && tried(named.dialect(), Sign::Named));
+    if !is_named {
+        RECOGNISER.of_line(line, &mut |dialect, mark| tried(dialect, Sign::Mark(mark)));
+    }
+    found
+}
+
+/// What there is to know of a format.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Format {
+    /// What it is called.
+    pub name: &'static str,
+    /// Whose it is.
+    pub product: &'static str,
+    /// The page that its parser follows.
+    pub reference: &'static str,
+    /// Lines of it.
+    pub samples: &'static [&'static str],
+    /// What these are about.
+    #[serde(serialize_with = "words")]
+    pub event_types: Vec<EventType>,
+}
+
+fn words<S: serde::Serializer>(event_types: &[EventType], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(event_types.iter().map(|event| event.as_str()))
+}
+
+impl Format {
+    /// That of a name.
+    pub fn of(named: Named) -> Format {
+        let Dialect { name, product, reference, samples, .. } = *named.dialect();
+        let context = Context { now: Timestamp::from_secs(0), zone: &Zone::UTC };
+        let mut event_types: Vec<EventType> = samples.iter().map(|sample| parse(sample, &context).event_type).collect();
+        event_types.sort_unstable();
+        event_types.dedup();
+        Format { name, product, reference, samples, event_types }
+    }
+}
+
+/// Every format, by name.
+pub fn formats() -> Vec<Format> {
+    let mut all: Vec<Format> = Named::all().map(Format::of).collect();
+    all.sort_by_key(|format| format.name);
+    all
 }
 
 #[cfg(test)]

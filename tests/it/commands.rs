@@ -34,6 +34,7 @@ const COMMANDS: &[(&str, Does, &str)] = &[
     ("check", Nothing, ""),
     ("demo", Nothing, ""),
     ("parse", Nothing, ""),
+    ("formats", Nothing, ""),
     ("replay", Nothing, ""),
     ("journal inspect", Nothing, ""),
     ("verify", Nothing, ""),

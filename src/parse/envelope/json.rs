@@ -6,20 +6,38 @@
 
 use std::borrow::Cow;
 
+use crate::parse::dialect::Mark::Begins;
+use crate::parse::dialect::{Dialect, RECOGNISER};
 use crate::parse::json::{self, MAX_FIELDS, Scalar};
-use crate::parse::message::suricata;
+use crate::parse::message::{Named, Sign, Watch};
 use crate::parse::{Context, scan};
 use crate::record::{EventType, LogRecord, Severity, Timestamp, Value};
 
-/// Objects inside objects that are walked; deeper ones are kept as JSON.
-const MAX_NESTING: usize = 6;
-
-/// A dotted path longer than this is not made; its object is kept as JSON.
-const MAX_PATH: usize = 200;
+pub(crate) const DIALECT: Dialect = Dialect {
+    name: "json",
+    product: "JSON lines of any kind: ECS, journald, docker, log shippers",
+    reference: "https://www.elastic.co/docs/reference/ecs",
+    marks: &[Begins("{"), Begins("@cee:")],
+    parse: message,
+    samples: &[
+        r#"{"@timestamp":"2026-11-20T06:25:01Z","host":{"name":"web1"},"event":{"category":["authentication"],"outcome":"failure"},"user":{"name":"mia"},"source":{"ip":"203.0.113.77"}}"#,
+    ],
+};
 
 /// Reads a frame that starts with `{`. Text that is no JSON object becomes a text record whose `error` names the byte.
-pub(crate) fn parse<'a>(text: &'a str, context: &Context<'_>) -> LogRecord<'a> {
+pub(crate) fn parse<'a>(text: &'a str, context: &Context<'_>, named: Option<Named>, watch: Watch<'_>) -> LogRecord<'a> {
     let mut record = LogRecord::text(text);
+    let text = text.trim_start();
+    let mut tried = |dialect: &'static Dialect, sign| {
+        let understood = (dialect.parse)(text, &mut record, context);
+        watch(dialect, sign, understood);
+        understood
+    };
+    if named.is_some_and(|named| tried(named.dialect(), Sign::Named))
+        || RECOGNISER.of_object(text, &mut |dialect, mark| tried(dialect, Sign::Mark(mark)))
+    {
+        return record;
+    }
     match fill(text, &mut record, Some(context)) {
         Ok(()) => record,
         Err(error) => {
@@ -34,11 +52,14 @@ pub(crate) fn parse<'a>(text: &'a str, context: &Context<'_>) -> LogRecord<'a> {
 
 /// Reads the JSON object that a syslog message consists of, also behind the `@cee:` cookie. What the envelope said of time, host and
 /// program stays unless the object says better. False for anything else, and the record is as it was.
-pub(crate) fn message<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
+fn message<'a>(message: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
     let text = message.trim_start();
     let text = text.strip_prefix("@cee:").map_or(text, str::trim_start);
     if !text.starts_with('{') {
         return false;
+    }
+    if RECOGNISER.of_object(text, &mut |dialect, _| (dialect.parse)(text, record, context)) {
+        return true;
     }
     let mut filled = record.clone();
     if fill(text, &mut filled, None).is_err() {
@@ -49,11 +70,8 @@ pub(crate) fn message<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool 
 }
 
 fn fill<'a>(text: &'a str, record: &mut LogRecord<'a>, context: Option<&Context<'_>>) -> Result<(), serde_json::Error> {
-    if suricata::looks_like(text) && suricata::parse(text, record)? {
-        return Ok(());
-    }
     let mut reader = Reader { found: Found::default(), fields: Vec::new(), context };
-    reader.object(text, "", 0)?;
+    json::walk(text, &mut |name, value| reader.member(name, value))?;
     reader.finish(record);
     Ok(())
 }
@@ -169,24 +187,6 @@ struct Reader<'a, 'c> {
 }
 
 impl<'a> Reader<'a, '_> {
-    /// Walks an object whose own name is `path` (empty for the frame itself).
-    fn object(&mut self, text: &'a str, path: &str, nesting: usize) -> Result<(), serde_json::Error> {
-        json::members(text, |name, raw| {
-            let name = if path.is_empty() { name } else { Cow::Owned(format!("{path}.{name}")) };
-            let value = Scalar::of(raw);
-            if let Scalar::Object(inner) = value
-                && nesting < MAX_NESTING
-                && name.len() <= MAX_PATH
-                && self.fields.len() < MAX_FIELDS
-            {
-                // Its syntax was checked with the frame's.
-                let _ = self.object(inner, &name, nesting + 1);
-                return;
-            }
-            self.member(name, value);
-        })
-    }
-
     fn member(&mut self, name: Cow<'a, str>, value: Scalar<'a>) {
         let Some((column, rank)) = column(&name) else { return self.keep(name, value) };
         let found = &mut self.found;
@@ -365,7 +365,7 @@ fn line<'a>(text: &'a str, app: Option<Cow<'a, str>>, context: &Context<'_>) -> 
     if app.is_some() {
         let mut record = LogRecord::text(text);
         record.app = app;
-        crate::parse::message::parse(&mut record);
+        crate::parse::message::parse(&mut record, context);
         if record.format.message != "text" {
             return Some(record);
         }
@@ -440,7 +440,7 @@ mod tests {
     }
 
     fn read(text: &str) -> LogRecord<'_> {
-        parse(text, &context())
+        parse(text, &context(), None, &mut |_, _, _| ())
     }
 
     fn at(text: &str) -> Option<Timestamp> {
@@ -560,10 +560,10 @@ mod tests {
     fn json_in_a_syslog_message() {
         let mut record = LogRecord::text("x");
         record.host = Some("fw1".into());
-        assert!(message(r#"@cee: {"msg":"hello","uid":5}"#, &mut record));
+        assert!(message(r#"@cee: {"msg":"hello","uid":5}"#, &mut record, &context()));
         assert_eq!((record.host.as_deref(), record.message.as_ref()), (Some("fw1"), "hello"));
-        assert!(!message(r#"@cee: {"msg":"#, &mut record));
-        assert!(!message("plain", &mut record));
+        assert!(!message(r#"@cee: {"msg":"#, &mut record, &context()));
+        assert!(!message("plain", &mut record, &context()));
     }
 
     #[test]

@@ -4,7 +4,37 @@ use std::borrow::Cow;
 
 use super::super::token::{between, set_user};
 use super::is;
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::App;
 use crate::record::{EventType, LogRecord, Severity};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "account",
+    product: "shadow-utils and useradd",
+    reference: "https://github.com/shadow-maint/shadow",
+    marks: &[
+        App("useradd"),
+        App("userdel"),
+        App("usermod"),
+        App("groupadd"),
+        App("groupdel"),
+        App("groupmod"),
+        App("chage"),
+        App("passwd"),
+        App("gpasswd"),
+        App("chfn"),
+        App("chsh"),
+        App("chpasswd"),
+        App("chgpasswd"),
+        App("newusers"),
+        App("adduser"),
+        App("deluser"),
+    ],
+    parse: |text, record, _| parse(text, record),
+    samples: &[
+        "<86>Nov 20 06:25:01 web1 useradd[811]: new user: name=mia, UID=1001, GID=1001, home=/home/mia, shell=/bin/bash, from=/dev/pts/0",
+    ],
+};
 
 const FORMAT: &str = "account";
 

@@ -5,7 +5,37 @@ use std::borrow::Cow;
 
 use super::super::token::{between, ip, number, set_remote, set_user};
 use super::{failed, is, succeeded};
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::{App, Begins};
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "dovecot",
+    product: "Dovecot",
+    reference: "https://doc.dovecot.org/2.3/admin_manual/logging/",
+    marks: &[
+        App("dovecot"),
+        App("auth-worker"),
+        App("dovecot-auth"),
+        App("imap-login"),
+        App("pop3-login"),
+        App("managesieve-login"),
+        App("submission-login"),
+        App("lmtp-login"),
+        Begins("auth("),
+        Begins("auth-worker("),
+        Begins("Info: "),
+        Begins("Warn: "),
+        Begins("imap-login: "),
+        Begins("pop3-login: "),
+        Begins("managesieve-login: "),
+        Begins("submission-login: "),
+    ],
+    parse: |text, record, _| parse(text, record),
+    samples: &[
+        "<22>Nov 20 06:31:20 mx1 dovecot: imap-login: Login: user=<mia@example.org>, method=PLAIN, rip=198.51.100.23, lip=192.0.2.10, mpid=4401, TLS, session=<Zb1kq2x9LtLGM2QX>",
+    ],
+};
 
 const FORMAT: &str = "dovecot";
 const ACTION: &str = "mail_login";

@@ -3,7 +3,26 @@
 use super::super::timestamp;
 use super::super::token::{between, ip_and_port, number, set_user};
 use super::{failed, is, succeeded};
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::{App, Begins};
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "dropbear",
+    product: "Dropbear SSH",
+    reference: "https://matt.ucc.asn.au/dropbear/dropbear.html",
+    marks: &[
+        App("dropbear"),
+        Begins("Bad password attempt for "),
+        Begins("Bad PAM password attempt for "),
+        Begins("Login attempt for nonexistent user "),
+        Begins("Password auth succeeded for "),
+        Begins("Pubkey auth succeeded for "),
+        Begins("Exit before auth "),
+    ],
+    parse: |text, record, _| parse(text, record),
+    samples: &["<36>Nov 20 06:25:01 router dropbear[811]: Bad password attempt for 'root' from 203.0.113.77:51522"],
+};
 
 const FORMAT: &str = "dropbear";
 const ACTION: &str = "ssh_login";

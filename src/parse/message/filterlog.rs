@@ -3,8 +3,21 @@
 //! Grammar: "Raw Filter Log Format" of the pfSense documentation, and OPNsense's filterlog, which differs only in that the tracker
 //! may be a hash. `rule,sub,anchor,tracker,interface,reason,action,direction,version` then fields of the IP version, then of the protocol.
 
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::App;
 use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "filterlog",
+    product: "pfSense and OPNsense filterlog",
+    reference: "https://docs.netgate.com/pfsense/en/latest/monitoring/logs/raw-filter-format.html",
+    marks: &[App("filterlog")],
+    parse: |text, record, _| parse(text, record),
+    samples: &[
+        "<134>Nov 20 06:25:01 fw filterlog[811]: 5,,,1000000103,em1,match,block,in,4,0x0,,51,40312,0,DF,6,tcp,60,198.51.100.9,192.0.2.4,50122,3389,0,S,1740611,,64240,,mss;sackOK",
+    ],
+};
 
 /// Reads a line of filterlog's CSV.
 pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {

@@ -4,7 +4,27 @@ use std::borrow::Cow;
 
 use super::super::token::{set_remote, set_user, word};
 use super::{failed, is, succeeded};
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::App;
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
+
+pub(super) const PROFTPD: Dialect = Dialect {
+    name: "proftpd",
+    product: "ProFTPD",
+    reference: "http://www.proftpd.org/docs/howto/Logging.html",
+    marks: &[App("proftpd")],
+    parse: |text, record, _| proftpd(text, record),
+    samples: &["<86>Nov 20 06:25:01 web1 proftpd[811]: 192.0.2.10 (203.0.113.77[203.0.113.77]) - USER mia: Login successful."],
+};
+
+pub(super) const PURE_FTPD: Dialect = Dialect {
+    name: "pure-ftpd",
+    product: "Pure-FTPd",
+    reference: "https://www.pureftpd.org/project/pure-ftpd/doc/",
+    marks: &[App("pure-ftpd")],
+    parse: |text, record, _| pure_ftpd(text, record),
+    samples: &["<86>Nov 20 06:25:01 web1 pure-ftpd: (?@203.0.113.77) [WARNING] Authentication failed for user [mia]"],
+};
 
 const ACTION: &str = "ftp_login";
 

@@ -10,26 +10,36 @@ use nom::character::complete::{char, one_of};
 use nom::combinator::opt;
 use nom::sequence::preceded;
 
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::{App, Begins, Holds, Line};
 use crate::parse::{Context, scan};
 use crate::record::{Civil, EventType, LogRecord, Severity, Timestamp, Zone, civil_from_days};
 
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "ids_fast",
+    product: "Snort and Suricata alerts in one line",
+    reference: "https://docs.suricata.io/en/latest/configuration/suricata-yaml.html#line-based-alerts-log-fast-log",
+    marks: &[App("snort"), App("suricata"), Begins("["), Holds("[**] ["), Line("[**] [")],
+    parse,
+    samples: &[
+        "11/20/2026-06:25:01.250000  [**] [1:2010935:3] ET SCAN Suspicious inbound to MSSQL port 1433 [**] [Classification: Potentially Bad Traffic] [Priority: 2] {TCP} 203.0.113.77:6000 -> 192.0.2.4:1433",
+    ],
+};
+
 /// A cheap look: the line names a rule and a protocol as alerts do.
-pub(crate) fn looks_like(text: &str) -> bool {
+fn looks_like(text: &str) -> bool {
     scan::has(text, "] ") && scan::has(text, " {") && scan::has(text, " -> ")
 }
 
-/// Reads a line that has no envelope.
-pub(crate) fn read<'a>(text: &'a str, context: &Context<'_>) -> Option<LogRecord<'a>> {
+/// Reads an alert, with its time in front where it came without an envelope.
+fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
     let text = text.trim_end();
-    let mut record = LogRecord::text(text);
-    let (rest, time) = time(text, context.now, context.zone)?;
-    record.event_time = time;
-    alert(rest, &mut record).then_some(record)
-}
-
-/// Reads the alert that a syslog message is.
-pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
-    looks_like(message) && alert(message, record)
+    let Some((rest, time)) = time(text, context.now, context.zone) else { return looks_like(text) && alert(text, record) };
+    let understood = alert(rest, record);
+    if understood {
+        record.event_time = record.event_time.or(time);
+    }
+    understood
 }
 
 /// `02/11/2026-08:15:30.250000`, `02/11/26-…`, `02/11-…`.
@@ -117,6 +127,11 @@ mod tests {
         Context { now: Timestamp::parse_rfc3339("2026-01-02T12:00:00Z").unwrap(), zone: &Zone::UTC }
     }
 
+    fn read(line: &str) -> Option<LogRecord<'_>> {
+        let mut record = LogRecord::text(line);
+        parse(line, &mut record, &context()).then_some(record)
+    }
+
     #[test]
     fn alerts() {
         use EventType::{IdsAlert, MalwareDetected};
@@ -130,25 +145,23 @@ mod tests {
                 "2026-02-11T08:15:30.25Z", MalwareDetected, Severity::High, Some(4000)),
         ];
         for (line, time, kind, severity, port) in table {
-            let record = read(line, &context()).unwrap_or_else(|| panic!("{line}"));
+            let record = read(line).unwrap_or_else(|| panic!("{line}"));
             assert_eq!(record.event_time, Some(Timestamp::parse_rfc3339(time).unwrap()), "{line}");
             assert_eq!((record.event_type, record.severity, record.src_port), (kind, severity, port), "{line}");
             assert!(record.src_ip.is_some() && record.dst_ip.is_some(), "{line}");
         }
         let snort = "[1:1411:13] SNMP public access udp [Classification: Attempted Information Leak] [Priority: 2]: <eth0> {UDP} 198.51.100.9:31000 -> 192.0.2.1:161";
-        let mut record = LogRecord::text(snort);
-        assert!(parse(snort, &mut record));
+        let record = read(snort).unwrap();
         assert_eq!((record.message.as_ref(), record.dst_port), ("SNMP public access udp", Some(161)));
         for other in ["", "02/11/2026 x", "[1:2] x {TCP} a -> b", "[1:2:3] x {TCP} a -> b"] {
-            assert!(read(other, &context()).is_none() && !parse(other, &mut LogRecord::text(other)), "{other}");
+            assert!(read(other).is_none(), "{other}");
         }
     }
 
     proptest! {
         #[test]
         fn no_input_panics(line in "(02/11/2026-|08:15:30|\\[\\*\\*\\]|\\[1:2:3\\] |x| \\[|\\]| \\{TCP\\} | -> |[0-9a-f:.]{1,12}|é){0,20}") {
-            read(&line, &context());
-            parse(&line, &mut LogRecord::text(line.as_str()));
+            read(&line);
         }
     }
 }

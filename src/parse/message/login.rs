@@ -2,7 +2,18 @@
 
 use super::super::token::{between, set_remote, set_user};
 use super::{failed, succeeded};
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::App;
 use crate::record::{LogRecord, ToldBy};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "login",
+    product: "util-linux login",
+    reference: "https://man7.org/linux/man-pages/man1/login.1.html",
+    marks: &[App("login")],
+    parse: |text, record, _| parse(text, record),
+    samples: &["<38>Nov 20 06:25:01 web1 login[811]: FAILED LOGIN (1) on '/dev/tty1' FOR 'root', Authentication failure"],
+};
 
 const FORMAT: &str = "login";
 const ACTION: &str = "console_login";

@@ -2,7 +2,18 @@
 
 use super::super::token::{set_user, word};
 use super::is;
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::App;
 use crate::record::{EventType, LogRecord, Severity};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "logind",
+    product: "systemd-logind",
+    reference: "https://www.freedesktop.org/software/systemd/man/latest/systemd-logind.service.html",
+    marks: &[App("systemd-logind"), App("elogind"), App("elogind-daemon")],
+    parse: |text, record, _| parse(text, record),
+    samples: &["<38>Nov 20 06:26:00 web1 systemd-logind[811]: New session 4711 of user mia."],
+};
 
 const FORMAT: &str = "logind";
 

@@ -6,13 +6,17 @@
 //! and a change of accounts are medium; the routine of every day is low, whatever the PRI says. High and critical are for
 //! products that rate what they report.
 
+pub(super) mod access;
 mod account;
 mod cisco_asa;
 mod dovecot;
 mod dropbear;
+mod error_log;
+mod falco;
 mod filterlog;
+mod fortigate;
 mod ftp;
-pub(super) mod ids_fast;
+mod ids_fast;
 mod login;
 mod logind;
 mod netfilter;
@@ -22,67 +26,107 @@ mod postfix;
 mod sshd;
 mod su;
 mod sudo;
-pub(crate) mod suricata;
+mod suricata;
 mod vsftpd;
 mod webgui;
 
 use std::borrow::Cow;
 
+use super::dialect::{Dialect, Mark, RECOGNISER};
 use super::token::{between, number};
-use super::{access, envelope};
-use crate::record::{EventType, LogRecord, Severity, ToldBy};
+use super::{Context, envelope};
+use crate::record::{EventType, LogRecord, Severity, Timestamp, ToldBy, Zone};
 
-/// Reads a message into a record and names itself in `format.message`. False: not understood; event type, severity and format are as they were.
-type Parser = for<'a> fn(&'a str, &mut LogRecord<'a>) -> bool;
-
-/// Every message parser by its name.
-const PARSERS: &[(&str, Parser)] = &[
-    ("access", access::message),
-    ("account", account::parse),
-    ("cisco_asa", cisco_asa::parse),
-    ("dovecot", dovecot::parse),
-    ("dropbear", dropbear::parse),
-    ("filterlog", filterlog::parse),
-    ("ids_fast", ids_fast::parse),
-    ("json", envelope::json::message),
-    ("logind", logind::parse),
-    ("login", login::parse),
-    ("netfilter", netfilter::parse),
-    ("pam", pam::parse),
-    ("pfsense", pfsense::parse),
-    ("postfix", postfix::parse),
-    ("proftpd", ftp::proftpd),
-    ("pure-ftpd", ftp::pure_ftpd),
-    ("sshd", sshd::parse),
-    ("su", su::parse),
-    ("sudo", sudo::parse),
-    ("vsftpd", vsftpd::parse),
-    ("webgui", webgui::parse),
+/// Every dialect. Where two bear the same mark, the first is tried first.
+pub(crate) static DIALECTS: &[Dialect] = &[
+    access::DIALECT,
+    account::DIALECT,
+    cisco_asa::DIALECT,
+    dovecot::DIALECT,
+    dropbear::DIALECT,
+    error_log::APACHE,
+    error_log::NGINX,
+    falco::DIALECT,
+    filterlog::DIALECT,
+    fortigate::DIALECT,
+    ftp::PROFTPD,
+    ftp::PURE_FTPD,
+    ids_fast::DIALECT,
+    envelope::json::DIALECT,
+    login::DIALECT,
+    logind::DIALECT,
+    netfilter::DIALECT,
+    pam::DIALECT,
+    pfsense::DIALECT,
+    postfix::DIALECT,
+    sshd::DIALECT,
+    su::DIALECT,
+    sudo::DIALECT,
+    suricata::DIALECT,
+    vsftpd::DIALECT,
+    webgui::DIALECT,
 ];
 
+/// What was tried on a line, in order, and whether it was right: the dialect's name and what it was tried for.
+pub(crate) type Watch<'w> = &'w mut dyn FnMut(&'static Dialect, Sign<'_>, bool);
+
+/// Why a dialect was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign<'t> {
+    /// Somebody said so.
+    Named,
+    /// A program of that name wrote the message.
+    App(&'t str),
+    /// A mark stands in the text.
+    Mark(&'static str),
+}
+
 /// Reads the record's message into the record.
-pub(super) fn parse(record: &mut LogRecord<'_>) {
-    read(record, None);
+pub(super) fn parse(record: &mut LogRecord<'_>, context: &Context<'_>) {
+    read(record, None, context, &mut |_, _, _| ());
 }
 
-/// As [`parse`], by that parser only.
-pub(super) fn parse_as(record: &mut LogRecord<'_>, parser: MessageParser) {
-    read(record, Some(parser.0));
+/// A dialect that was asked for by its name.
+#[derive(Clone, Copy)]
+pub struct Named(&'static Dialect);
+
+impl std::fmt::Debug for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.name)
+    }
 }
 
-/// A message parser that was asked for by its name.
-#[derive(Clone, Copy, Debug)]
-pub struct MessageParser(Parser);
+impl std::str::FromStr for Named {
+    type Err = String;
 
-impl MessageParser {
-    /// The parser of that name.
-    pub fn named(name: &str) -> Option<MessageParser> {
-        PARSERS.iter().find(|(known, _)| *known == name).map(|(_, parser)| MessageParser(*parser))
+    fn from_str(name: &str) -> Result<Named, String> {
+        if let Some(dialect) = DIALECTS.iter().find(|dialect| dialect.name == name) {
+            return Ok(Named(dialect));
+        }
+        let likeness = |dialect: &&Dialect| strsim::jaro_winkler(dialect.name, name);
+        let near = DIALECTS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).map_or("", |dialect| dialect.name);
+        Err(format!("no such format; did you mean {near:?}? \"tocsin formats\" lists all of them"))
+    }
+}
+
+impl Named {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        self.0.name
     }
 
-    /// The names of all of them.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        PARSERS.iter().map(|(name, _)| *name)
+    pub(super) fn dialect(self) -> &'static Dialect {
+        self.0
+    }
+
+    /// Its lines may have no envelope but its own.
+    pub(super) fn reads_lines(self) -> bool {
+        self.0.marks.iter().any(|mark| matches!(mark, Mark::Line(_)))
+    }
+
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Named> {
+        DIALECTS.iter().map(Named)
     }
 }
 
@@ -90,110 +134,50 @@ impl MessageParser {
 pub fn told(app: Option<&str>, message: &str) -> (Option<ToldBy>, u32) {
     let mut record = LogRecord::text(message);
     record.app = app.map(Cow::Borrowed);
-    parse(&mut record);
+    // Neither depends on the time.
+    parse(&mut record, &Context { now: Timestamp::from_secs(0), zone: &Zone::UTC });
     (record.told_by, record.count)
 }
 
 /// Some parser reads what this app writes.
 pub(super) fn is_known_app(app: &str) -> bool {
     // What Cisco puts in a tag's place is the message's number: it belongs to the message.
-    !app.starts_with('%') && by_app(app).is_some()
+    !app.starts_with('%') && RECOGNISER.is_known_app(app)
 }
 
-fn read(record: &mut LogRecord<'_>, forced: Option<Parser>) {
+/// Reads the message: first as what it was said to be, then as PAM's, then as its program writes, then as its marks say.
+pub(super) fn read(record: &mut LogRecord<'_>, named: Option<Named>, context: &Context<'_>, watch: Watch<'_>) {
     // Parsers borrow from the frame. A message that was rebuilt (there is none so far) stays text.
     let Cow::Borrowed(message) = record.message else { return };
     let (count, text) = repeated(message);
     let text = prelude(text);
-    match forced {
-        Some(parser) => {
-            parser(text, record);
-        }
-        None => {
-            // A service's PAM lines are PAM's, whoever logged them.
-            let app = record.app.as_deref().and_then(by_app).filter(|_| !pam::is_pam(text));
-            if !app.is_some_and(|parser| parser(text, record))
-                && let Some(parser) = by_prefix(text)
-            {
-                parser(text, record);
-            }
-        }
-    }
+    understand(text, record, named, context, watch);
     record.count = record.count.saturating_mul(count);
 }
 
-/// The parser of what an app writes, by its name without path, module and the suffixes of its helper processes.
-fn by_app(app: &str) -> Option<Parser> {
-    if app.starts_with("postfix") {
-        return Some(postfix::parse);
-    }
-    let app = match memchr::memrchr(b'/', app.as_bytes()) {
-        Some(at) => &app[at + 1..],
-        None => app,
+fn understand<'a>(
+    text: &'a str,
+    record: &mut LogRecord<'a>,
+    named: Option<Named>,
+    context: &Context<'_>,
+    watch: Watch<'_>,
+) -> bool {
+    let mut tried = |dialect: &'static Dialect, sign: Sign<'_>, record: &mut LogRecord<'a>| {
+        let understood = (dialect.parse)(text, record, context);
+        watch(dialect, sign, understood);
+        understood
     };
-    if let Some((_, module)) = app.split_once('(') {
-        return module.starts_with("pam_").then_some(pam::parse);
+    if named.is_some_and(|Named(dialect)| tried(dialect, Sign::Named, record)) {
+        return true;
     }
-    Some(match app {
-        "sshd" | "sshd-session" | "sshd-auth" => sshd::parse,
-        "sudo" => sudo::parse,
-        "su" | "su-l" => su::parse,
-        "login" => login::parse,
-        "systemd-logind" | "elogind" | "elogind-daemon" => logind::parse,
-        "useradd" | "userdel" | "usermod" | "groupadd" | "groupdel" | "groupmod" | "chage" | "passwd" | "gpasswd" | "chfn"
-        | "chsh" | "chpasswd" | "chgpasswd" | "newusers" | "adduser" | "deluser" => account::parse,
-        "dovecot" | "auth-worker" | "dovecot-auth" | "imap-login" | "pop3-login" | "managesieve-login" | "submission-login"
-        | "lmtp-login" => dovecot::parse,
-        "vsftpd" => vsftpd::parse,
-        "proftpd" => ftp::proftpd,
-        "pure-ftpd" => ftp::pure_ftpd,
-        "dropbear" => dropbear::parse,
-        "kernel" => netfilter::parse,
-        "filterlog" => filterlog::parse,
-        "php-fpm" | "php" | "audit" | "openvpn" | "haproxy" | "dhcpd" => pfsense::parse,
-        "nginx" | "apache2" | "apache" | "httpd" => access::message,
-        "snort" | "suricata" => ids_fast::parse,
-        app if app.starts_with('%') => cisco_asa::parse,
-        _ => return None,
-    })
-}
-
-/// The parser of messages that can be told by how they begin, whoever wrote them.
-fn by_prefix(text: &str) -> Option<Parser> {
-    if pam::is_pam(text) {
-        return Some(pam::parse);
+    // A service's PAM lines are PAM's, whoever logged them.
+    let app = record.app.clone().filter(|_| !pam::is_pam(text));
+    if let Some(app) = &app
+        && RECOGNISER.by_app(app).iter().any(|dialect| tried(dialect, Sign::App(app), record))
+    {
+        return true;
     }
-    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| text.starts_with(prefix));
-    match text.as_bytes().first()? {
-        b'[' if starts(&["[pid "]) => Some(vsftpd::parse),
-        b'/' => Some(webgui::parse),
-        b'B' | b'L' | b'P' | b'E'
-            if starts(&["Bad password attempt for ", "Bad PAM password attempt for ", "Login attempt for nonexistent user "])
-                || starts(&["Password auth succeeded for ", "Pubkey auth succeeded for ", "Exit before auth "]) =>
-        {
-            Some(dropbear::parse)
-        }
-        b'a' | b'I' | b'W' | b'p' | b'i' | b'm' | b's'
-            if starts(&[
-                "auth(",
-                "auth-worker(",
-                "Info: ",
-                "Warn: ",
-                "imap-login: ",
-                "pop3-login: ",
-                "managesieve-login: ",
-                "submission-login: ",
-            ]) =>
-        {
-            Some(dovecot::parse)
-        }
-        b'%' => Some(cisco_asa::parse),
-        b'{' | b'@' => Some(envelope::json::message),
-        b'[' if ids_fast::looks_like(text) => Some(ids_fast::parse),
-        _ if netfilter::looks_like(text) => Some(netfilter::parse),
-        _ if access::recognise(text) => Some(access::message),
-        _ => None,
-    }
+    RECOGNISER.of_message(text, &mut |dialect, mark| tried(dialect, Sign::Mark(mark), record))
 }
 
 /// `message repeated 3 times: [ text]` (rsyslog) stands for three such messages; `last message repeated 3 times` (syslogd)
@@ -261,6 +245,26 @@ mod tests {
     use crate::record::{Timestamp, Zone};
     use proptest::prelude::*;
 
+    fn context() -> Context<'static> {
+        Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC }
+    }
+
+    /// Every format reads its own lines, though nobody named it, and says what it is and where that is written.
+    #[test]
+    fn each_format_recognises_its_samples() {
+        let mut names = std::collections::HashSet::new();
+        for dialect in DIALECTS {
+            assert!(names.insert(dialect.name), "{} twice", dialect.name);
+            assert!(!dialect.product.is_empty() && dialect.reference.starts_with("http"), "{}", dialect.name);
+            assert!(!dialect.samples.is_empty(), "{} has no sample", dialect.name);
+            for sample in dialect.samples {
+                let (record, tried) = parse::explain(sample, &context(), None);
+                assert_eq!(record.format.message, dialect.name, "{sample}\n{tried:#?}");
+                assert!(record.error.is_none(), "{sample}: {:?}", record.error);
+            }
+        }
+    }
+
     /// A message; its event type, account, remote end (`address`, `address:port` or a name), teller and count.
     pub(super) type Case<'a> = (&'a str, EventType, &'a str, &'a str, Option<ToldBy>, u32);
 
@@ -269,7 +273,7 @@ mod tests {
         for (message, event_type, user, remote, told_by, count) in cases {
             let mut record = LogRecord::text(*message);
             record.app = (!app.is_empty()).then_some(Cow::Borrowed(app));
-            parse(&mut record);
+            parse(&mut record, &context());
             let at = match (record.src_ip, record.src_port, record.field("source.domain")) {
                 (Some(ip), Some(port), _) => std::net::SocketAddr::new(ip, port).to_string(),
                 (Some(ip), None, _) => ip.to_string(),
@@ -364,7 +368,7 @@ mod tests {
         ] {
             let mut record = LogRecord::text(failed);
             record.app = Some(Cow::Borrowed(app));
-            parse(&mut record);
+            parse(&mut record, &context());
             assert_eq!(record.format.message, format, "{app}");
         }
     }
@@ -471,8 +475,11 @@ mod tests {
             if !text.starts_with('{') {
                 prop_assert_eq!(told(record.app.as_deref(), &record.message), (record.told_by, record.count));
             }
-            for (_, parser) in PARSERS {
-                parse::parse_as(&text, &context, MessageParser(*parser));
+            for named in Named::all() {
+                parse::parse_as(&text, &context, named);
+                let mut record = LogRecord::text(&*text);
+                let before = record.clone();
+                prop_assert!((named.0.parse)(&text, &mut record, &context) || record == before, "{} is not of it, and changed the record", named.0.name);
             }
         }
 

@@ -4,8 +4,21 @@
 //! prefix, which the rule's author chose, tells what became of the packet. An ICMP error quotes the packet it answers in brackets;
 //! that one is not who sent this one.
 
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::{App, Holds};
 use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "netfilter",
+    product: "Linux netfilter: iptables, nftables, UFW, firewalld",
+    reference: "https://wiki.nftables.org/wiki-nftables/index.php/Logging_traffic",
+    marks: &[App("kernel"), Holds(" IN="), Holds("IN="), Holds("PROTO=")],
+    parse: |text, record, _| parse(text, record),
+    samples: &[
+        "<4>Nov 20 06:25:01 web1 kernel: [  970.699396] [UFW BLOCK] IN=eth0 OUT= MAC=00:00:5e:00:53:01:00:00:5e:00:53:02:08:00 SRC=203.0.113.77 DST=192.0.2.4 LEN=40 TOS=0x00 PREC=0x00 TTL=245 ID=54321 PROTO=TCP SPT=48312 DPT=23 WINDOW=1024 RES=0x00 SYN URGP=0",
+    ],
+};
 
 /// Reads a packet line. Needs `PROTO=` or both addresses; a line whose beginning was lost is read as far as it goes.
 pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {

@@ -3,7 +3,20 @@
 
 use super::super::token::{number, set_remote, set_user};
 use super::{failed, is};
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::{App, Begins};
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "pam",
+    product: "Linux-PAM",
+    reference: "https://github.com/linux-pam/linux-pam",
+    marks: &[App("(pam_"), Begins("pam_"), Begins("PAM "), Begins("(pam_")],
+    parse: |text, record, _| parse(text, record),
+    samples: &[
+        "<86>Nov 20 06:25:01 web1 sshd[811]: pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.77  user=root",
+    ],
+};
 
 const FORMAT: &str = "pam";
 

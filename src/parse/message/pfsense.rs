@@ -1,9 +1,23 @@
 //! What pfSense and OPNsense say besides their packets: changes made in the web interface (its logins are [`webgui`]'s), OpenVPN, haproxy's
 //! connections, dhcpd's leases.
 
+use super::access;
 use super::webgui;
-use crate::parse::{access, scan};
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::App;
+use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "pfsense",
+    product: "pfSense and OPNsense: web interface, OpenVPN, HAProxy, dhcpd",
+    reference: "https://docs.netgate.com/pfsense/en/latest/monitoring/logs/index.html",
+    marks: &[App("php-fpm"), App("php"), App("audit"), App("openvpn"), App("ovpn-server"), App("haproxy"), App("dhcpd")],
+    parse: |text, record, _| parse(text, record),
+    samples: &[
+        "<30>Nov 20 06:25:01 fw openvpn[811]: 192.0.2.60:37849 [eve] Peer Connection Initiated with [AF_INET]192.0.2.60:37849",
+    ],
+};
 
 /// Reads a line of one of these programs, by the name that the envelope gave it.
 pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {

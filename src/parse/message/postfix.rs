@@ -5,7 +5,20 @@ use std::borrow::Cow;
 
 use super::super::token::{ip, number, port_number, set_remote, set_user, word};
 use super::{failed, is, succeeded};
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::App;
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "postfix",
+    product: "Postfix",
+    reference: "https://www.postfix.org/DEBUG_README.html",
+    marks: &[App("postfix")],
+    parse: |text, record, _| parse(text, record),
+    samples: &[
+        "<20>Nov 20 06:31:13 mx1 postfix/smtpd[2144]: warning: unknown[203.0.113.5]: SASL LOGIN authentication failed: UGFzc3dvcmQ6, sasl_username=info",
+    ],
+};
 
 const FORMAT: &str = "postfix";
 const ACTION: &str = "smtp_login";

@@ -7,7 +7,18 @@ use std::net::IpAddr;
 
 use super::super::token::{ip, is_host_name, port_number, rfind, set_remote, set_user, word};
 use super::{failed, is, succeeded};
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::App;
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "sshd",
+    product: "OpenSSH",
+    reference: "https://github.com/openssh/openssh-portable",
+    marks: &[App("sshd"), App("sshd-session"), App("sshd-auth")],
+    parse: |text, record, _| parse(text, record),
+    samples: &["<38>Nov 20 06:25:01 web1 sshd[30711]: Failed password for invalid user admin from 203.0.113.77 port 51522 ssh2"],
+};
 
 const FORMAT: &str = "sshd";
 const ACTION: &str = "ssh_login";

@@ -4,7 +4,18 @@ use std::borrow::Cow;
 
 use super::super::token::set_user;
 use super::{failed, is};
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::App;
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "su",
+    product: "su of util-linux and shadow",
+    reference: "https://man7.org/linux/man-pages/man1/su.1.html",
+    marks: &[App("su"), App("su-l")],
+    parse: |text, record, _| parse(text, record),
+    samples: &["<37>Nov 20 06:25:01 web1 su[811]: FAILED SU (to root) mia on pts/0"],
+};
 
 const FORMAT: &str = "su";
 

@@ -5,7 +5,20 @@ use std::borrow::Cow;
 
 use super::super::token::{number, set_user};
 use super::{failed, is};
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::App;
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "sudo",
+    product: "sudo",
+    reference: "https://www.sudo.ws/docs/man/sudoers.man/#EVENT_LOGGING",
+    marks: &[App("sudo")],
+    parse: |text, record, _| parse(text, record),
+    samples: &[
+        "<85>Nov 20 06:26:31 web1 sudo:      mia : TTY=pts/0 ; PWD=/home/mia ; USER=root ; COMMAND=/usr/bin/apt-get update",
+    ],
+};
 
 const FORMAT: &str = "sudo";
 

@@ -6,12 +6,25 @@
 
 use std::borrow::Cow;
 
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::Member;
 use crate::parse::json::{self, Scalar};
 use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity, Value};
 
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "suricata",
+    product: "Suricata EVE JSON",
+    reference: "https://docs.suricata.io/en/latest/output/eve/eve-json-format.html",
+    marks: &[Member("\"event_type\"")],
+    parse: |text, record, _| looks_like(text) && parse(text, record).unwrap_or(false),
+    samples: &[
+        r#"{"timestamp":"2026-11-20T06:25:01.250000+0000","flow_id":99,"in_iface":"eth1","event_type":"alert","src_ip":"203.0.113.80","src_port":443,"dest_ip":"192.0.2.7","dest_port":50111,"proto":"TCP","alert":{"action":"blocked","gid":1,"signature_id":2035000,"rev":3,"signature":"ET MALWARE Example Loader Checkin","category":"Malware Command and Control Activity Detected","severity":1}}"#,
+    ],
+};
+
 /// `text` may be an EVE record: it has the members that every one of them has.
-pub(crate) fn looks_like(text: &str) -> bool {
+fn looks_like(text: &str) -> bool {
     let has = |name: &str| memchr::memmem::find(text.as_bytes(), name.as_bytes()).is_some();
     has("\"event_type\"")
         && has("\"timestamp\"")
@@ -22,7 +35,7 @@ pub(crate) fn looks_like(text: &str) -> bool {
 ///
 /// # Errors
 /// The text is not one JSON object; the record may be half filled.
-pub(crate) fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>) -> Result<bool, serde_json::Error> {
+fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>) -> Result<bool, serde_json::Error> {
     let mut kind = None;
     let mut app_proto = None;
     let mut time = None;

@@ -5,7 +5,18 @@ use std::borrow::Cow;
 
 use super::super::token::{between, set_remote, set_user, whole_number};
 use super::{failed, is, succeeded};
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::{App, Begins};
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "vsftpd",
+    product: "vsftpd",
+    reference: "https://security.appspot.com/vsftpd/vsftpd_conf.html",
+    marks: &[App("vsftpd"), Begins("[pid ")],
+    parse: |text, record, _| parse(text, record),
+    samples: &[r#"Fri Nov 20 06:25:01 2026 [pid 811] [mia] FAIL LOGIN: Client "203.0.113.77""#],
+};
 
 const FORMAT: &str = "vsftpd";
 const ACTION: &str = "ftp_login";

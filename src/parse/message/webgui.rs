@@ -3,7 +3,20 @@
 
 use super::super::token::{rfind, set_remote, set_user};
 use super::{failed, is, succeeded};
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::Begins;
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "webgui",
+    product: "pfSense and OPNsense web interface logins",
+    reference: "https://docs.netgate.com/pfsense/en/latest/monitoring/logs/authentication.html",
+    marks: &[Begins("/")],
+    parse: |text, record, _| parse(text, record),
+    samples: &[
+        "<38>Nov 20 06:25:01 fw php-fpm[811]: /index.php: webConfigurator authentication error for user 'admin' from: 203.0.113.77",
+    ],
+};
 
 const FORMAT: &str = "webgui";
 const ACTION: &str = "web_login";

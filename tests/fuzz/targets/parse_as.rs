@@ -1,22 +1,20 @@
-//! Any text to every message parser, whichever app wrote it. The first byte picks the parser, the rest is the frame.
+//! Any text to every format, whichever app wrote it. The first byte picks the format, the rest is the frame.
 #![no_main]
 
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
-use tocsin::parse::message::MessageParser;
-use tocsin::parse::{self, Context};
+use tocsin::parse::{self, Context, Named};
 use tocsin::record::{Timestamp, Value, Zone};
 
-static PARSERS: LazyLock<Vec<MessageParser>> =
-    LazyLock::new(|| MessageParser::names().map(|name| MessageParser::named(name).expect("its own name")).collect());
+static FORMATS: LazyLock<Vec<Named>> = LazyLock::new(|| Named::all().collect());
 
 fuzz_target!(|data: &[u8]| {
     let Some((&pick, frame)) = data.split_first() else { return };
     let text = parse::text(frame);
     let context = Context { now: Timestamp::from_secs(1_781_524_800), zone: &Zone::UTC };
-    let record = parse::parse_as(&text, &context, PARSERS[usize::from(pick) % PARSERS.len()]);
+    let record = parse::parse_as(&text, &context, FORMATS[usize::from(pick) % FORMATS.len()]);
     assert!(!record.format.to_string().is_empty());
     assert!(record.count >= 1);
     for (i, (name, value)) in record.fields.iter().enumerate() {

@@ -15,9 +15,22 @@ use nom::character::complete::{char, satisfy};
 use nom::combinator::opt;
 use nom::sequence::{preceded, terminated};
 
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::{App, Begins};
 use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity};
 use meaning::Reading;
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "cisco_asa",
+    product: "Cisco ASA and FTD",
+    reference: "https://www.cisco.com/c/en/us/td/docs/security/asa/syslog/asa-syslog/syslog-messages.html",
+    marks: &[App("%ASA"), App("%FTD"), App("%PIX"), App("%FWSM"), Begins("%")],
+    parse: |text, record, _| parse(text, record),
+    samples: &[
+        r#"<164>Nov 20 2026 06:25:01 fw1 : %ASA-4-106023: Deny tcp src outside:203.0.113.77/48312 dst inside:192.0.2.4/23 by access-group "outside_in" [0x0, 0x0]"#,
+    ],
+};
 
 /// Reads a message whose `%ASA-6-302013:` stands in front of it or was taken for the program's name.
 pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {

@@ -10,11 +10,45 @@ use nom::combinator::opt;
 use nom::sequence::{delimited, preceded};
 
 use super::access::{client, request_line};
-use super::scan;
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::{App, Begins, Line};
+use crate::parse::scan;
 use crate::record::{Civil, EventType, LogRecord, Severity, Zone};
 
+pub(super) const NGINX: Dialect = Dialect {
+    name: "nginx_error",
+    product: "nginx: error log",
+    reference: "https://nginx.org/en/docs/ngx_core_module.html#error_log",
+    marks: &[
+        App("nginx"),
+        Line(" [debug] "),
+        Line(" [info] "),
+        Line(" [notice] "),
+        Line(" [warn] "),
+        Line(" [error] "),
+        Line(" [crit] "),
+        Line(" [alert] "),
+        Line(" [emerg] "),
+    ],
+    parse: |text, record, context| nginx(text.trim_end(), record, Some(context.zone)),
+    samples: &[
+        r#"2026/11/20 06:25:01 [error] 812#812: *17 user "mia": password mismatch, client: 203.0.113.77, server: example.org, request: "GET / HTTP/1.1", host: "example.org""#,
+    ],
+};
+
+pub(super) const APACHE: Dialect = Dialect {
+    name: "apache_error",
+    product: "Apache: error log",
+    reference: "https://httpd.apache.org/docs/2.4/mod/core.html#errorlogformat",
+    marks: &[App("apache2"), App("apache"), App("httpd"), Begins("["), Line("] [")],
+    parse: |text, record, context| apache(text.trim_end(), record, Some(context.zone)),
+    samples: &[
+        "[Fri Nov 20 06:25:01.902022 2026] [auth_basic:error] [pid 35708:tid 43286] [client 203.0.113.77:51522] AH01617: user mia: authentication failure for \"/\": Password Mismatch",
+    ],
+};
+
 /// nginx: `2026/02/11 08:15:30 [error] 812#812: *17 message, client: …, server: …, request: "…", host: "…", referrer: "…"`.
-pub(super) fn nginx<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) -> bool {
+fn nginx<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) -> bool {
     let (Some(time), Some(rest)) = (text.get(..19), text.get(19..)) else { return false };
     let mut head = preceded(tag(" "), delimited(char('['), take_while1(|c: char| c.is_ascii_lowercase()), tag("] ")));
     let head: nom::IResult<&str, &str> = head.parse(rest);
@@ -85,7 +119,7 @@ pub(super) fn nginx<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<
 
 /// Apache: `[time] [module:level] [pid 7:tid 9] [client 192.0.2.1:5000] AH01618: user eve not found: /private, referer: …`; the time and
 /// other parts may be missing (syslog has taken it, or a 2.2 server never wrote it).
-pub(super) fn apache<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) -> bool {
+fn apache<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) -> bool {
     let mut rest = text;
     let (mut level, mut pid, mut peer, mut time, mut module) = (None, None, None, None, None);
     while let Some((part, after)) = rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
@@ -202,12 +236,14 @@ fn apache_time(text: &str) -> Option<Civil> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse::{Context, access};
+    use crate::parse::Context;
     use crate::record::Timestamp;
 
     fn read(line: &str) -> LogRecord<'_> {
         let now = Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").unwrap();
-        access::parse(line, &Context { now, zone: &Zone::UTC }).unwrap_or_else(|| panic!("not read: {line}"))
+        let (mut record, context) = (LogRecord::text(line), Context { now, zone: &Zone::UTC });
+        assert!((NGINX.parse)(line, &mut record, &context) || (APACHE.parse)(line, &mut record, &context), "not read: {line}");
+        record
     }
 
     #[test]

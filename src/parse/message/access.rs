@@ -7,41 +7,29 @@ use nom::Parser as _;
 use nom::bytes::complete::take_while1;
 use nom::character::complete::char;
 
-use crate::parse::{Context, error_log, scan};
+use crate::parse::dialect::Dialect;
+use crate::parse::dialect::Mark::{App, Holds, Line};
+use crate::parse::scan;
 use crate::record::{Civil, EventType, LogRecord, Severity, Timestamp, Zone};
 
-/// A cheap look: the line may be of one of these formats, with nothing in front of it.
-pub(crate) fn recognise(text: &str) -> bool {
-    match text.as_bytes() {
-        [b'<', ..] => false,
-        [b'[', ..] | [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'/', ..] => true,
-        // A syslog tag ends in a colon; nothing in front of an access log's time does, but an address like 2001:db8::.
-        _ => {
-            scan::has(text, "] \"")
-                && bracketed_time(text)
-                    .is_some_and(|(front, ..)| !front.split(' ').any(|w| w.ends_with(':') && scan::ip(w).is_none()))
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "access",
+    product: "Web servers: access logs of Apache, nginx and all who write like them",
+    reference: "https://httpd.apache.org/docs/2.4/logs.html#accesslog",
+    marks: &[App("nginx"), App("apache2"), App("apache"), App("httpd"), Holds("] \""), Line("] \""), Line("[")],
+    parse: |text, record, context| {
+        let text = text.trim_end();
+        if text.starts_with('[') {
+            return time_first(text, record, Some(context.zone));
         }
-    }
-}
+        (record.app.is_some() || nothing_in_front(text)) && access(text, record, Some(context.zone))
+    },
+    samples: &[r#"203.0.113.77 - mia [20/Nov/2026:06:25:01 +0000] "GET /login HTTP/1.1" 401 381 "-" "curl/8.5.0""#],
+};
 
-/// Reads a line that has no envelope; `None` where it is of none of these formats.
-pub(crate) fn parse<'a>(text: &'a str, context: &Context<'_>) -> Option<LogRecord<'a>> {
-    let text = text.trim_end();
-    let mut record = LogRecord::text(text);
-    fill(text, &mut record, Some(context.zone)).then_some(record)
-}
-
-/// Reads a line that came in an envelope; its time stands unless the line has one with a zone and the envelope had none.
-pub(crate) fn message<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
-    fill(message.trim_end(), record, None)
-}
-
-fn fill<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) -> bool {
-    match text.as_bytes() {
-        [b'0'..=b'9', _, _, _, b'/', ..] if error_log::nginx(text, record, zone) => true,
-        [b'[', ..] => error_log::apache(text, record, zone) || time_first(text, record, zone),
-        _ => access(text, record, zone),
-    }
+/// A syslog tag ends in a colon; nothing in front of an access log's time does, but an address like 2001:db8::.
+fn nothing_in_front(text: &str) -> bool {
+    bracketed_time(text).is_some_and(|(front, ..)| !front.split(' ').any(|w| w.ends_with(':') && scan::ip(w).is_none()))
 }
 
 /// `client ident user [time] "request" status bytes "referrer" "agent" …`, possibly with a virtual host or a list of forwarded clients in
@@ -261,15 +249,18 @@ pub(crate) fn clf_time(text: &str, zone: Option<&Zone>) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parse::Context;
     use crate::record::Value;
     use proptest::prelude::*;
 
-    fn context() -> Context<'static> {
-        Context { now: Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").unwrap(), zone: &Zone::UTC }
+    fn try_read(line: &str) -> Option<LogRecord<'_>> {
+        let now = Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").unwrap();
+        let mut record = LogRecord::text(line);
+        (DIALECT.parse)(line, &mut record, &Context { now, zone: &Zone::UTC }).then_some(record)
     }
 
     fn read(line: &str) -> LogRecord<'_> {
-        parse(line, &context()).unwrap_or_else(|| panic!("not read: {line}"))
+        try_read(line).unwrap_or_else(|| panic!("not read: {line}"))
     }
 
     #[test]
@@ -309,14 +300,14 @@ mod tests {
         for line in
             ["", "plain text", "[info] starting", "[2026] x", "a [b] \"c\" d", "Feb 11 08:15:30 h sshd[1]: x", "2026/02/11 x"]
         {
-            assert!(parse(line, &context()).is_none(), "{line}");
+            assert!(try_read(line).is_none(), "{line}");
         }
     }
 
     proptest! {
         #[test]
         fn no_input_panics(line in "(\\[|\\]|\"| |-|11/Feb/2026:08:15:30 \\+0100|Wed Feb 11 08:15:30 2026|client |error|2026/02/11 08:15:30|user |, client: |AH|[0-9.:]{1,9}|\\PC){0,30}") {
-            parse(&line, &context());
+            try_read(&line);
         }
     }
 }

@@ -1,0 +1,187 @@
+//! Dialects: how each product writes what happened, and how a line shows which of them it is in.
+//!
+//! A dialect is a file of [`super::message`] that ends in a [`Dialect`]: its name, its marks, its parser. Marks are put together once into
+//! tables and automata, so that a line is looked at once, whatever the number of dialects; only those whose mark it bears are tried, and each
+//! of them checks for itself. Nothing that came before enters: the same line is the same record today, after a restart and in a replay.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind, StartKind};
+
+use super::Context;
+use super::message::DIALECTS;
+use crate::record::LogRecord;
+
+/// Reads a text into a record and names itself in `format.message`. False: it is not of this dialect, and the record is as it was.
+pub(crate) type Parser = for<'a> fn(&'a str, &mut LogRecord<'a>, &Context<'_>) -> bool;
+
+/// How a product writes.
+pub(crate) struct Dialect {
+    /// What it is called in `format`, `--format` and the configuration.
+    pub name: &'static str,
+    /// Whose it is.
+    pub product: &'static str,
+    /// The page that the parser follows.
+    pub reference: &'static str,
+    /// What shows it.
+    pub marks: &'static [Mark],
+    /// Reads it.
+    pub parse: Parser,
+    /// Lines, as they come in, of every kind that it understands.
+    pub samples: &'static [&'static str],
+}
+
+/// What shows a dialect. Whoever bears a mark is not yet recognised: the parser decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// The message comes from a program of that name (see [`Recogniser::by_app`]).
+    App(&'static str),
+    /// The message begins so.
+    Begins(&'static str),
+    /// This is in the first [`LOOK_BYTES`] of the message.
+    Holds(&'static str),
+    /// This is in the first [`LOOK_BYTES`] of a line that has no envelope that others know: the parser reads time and host, too.
+    Line(&'static str),
+    /// This is in the first [`JSON_LOOK_BYTES`] of a JSON object: mostly the name of a member, in its quotes.
+    Member(&'static str),
+}
+
+/// How much of a text is searched for marks.
+pub(crate) const LOOK_BYTES: usize = 256;
+/// How much of a JSON object is.
+pub(crate) const JSON_LOOK_BYTES: usize = 2048;
+
+/// Marks of one kind.
+const MAX_MARKS: usize = 512;
+
+/// All marks, put together.
+pub(crate) struct Recogniser {
+    apps: HashMap<&'static str, Vec<&'static Dialect>>,
+    begins: Automaton,
+    holds: Automaton,
+    lines: Automaton,
+    members: Automaton,
+}
+
+/// Made at the first line.
+pub(crate) static RECOGNISER: LazyLock<Recogniser> = LazyLock::new(|| Recogniser::new(DIALECTS));
+
+impl Recogniser {
+    fn new(dialects: &'static [Dialect]) -> Recogniser {
+        let mut apps: HashMap<_, Vec<_>> = HashMap::new();
+        for dialect in dialects {
+            for mark in dialect.marks {
+                if let Mark::App(app) = mark {
+                    apps.entry(*app).or_default().push(dialect);
+                }
+            }
+        }
+        let automaton = |anchored, pick: fn(Mark) -> Option<&'static str>| {
+            let marks = dialects.iter().flat_map(|dialect| dialect.marks.iter().map(move |mark| (*mark, dialect)));
+            Automaton::new(anchored, marks.filter_map(|(mark, dialect)| Some((pick(mark)?, dialect))).collect())
+        };
+        Recogniser {
+            apps,
+            begins: automaton(Anchored::Yes, |mark| if let Mark::Begins(text) = mark { Some(text) } else { None }),
+            holds: automaton(Anchored::No, |mark| if let Mark::Holds(text) = mark { Some(text) } else { None }),
+            lines: automaton(Anchored::No, |mark| if let Mark::Line(text) = mark { Some(text) } else { None }),
+            members: automaton(Anchored::No, |mark| if let Mark::Member(text) = mark { Some(text) } else { None }),
+        }
+    }
+
+    /// The dialects of what a program of that name writes. What stands before the name (a path) and behind it (a number, the suffix of a
+    /// helper process) is left out where the whole is not known; what has a module of PAM behind it, in brackets, is PAM's: `(pam_`.
+    pub fn by_app<'n>(&self, app: &'n str) -> &[&'static Dialect] {
+        let known = |name: &str| self.apps.get(name);
+        let file = app.rsplit('/').next().unwrap_or(app);
+        let stem = |name: &'n str| name.find(|c: char| !c.is_ascii_alphanumeric() && c != '%').map_or(name, |end| &name[..end]);
+        let found = known(app).or_else(|| known(file)).or_else(|| match app.split_once('(') {
+            Some((_, module)) => module.starts_with("pam_").then(|| known("(pam_")).flatten(),
+            None => known(stem(app)).or_else(|| known(stem(file))),
+        });
+        found.map_or(&[], Vec::as_slice)
+    }
+
+    /// A program of exactly that name writes in some dialect.
+    pub fn is_known_app(&self, app: &str) -> bool {
+        self.apps.contains_key(app) || app.rsplit('/').next().is_some_and(|file| self.apps.contains_key(file))
+    }
+
+    /// Hands out the dialects whose mark a message bears, those of the longest beginning first, until `each` says that one was right.
+    pub fn of_message(&self, message: &str, each: &mut dyn FnMut(&'static Dialect, &'static str) -> bool) -> bool {
+        self.begins.search(message, LOOK_BYTES, each) || self.holds.search(message, LOOK_BYTES, each)
+    }
+
+    /// The same of a line as it came in.
+    pub fn of_line(&self, line: &str, each: &mut dyn FnMut(&'static Dialect, &'static str) -> bool) -> bool {
+        self.lines.search(line, LOOK_BYTES, each)
+    }
+
+    /// The same of a JSON object.
+    pub fn of_object(&self, object: &str, each: &mut dyn FnMut(&'static Dialect, &'static str) -> bool) -> bool {
+        self.members.search(object, JSON_LOOK_BYTES, each)
+    }
+}
+
+/// Marks of one kind.
+struct Automaton {
+    anchored: Anchored,
+    search: AhoCorasick,
+    /// By mark: what it is, and the dialects that it, or a shorter one within it, shows.
+    shown: Vec<(&'static str, Vec<&'static Dialect>)>,
+}
+
+impl Automaton {
+    fn new(anchored: Anchored, mut marks: Vec<(&'static str, &'static Dialect)>) -> Automaton {
+        // The longer a mark, the more it says. The order of the dialects decides between equals.
+        marks.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+        let mut shown: Vec<(&'static str, Vec<&'static Dialect>)> = Vec::new();
+        for (text, _) in &marks {
+            if shown.iter().any(|(known, _)| known == text) {
+                continue;
+            }
+            let is_within = |other: &str| match anchored {
+                Anchored::No => text.contains(other),
+                _ => text.starts_with(other),
+            };
+            let mut dialects: Vec<&'static Dialect> = Vec::new();
+            for (_, dialect) in marks.iter().filter(|(other, _)| is_within(other)) {
+                if !dialects.iter().any(|known| std::ptr::eq(*known, *dialect)) {
+                    dialects.push(dialect);
+                }
+            }
+            shown.push((text, dialects));
+        }
+        assert!(shown.len() <= MAX_MARKS, "there is room for {MAX_MARKS} marks");
+        let start = if anchored == Anchored::No { StartKind::Unanchored } else { StartKind::Anchored };
+        let search = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .start_kind(start)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(shown.iter().map(|(text, _)| text))
+            .expect("a few hundred short marks make a small automaton");
+        Automaton { anchored, search, shown }
+    }
+
+    fn search(&self, text: &str, look: usize, each: &mut dyn FnMut(&'static Dialect, &'static str) -> bool) -> bool {
+        let text = &text.as_bytes()[..text.len().min(look)];
+        let mut input = Input::new(text).anchored(self.anchored);
+        // A line that repeats a mark is not tried again.
+        let mut seen = [0_u64; MAX_MARKS / 64];
+        while let Ok(Some(found)) = self.search.try_find(input.clone()) {
+            let pattern = found.pattern().as_usize();
+            let (mark, dialects) = &self.shown[pattern];
+            let (word, bit) = (pattern / 64, 1 << (pattern % 64));
+            if seen[word] & bit == 0 && dialects.iter().any(|dialect| each(dialect, mark)) {
+                return true;
+            }
+            seen[word] |= bit;
+            if self.anchored != Anchored::No {
+                break;
+            }
+            input.set_start(found.end());
+        }
+        false
+    }
+}
