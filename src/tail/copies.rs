@@ -125,7 +125,7 @@ impl Follower {
         }
     }
 
-    /// Follows what is new of these files, and goes on in those that are copies of lost ones.
+    /// Follows what is new of these files, the oldest of which come first, and goes on in those that are copies of lost ones.
     pub(super) fn take_up(&mut self, unknown: Vec<Entry>) {
         let room = self.options.max_files.saturating_sub(self.files.len());
         // Where there is no room for all, the newest matter most. They come last.
@@ -135,7 +135,12 @@ impl Follower {
         for (i, file) in self.files.iter().enumerate().filter(|(_, f)| !f.forget && !f.done) {
             kin.note(i, file);
         }
-        for (n, entry) in unknown.into_iter().enumerate() {
+        let (first_order, last_order) = (self.next_order + 1, self.next_order + unknown.len() as u64);
+        // While gzip is at work there are two: the plain one is followed, and the other is known to be a copy of it. How old they are says
+        // nothing of which was made of which: they have the same time, or the copy that of the last whole second.
+        let mut by_kind: Vec<(u64, Entry)> = (first_order..).zip(unknown).collect();
+        by_kind.sort_by_key(|(_, entry)| entry.gzip);
+        for (order, entry) in by_kind {
             if known.contains(&entry.ident) {
                 continue;
             }
@@ -144,12 +149,14 @@ impl Follower {
                     Ok(()) => i,
                     Err(NotNow) => continue,
                 },
-                Ok(None) if n >= first_followed => {
+                Ok(None) if order - first_order >= first_followed as u64 => {
                     self.add(entry);
-                    self.files.len() - 1
+                    let i = self.files.len() - 1;
+                    self.files[i].order = order;
+                    i
                 }
                 Ok(None) => {
-                    left_out.push(entry.real);
+                    left_out.push((order, entry.real));
                     continue;
                 }
                 Err(NotNow) => continue,
@@ -157,6 +164,9 @@ impl Follower {
             known.insert(self.files[i].ident);
             kin.note(i, &self.files[i]);
         }
+        self.next_order = self.next_order.max(last_order);
+        left_out.sort();
+        let left_out: Vec<PathBuf> = left_out.into_iter().map(|(_, path)| path).collect();
         self.tell_left_out(&left_out);
     }
 
@@ -226,7 +236,7 @@ impl Follower {
         let is_unread = lost.position == 0 && lost.print == Print::default();
         is_unread
             && entry.gzip
-            && entry.stat.mtime >= lost.stat.mtime
+            && entry.stat.latest_mtime() >= lost.stat.mtime
             && content::all(&entry.real, &entry.ident, true, self.limits).is_ok_and(|(size, _)| size >= lost.stat.size)
     }
 
@@ -305,8 +315,14 @@ impl Follower {
     fn copies_alive(&mut self, i: usize, entry: &Entry) -> Relation {
         let file = &self.files[i];
         if file.gzip {
-            // Unpacked beside it. Where nothing was read of it, nothing would be read twice.
-            return if file.position > 0 && !entry.gzip { self.holds_lost(file, entry) } else { Relation::None };
+            return match entry.gzip {
+                true => Relation::None,
+                false => match self.is_unpacked(file, entry) {
+                    // A damaged one cannot be compared as a whole.
+                    Err(OpenError::Io(_)) if file.position > 0 => self.holds_lost(file, entry),
+                    relation => relation.unwrap_or_else(|error| Relation::of_error(&error)),
+                },
+            };
         }
         let opened;
         let original = match &file.content {
@@ -329,6 +345,20 @@ impl Follower {
             Ok(false) => Relation::None,
             Err(error) => Relation::of_error(&error),
         }
+    }
+
+    /// Whether a file was unpacked beside a compressed one, or is being unpacked: it has nothing that is not in that.
+    fn is_unpacked(&self, packed: &Followed, entry: &Entry) -> Result<Relation, OpenError> {
+        let is_short = entry.stat.size < u64::from(packed.print.head_len);
+        let print = if is_short { Print::default() } else { Print { mark_len: 0, mark: 0, ..packed.print } };
+        let plain = Content::open(&entry.real, &entry.ident, false, &print, 0, self.limits)?;
+        let mut packed = Content::open(&packed.real, &packed.ident, true, &Print::default(), 0, self.limits)?;
+        let (head, breaks_off) = packed.first_bytes(GZIP_COMPARED_BYTES)?;
+        let is_all = head.len() < GZIP_COMPARED_BYTES && !breaks_off;
+        let begun = plain.range(0, head.len() + usize::from(is_all))?;
+        // An unfinished one of which nothing can be unpacked yet tells nothing.
+        let is_copy = head.starts_with(&begun) && !(breaks_off && head.is_empty());
+        Ok(if is_copy { Relation::Copy } else { Relation::None })
     }
 
     fn was_replaced(&mut self, i: usize) -> Relation {

@@ -56,6 +56,12 @@ impl Stat {
         if is_near(self.mtime) || is_near(self.ctime) { Stat::default() } else { self }
     }
 
+    /// When it was last modified at the latest: some programs keep whole seconds only of what they pack or copy.
+    pub fn latest_mtime(self) -> i64 {
+        const SECOND: i64 = 1_000_000_000;
+        if self.mtime % SECOND == 0 { self.mtime.saturating_add(SECOND - 1) } else { self.mtime }
+    }
+
     /// The state that the metadata shows.
     pub fn of(meta: &Metadata) -> Stat {
         let nanos = |secs: i64, nanos: i64| secs.saturating_mul(1_000_000_000).saturating_add(nanos);

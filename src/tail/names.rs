@@ -226,7 +226,8 @@ pub fn rotated_from(name: &OsStr) -> Vec<Vec<u8>> {
     bases
 }
 
-fn plain(name: &[u8]) -> &[u8] {
+/// The name without `.gz`.
+pub fn plain(name: &[u8]) -> &[u8] {
     let end = name.len().saturating_sub(3);
     if end > 0 && name[end..].eq_ignore_ascii_case(b".gz") { &name[..end] } else { name }
 }

@@ -35,6 +35,15 @@ pub fn later(accesses: u32, deed: impl FnOnce() + 'static) {
     WRITER.with_borrow_mut(|writer| writer.push_back((accesses, Box::new(deed))));
 }
 
+/// What the writer does last waits for [`finish`].
+pub fn hold_back_last() {
+    WRITER.with_borrow_mut(|writer| {
+        if let Some((accesses, _)) = writer.back_mut() {
+            *accesses = u32::MAX;
+        }
+    });
+}
+
 /// Lets the writer do at once whatever it still has to do.
 pub fn finish() {
     while let Some((_, deed)) = WRITER.with_borrow_mut(VecDeque::pop_front) {
