@@ -103,8 +103,9 @@ impl Print {
 pub struct Prefixes(pub Vec<(u32, u128)>);
 
 impl Prefixes {
-    /// Lines that are covered at most.
-    pub const MAX: usize = 32;
+    /// Lines that are covered at most: all that lie in [`Prefixes::MAX_BYTES`], unless they have fewer than 8 bytes each. It bounds the row
+    /// in which they are kept: to 6 KB, and to 1 KB where lines are as long as in most logs.
+    pub const MAX: usize = 128;
 
     /// Bytes that are covered at most: behind them, the fingerprint tells enough.
     pub const MAX_BYTES: usize = 1_024;

@@ -35,6 +35,7 @@
 //! A file that is deleted while it is closed here (idle for long, one of too many, or the daemon is down) cannot be read. What it had more
 //! at the last look than was read of it is told as a loss. So is what a file had when it was found, if it is overwritten before its turn;
 //! of a compressed one nobody knows, and of content that begins with what the old one had.
+//! A copy of less than 1,024 bytes that was made before the last lines were read is not known again where it has more than 128 lines.
 //! Content that is replaced by content with the same first 1,024 bytes, the same 256 bytes before the position, and at
 //! least the same length, on the same inode, is not noticed.
 

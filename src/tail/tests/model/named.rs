@@ -130,6 +130,28 @@ fn a_copy_that_is_shorter_than_what_was_read() {
     }
 }
 
+/// The same of a copy that is shorter than the fingerprint, with as many lines as there is room for.
+#[test]
+fn a_short_copy_of_many_lines() {
+    for lines in [10, 31, 32, 33, 39] {
+        let mut model = Model::new(&["app.log"]);
+        model.append(lines, false, 0);
+        meanwhile::finish();
+        model.read_everything();
+        let (log, copy) = (model.path("app.log"), model.path("app.log.1"));
+        fs::copy(&log, &copy).unwrap();
+        append(&log, b"a line in the gap\n");
+        model.in_the_gap.push("a line in the gap".into());
+        model.read_everything();
+        assert_eq!(model.committed.len(), lines + 1);
+        File::options().write(true).open(&log).unwrap().set_len(0).unwrap();
+        model.append(1, false, 0);
+        meanwhile::finish();
+        model.read_everything();
+        model.check().unwrap_or_else(|error| panic!("{lines} lines: {error}"));
+    }
+}
+
 /// Overwritten at any moment of a turn, what was not read of a file is told with the bytes that it had.
 #[test]
 fn overwritten_content_is_told_with_the_size_that_it_had() {
