@@ -48,7 +48,7 @@ impl Relation {
         match error {
             OpenError::Short | OpenError::Different | OpenError::Io(_) => Relation::None,
             OpenError::Unfinished => Relation::Unfinished,
-            OpenError::Moved => Relation::Unclear,
+            OpenError::Moved | OpenError::Shortage(_) => Relation::Unclear,
         }
     }
 }
@@ -63,10 +63,10 @@ impl Follower {
                 continue;
             }
             let mut candidates: Vec<Entry> = Vec::new();
-            let mut clear = true;
+            let (mut clear, mut refused) = (true, false);
             for path in [&file.real, &file.path] {
                 let Some(directory) = listing.steady_around(path) else {
-                    clear = false;
+                    (clear, refused) = (false, refused || listing.is_refused(path));
                     continue;
                 };
                 let may_hold = |e: &&Entry| !known.contains(&e.ident) && kin::may_hold(file, e, self.options.fingerprint_bytes);
@@ -94,7 +94,8 @@ impl Follower {
                 }
                 continue;
             }
-            self.look_again = true;
+            // What is refused is asked for again at the next poll.
+            self.look_again |= !refused;
             if clear {
                 self.files[i].searches += 1;
                 if self.files[i].searches == MAX_SEARCHES {
@@ -208,10 +209,15 @@ impl Follower {
                 if kin::may_be_copy(entry, file) { self.copies_alive(i, entry) } else { Relation::None }
             } else if kin::may_hold(file, entry, self.options.fingerprint_bytes) {
                 self.holds_lost(file, entry)
-            } else {
-                if unread.is_none() && self.may_hold_unread(file, entry) {
-                    unread = Some((i, Relation::Copy));
+            } else if unread.is_none() {
+                match self.holds_unread(file, entry) {
+                    Relation::Copy => {
+                        unread = Some((i, Relation::Copy));
+                        Relation::None
+                    }
+                    relation => relation,
                 }
+            } else {
                 Relation::None
             };
             match relation {
@@ -232,12 +238,16 @@ impl Follower {
 
     /// Whether a compressed file that would be read as a new one may be a lost one of which nothing was read. Then it is that: what
     /// is read is the same, and nothing is lost.
-    fn may_hold_unread(&self, lost: &Followed, entry: &Entry) -> bool {
+    fn holds_unread(&self, lost: &Followed, entry: &Entry) -> Relation {
         let is_unread = lost.position == 0 && lost.print == Print::default();
-        is_unread
-            && entry.gzip
-            && entry.stat.latest_mtime() >= lost.stat.mtime
-            && content::all(&entry.real, &entry.ident, true, self.limits).is_ok_and(|(size, _)| size >= lost.stat.size)
+        if !is_unread || !entry.gzip || entry.stat.latest_mtime() < lost.stat.mtime {
+            return Relation::None;
+        }
+        match content::all(&entry.real, &entry.ident, true, self.limits) {
+            Ok((size, _)) if size >= lost.stat.size => Relation::Copy,
+            Ok(_) => Relation::None,
+            Err(error) => Relation::of_error(&error),
+        }
     }
 
     /// Whether a file holds what was read of a lost one.
@@ -332,7 +342,7 @@ impl Follower {
                     opened = content;
                     &opened
                 }
-                Err(OpenError::Moved) => return Relation::Unclear,
+                Err(OpenError::Moved | OpenError::Shortage(_)) => return Relation::Unclear,
                 Err(OpenError::Different | OpenError::Short) => return self.was_replaced(i),
                 // What cannot be read cannot be compared: whoever may read it next decides.
                 Err(OpenError::Io(_) | OpenError::Unfinished) => return Relation::None,

@@ -24,6 +24,8 @@
 //! - **Positions** are offsets in the decompressed content. They end at the last complete line that was handed out, so a restart in
 //!   mid-line begins with that line. Only batches carry positions; those without frames say where a set that is read from its end
 //!   begins (with one row for the set itself, its part empty), where content goes on in a copy, or forget a file that is gone.
+//! - **What is refused**, for want of descriptors, of memory or of permission, is told and asked for again. It is not taken to be gone,
+//!   new or empty.
 //! - **Before our time**: of a path that is matched alone (`auth.log`, not `auth.log*`), generations that were rotated before the path
 //!   was first found are not read. The set knows of a path from the first batch on that was committed of it.
 //!
@@ -72,11 +74,17 @@ use positions::Detail;
 use watch::Bell;
 
 #[cfg(test)]
-use tests::meanwhile::meanwhile;
+use tests::meanwhile::{descriptor, meanwhile};
 
 /// Called before each access to the disk, so that tests can have a writer do something there in the middle of a look or a read.
 #[cfg(not(test))]
 fn meanwhile() {}
+
+/// Called before each use of a descriptor, so that tests can have none left.
+#[cfg(not(test))]
+fn descriptor() -> std::io::Result<()> {
+    Ok(())
+}
 
 /// `positions.part` of the set itself.
 const SET_PART: &str = "";

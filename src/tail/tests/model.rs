@@ -39,6 +39,11 @@ enum Step {
         gap: u32,
     },
     CloseIdle,
+    /// After so many descriptors, the next ones are refused.
+    RunOut {
+        left: u32,
+        refusals: u32,
+    },
     Gzip {
         generation: usize,
         gap: u32,
@@ -56,6 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => gap().prop_map(|gap| Step::Rename { gap }),
         2 => (any::<bool>(), gap()).prop_map(|(race, gap)| Step::CopyTruncate { race, gap }),
         2 => Just(Step::CloseIdle),
+        1 => (0u32..30, 1u32..30).prop_map(|(left, refusals)| Step::RunOut { left, refusals }),
         2 => (1usize..3, gap()).prop_map(|(generation, gap)| Step::Gzip { generation, gap }),
         6 => Just(Step::Look),
         6 => Just(Step::Turns),
@@ -148,6 +154,7 @@ impl Model {
             }
             Step::Gzip { generation, gap } => self.gzip(generation, gap),
             Step::Look => self.follower().scan(),
+            Step::RunOut { left, refusals } => meanwhile::run_out(left, refusals),
             Step::CloseIdle => self.follower().close_idle(),
             Step::Turns => self.turns(),
             Step::Commit => self.commit(),

@@ -1,6 +1,9 @@
 //! Sequences that once lost or repeated lines, or told a loss that was none; each has its name.
 
 use super::*;
+use crate::tail::ReadFrom;
+use crate::tail::file::Place;
+use crate::tail::fingerprint::Stat;
 
 /// Generations that came while nobody looked: the first is unread, the second compressed.
 #[test]
@@ -150,6 +153,107 @@ fn a_short_copy_of_many_lines() {
         model.read_everything();
         model.check().unwrap_or_else(|error| panic!("{lines} lines: {error}"));
     }
+}
+
+/// With no descriptor left, at any moment of the first looks and of what follows, nothing is taken to be gone, new or empty.
+#[test]
+fn without_descriptors_nothing_is_gone_or_new() {
+    for (wide, left) in [false, true].into_iter().flat_map(|wide| (0..40).map(move |left| (wide, left))) {
+        for refusals in [1, 2, 30] {
+            let mut model = Model::new(if wide { &["app.log*"] } else { &["app.log"] });
+            elder(&mut model, wide);
+            model.append(9, false, 0);
+            meanwhile::finish();
+            meanwhile::run_out(left, refusals);
+            model.read_everything();
+            meanwhile::finish();
+            model.read_everything();
+            for step in [Step::Rename { gap: 0 }, Step::Kill, Step::CopyTruncate { race: false, gap: 0 }] {
+                model.take(&step);
+                model.append(9, false, 0);
+                let gzip = Step::Gzip { generation: 1, gap: 0 };
+                model.take(&gzip);
+                (0..2).for_each(|_| model.follower().scan());
+                meanwhile::run_out(left, refusals);
+                model.read_everything();
+                meanwhile::finish();
+            }
+            model.read_everything();
+            model.check().unwrap_or_else(|error| panic!("wide {wide}, {left} left, {refusals} refused: {error}"));
+            assert!(model.told_losses.is_empty(), "{left} left, {refusals} refused: {:?}", model.told_losses);
+            assert_eq!(model.stats.total("truncated_unread_bytes_total"), 0);
+        }
+    }
+}
+
+/// A file that waits to be read and is not found for a while is read when it comes back, though it looks as it did before.
+#[test]
+fn a_file_that_comes_back_as_it_was_is_read() {
+    let mut model = Model::new(&["*.log"]);
+    let log = model.path("one.log");
+    append(&log, b"one\n");
+    model.read_everything();
+    append(&log, b"two\n");
+    model.follower().scan();
+    // As if time had passed since, and others had needed the room.
+    let file = &mut model.follower().files[0];
+    (file.tried, file.content) = (Stat::of(&log.metadata().unwrap()), None);
+    meanwhile::run_out(0, 1_000);
+    model.follower().scan();
+    meanwhile::finish();
+    model.read_everything();
+    assert_eq!(model.committed, ["one", "two"]);
+}
+
+/// A set that is read from its end has none before all of it could be looked at.
+#[test]
+fn without_descriptors_a_set_has_no_end() {
+    for (left, refusals) in (0..12).flat_map(|left| [(left, 1), (left, 40)]) {
+        let mut model = Model::new(&["*/*.log"]);
+        model.options.read_from = ReadFrom::End;
+        for name in ["a/1.log", "a/2.log", "b/3.log"] {
+            let path = model.path(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            append(&path, b"before\n");
+        }
+        meanwhile::run_out(left, refusals);
+        let mut looks = 0;
+        let starts = loop {
+            if let Some(batch) = model.follower().look() {
+                break batch.positions.len();
+            }
+            assert!(model.follower().turns().is_empty());
+            looks += 1;
+            assert!(looks <= refusals);
+        };
+        assert_eq!(starts, 1 + 3, "{left} left, {refusals} refused");
+        meanwhile::finish();
+        for name in ["a/2.log", "b/3.log"] {
+            append(&model.path(name), b"after\n");
+        }
+        model.read_everything();
+        assert_eq!(model.committed, ["after", "after"], "{left} left, {refusals} refused");
+    }
+}
+
+/// A directory that cannot be looked into is told, and what was in it is not gone.
+#[test]
+fn a_directory_that_is_refused_is_told() {
+    let mut model = Model::new(&["*.log"]);
+    append(&model.path("one.log"), b"one\n");
+    model.read_everything();
+    meanwhile::run_out(0, 1_000);
+    for _ in 0..20 {
+        model.follower().scan();
+    }
+    let follower = model.follower();
+    assert!(!follower.look_again, "it is polled");
+    assert!(follower.files.iter().all(|f| f.place == Place::Home && f.searches == 0), "{:?}", follower.files);
+    assert_eq!(model.stats.total("read_errors_total"), 1);
+    meanwhile::finish();
+    append(&model.path("one.log"), b"two\n");
+    model.read_everything();
+    assert_eq!(model.committed, ["one", "two"]);
 }
 
 /// Overwritten at any moment of a turn, what was not read of a file is told with the bytes that it had.
