@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::SET_PART;
-use super::content;
+use super::content::{self, OpenError};
 use super::elders::Elders;
 use super::file::{Followed, Place};
 use super::fingerprint::{Ident, Prefixes, Print, Stat};
@@ -38,6 +38,7 @@ impl Follower {
                 Ok((position, print)) => {
                     (file.position, file.told, file.print, file.saved) = (position, position, print, true);
                 }
+                Err(OpenError::Shortage(_)) => self.was_short = true,
                 Err(error) => {
                     tracing::warn!(path = %file.real.display(), ?error, "cannot find the end of file, reading all of it")
                 }

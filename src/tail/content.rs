@@ -59,6 +59,8 @@ enum Source {
 pub enum OpenError {
     /// The system refused.
     Io(io::Error),
+    /// The system has no descriptor or no memory left: that says nothing of the file.
+    Shortage(io::Error),
     /// Another file stands there now, or none.
     Moved,
     /// The content is not the one of that fingerprint.
@@ -73,6 +75,7 @@ impl From<io::Error> for OpenError {
     fn from(error: io::Error) -> OpenError {
         match error.kind() {
             io::ErrorKind::NotFound => OpenError::Moved,
+            _ if is_shortage(&error) => OpenError::Shortage(error),
             _ => OpenError::Io(error),
         }
     }
@@ -438,9 +441,16 @@ pub fn all(path: &Path, ident: &Ident, gzip: bool, limits: Limits) -> Result<(u6
     Ok((content.position(), content.print()))
 }
 
+/// Whether something was refused for want of descriptors or memory, so that it may well be granted a moment later.
+pub fn is_shortage(error: &io::Error) -> bool {
+    use nix::libc::{EMFILE, ENFILE, ENOMEM};
+    error.raw_os_error().is_some_and(|code| [EMFILE, ENFILE, ENOMEM].contains(&code))
+}
+
 /// Opens a regular file for reading; never waits, as opening a FIFO would.
 fn open(path: &Path) -> io::Result<(File, Ident, Stat)> {
     super::meanwhile();
+    super::descriptor()?;
     let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY | nix::libc::O_CLOEXEC;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let meta = file.metadata()?;

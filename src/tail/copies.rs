@@ -48,7 +48,7 @@ impl Relation {
         match error {
             OpenError::Short | OpenError::Different | OpenError::Io(_) => Relation::None,
             OpenError::Unfinished => Relation::Unfinished,
-            OpenError::Moved => Relation::Unclear,
+            OpenError::Moved | OpenError::Shortage(_) => Relation::Unclear,
         }
     }
 }
@@ -63,10 +63,10 @@ impl Follower {
                 continue;
             }
             let mut candidates: Vec<Entry> = Vec::new();
-            let mut clear = true;
+            let (mut clear, mut refused) = (true, false);
             for path in [&file.real, &file.path] {
                 let Some(directory) = listing.steady_around(path) else {
-                    clear = false;
+                    (clear, refused) = (false, refused || listing.is_refused(path));
                     continue;
                 };
                 let may_hold = |e: &&Entry| !known.contains(&e.ident) && kin::may_hold(file, e, self.options.fingerprint_bytes);
@@ -94,7 +94,8 @@ impl Follower {
                 }
                 continue;
             }
-            self.look_again = true;
+            // What is refused is asked for again at the next poll.
+            self.look_again |= !refused;
             if clear {
                 self.files[i].searches += 1;
                 if self.files[i].searches == MAX_SEARCHES {
@@ -125,7 +126,7 @@ impl Follower {
         }
     }
 
-    /// Follows what is new of these files, and goes on in those that are copies of lost ones.
+    /// Follows what is new of these files, the oldest of which come first, and goes on in those that are copies of lost ones.
     pub(super) fn take_up(&mut self, unknown: Vec<Entry>) {
         let room = self.options.max_files.saturating_sub(self.files.len());
         // Where there is no room for all, the newest matter most. They come last.
@@ -135,7 +136,12 @@ impl Follower {
         for (i, file) in self.files.iter().enumerate().filter(|(_, f)| !f.forget && !f.done) {
             kin.note(i, file);
         }
-        for (n, entry) in unknown.into_iter().enumerate() {
+        let (first_order, last_order) = (self.next_order + 1, self.next_order + unknown.len() as u64);
+        // While gzip is at work there are two: the plain one is followed, and the other is known to be a copy of it. How old they are says
+        // nothing of which was made of which: they have the same time, or the copy that of the last whole second.
+        let mut by_kind: Vec<(u64, Entry)> = (first_order..).zip(unknown).collect();
+        by_kind.sort_by_key(|(_, entry)| entry.gzip);
+        for (order, entry) in by_kind {
             if known.contains(&entry.ident) {
                 continue;
             }
@@ -144,12 +150,14 @@ impl Follower {
                     Ok(()) => i,
                     Err(NotNow) => continue,
                 },
-                Ok(None) if n >= first_followed => {
+                Ok(None) if order - first_order >= first_followed as u64 => {
                     self.add(entry);
-                    self.files.len() - 1
+                    let i = self.files.len() - 1;
+                    self.files[i].order = order;
+                    i
                 }
                 Ok(None) => {
-                    left_out.push(entry.real);
+                    left_out.push((order, entry.real));
                     continue;
                 }
                 Err(NotNow) => continue,
@@ -157,6 +165,9 @@ impl Follower {
             known.insert(self.files[i].ident);
             kin.note(i, &self.files[i]);
         }
+        self.next_order = self.next_order.max(last_order);
+        left_out.sort();
+        let left_out: Vec<PathBuf> = left_out.into_iter().map(|(_, path)| path).collect();
         self.tell_left_out(&left_out);
     }
 
@@ -198,10 +209,15 @@ impl Follower {
                 if kin::may_be_copy(entry, file) { self.copies_alive(i, entry) } else { Relation::None }
             } else if kin::may_hold(file, entry, self.options.fingerprint_bytes) {
                 self.holds_lost(file, entry)
-            } else {
-                if unread.is_none() && self.may_hold_unread(file, entry) {
-                    unread = Some((i, Relation::Copy));
+            } else if unread.is_none() {
+                match self.holds_unread(file, entry) {
+                    Relation::Copy => {
+                        unread = Some((i, Relation::Copy));
+                        Relation::None
+                    }
+                    relation => relation,
                 }
+            } else {
                 Relation::None
             };
             match relation {
@@ -222,12 +238,16 @@ impl Follower {
 
     /// Whether a compressed file that would be read as a new one may be a lost one of which nothing was read. Then it is that: what
     /// is read is the same, and nothing is lost.
-    fn may_hold_unread(&self, lost: &Followed, entry: &Entry) -> bool {
+    fn holds_unread(&self, lost: &Followed, entry: &Entry) -> Relation {
         let is_unread = lost.position == 0 && lost.print == Print::default();
-        is_unread
-            && entry.gzip
-            && entry.stat.mtime >= lost.stat.mtime
-            && content::all(&entry.real, &entry.ident, true, self.limits).is_ok_and(|(size, _)| size >= lost.stat.size)
+        if !is_unread || !entry.gzip || entry.stat.latest_mtime() < lost.stat.mtime {
+            return Relation::None;
+        }
+        match content::all(&entry.real, &entry.ident, true, self.limits) {
+            Ok((size, _)) if size >= lost.stat.size => Relation::Copy,
+            Ok(_) => Relation::None,
+            Err(error) => Relation::of_error(&error),
+        }
     }
 
     /// Whether a file holds what was read of a lost one.
@@ -305,8 +325,14 @@ impl Follower {
     fn copies_alive(&mut self, i: usize, entry: &Entry) -> Relation {
         let file = &self.files[i];
         if file.gzip {
-            // Unpacked beside it. Where nothing was read of it, nothing would be read twice.
-            return if file.position > 0 && !entry.gzip { self.holds_lost(file, entry) } else { Relation::None };
+            return match entry.gzip {
+                true => Relation::None,
+                false => match self.is_unpacked(file, entry) {
+                    // A damaged one cannot be compared as a whole.
+                    Err(OpenError::Io(_)) if file.position > 0 => self.holds_lost(file, entry),
+                    relation => relation.unwrap_or_else(|error| Relation::of_error(&error)),
+                },
+            };
         }
         let opened;
         let original = match &file.content {
@@ -316,7 +342,7 @@ impl Follower {
                     opened = content;
                     &opened
                 }
-                Err(OpenError::Moved) => return Relation::Unclear,
+                Err(OpenError::Moved | OpenError::Shortage(_)) => return Relation::Unclear,
                 Err(OpenError::Different | OpenError::Short) => return self.was_replaced(i),
                 // What cannot be read cannot be compared: whoever may read it next decides.
                 Err(OpenError::Io(_) | OpenError::Unfinished) => return Relation::None,
@@ -329,6 +355,20 @@ impl Follower {
             Ok(false) => Relation::None,
             Err(error) => Relation::of_error(&error),
         }
+    }
+
+    /// Whether a file was unpacked beside a compressed one, or is being unpacked: it has nothing that is not in that.
+    fn is_unpacked(&self, packed: &Followed, entry: &Entry) -> Result<Relation, OpenError> {
+        let is_short = entry.stat.size < u64::from(packed.print.head_len);
+        let print = if is_short { Print::default() } else { Print { mark_len: 0, mark: 0, ..packed.print } };
+        let plain = Content::open(&entry.real, &entry.ident, false, &print, 0, self.limits)?;
+        let mut packed = Content::open(&packed.real, &packed.ident, true, &Print::default(), 0, self.limits)?;
+        let (head, breaks_off) = packed.first_bytes(GZIP_COMPARED_BYTES)?;
+        let is_all = head.len() < GZIP_COMPARED_BYTES && !breaks_off;
+        let begun = plain.range(0, head.len() + usize::from(is_all))?;
+        // An unfinished one of which nothing can be unpacked yet tells nothing.
+        let is_copy = head.starts_with(&begun) && !(breaks_off && head.is_empty());
+        Ok(if is_copy { Relation::Copy } else { Relation::None })
     }
 
     fn was_replaced(&mut self, i: usize) -> Relation {

@@ -146,7 +146,7 @@ impl Followed {
             }
             // It is tried again when it has grown.
             Err(OpenError::Unfinished) => Err(Turn::default()),
-            Err(OpenError::Io(e)) => {
+            Err(OpenError::Io(e) | OpenError::Shortage(e)) => {
                 self.tried = Stat::default();
                 Err(Turn { error: Some(e), ..Turn::default() })
             }

@@ -56,6 +56,12 @@ impl Stat {
         if is_near(self.mtime) || is_near(self.ctime) { Stat::default() } else { self }
     }
 
+    /// When it was last modified at the latest: some programs keep whole seconds only of what they pack or copy.
+    pub fn latest_mtime(self) -> i64 {
+        const SECOND: i64 = 1_000_000_000;
+        if self.mtime % SECOND == 0 { self.mtime.saturating_add(SECOND - 1) } else { self.mtime }
+    }
+
     /// The state that the metadata shows.
     pub fn of(meta: &Metadata) -> Stat {
         let nanos = |secs: i64, nanos: i64| secs.saturating_mul(1_000_000_000).saturating_add(nanos);
@@ -97,8 +103,9 @@ impl Print {
 pub struct Prefixes(pub Vec<(u32, u128)>);
 
 impl Prefixes {
-    /// Lines that are covered at most.
-    pub const MAX: usize = 32;
+    /// Lines that are covered at most: all that lie in [`Prefixes::MAX_BYTES`], unless they have fewer than 8 bytes each. It bounds the row
+    /// in which they are kept: to 6 KB, and to 1 KB where lines are as long as in most logs.
+    pub const MAX: usize = 128;
 
     /// Bytes that are covered at most: behind them, the fingerprint tells enough.
     pub const MAX_BYTES: usize = 1_024;

@@ -58,6 +58,8 @@ pub(super) struct Follower {
     pub(super) skip_existing: bool,
     /// Something is not what it was: look around soon.
     pub(super) look_again: bool,
+    /// Not everything could be looked at for want of descriptors or memory.
+    pub(super) was_short: bool,
     /// When it was told that files are left out.
     pub(super) told_left_out: Option<Instant>,
     /// What was found to be lost since the last batch.
@@ -85,6 +87,7 @@ impl Follower {
             next_order: 0,
             random: RandomState::new(),
             look_again: false,
+            was_short: false,
             told_left_out: None,
             losses: Vec::new(),
         };
@@ -131,14 +134,12 @@ impl Follower {
         while !stop.is_cancelled() {
             if scanned.is_none_or(|s| self.is_scan_due(s, structure)) {
                 let start = Instant::now();
-                let first = self.skip_existing;
                 (structure, self.look_again) = (false, false);
-                self.scan();
+                let started = self.look();
                 scanned = Some((Instant::now(), start.elapsed()));
-                if first {
-                    self.skip_existing = false;
+                if let Some(batch) = started {
                     let Some(permit) = reserve()? else { return Ok(()) };
-                    permit.send(self.start_positions());
+                    permit.send(batch);
                 }
             }
             if !self.losses.is_empty() {
@@ -169,6 +170,23 @@ impl Follower {
             }
         }
         Ok(())
+    }
+
+    /// Looks around; says after the first look of a set that is read from its end where that is.
+    pub(super) fn look(&mut self) -> Option<Batch> {
+        self.was_short = false;
+        self.scan();
+        if !self.skip_existing {
+            return None;
+        }
+        if self.was_short {
+            // What could not be looked at has an end, too: it all begins anew.
+            self.files.clear();
+            self.elders.clear();
+            return None;
+        }
+        self.skip_existing = false;
+        Some(self.start_positions())
     }
 
     fn is_scan_due(&self, (last, cost): (Instant, Duration), structure: bool) -> bool {

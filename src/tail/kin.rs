@@ -55,11 +55,16 @@ fn key(directory: Option<&Path>, name: &[u8]) -> Vec<u8> {
 /// Whether the names allow that `entry` is a copy of `original`, made while that is still there.
 pub fn may_be_copy(entry: &Entry, original: &Followed) -> bool {
     let Some(name) = entry.real.file_name() else { return false };
-    // Compression may give it the next number on the way.
-    let of = |base: &OsStr| names::is_derived(name, base) || (entry.gzip && names::base(name) == names::base(base));
+    // Compression may give it the next number on the way; unpacking takes `.gz` away, and what is then no rotated name is a log of its own.
+    let is_unpacked = |base: &OsStr| names::plain(base.as_bytes()) == name.as_bytes() && !names::rotated_from(name).is_empty();
+    let of = |base: &OsStr| {
+        names::is_derived(name, base)
+            || (entry.gzip && names::base(name) == names::base(base))
+            || (original.gzip && is_unpacked(base))
+    };
     // What was last modified before the original was born is older than it; unless that is itself a copy that kept its time, or the
     // clock was set back since then.
-    let is_before = |born: u64| (born as i64) <= now_nanos() && entry.stat.mtime < original.stat.mtime.min(born as i64);
+    let is_before = |born: u64| (born as i64) <= now_nanos() && entry.stat.latest_mtime() < original.stat.mtime.min(born as i64);
     let is_older = original.ident.born.is_some_and(is_before);
     !is_older
         && [&original.path, &original.real]

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::fingerprint::{Ident, Stat};
-use super::names::{self, Pattern};
+use super::names::{self, Found, Pattern};
 
 /// Names looked at in one directory.
 const MAX_NAMES: usize = 50_000;
@@ -39,23 +40,25 @@ pub enum Skipped {
     Dangling,
     /// A directory, a FIFO or the like, or compressed in a way that is not read.
     Kind(&'static str),
+    /// What a link leads to cannot be looked at.
+    Target(io::Error),
     /// The system refused.
-    Io(std::io::Error),
+    Io(io::Error),
 }
 
 /// Looks at one path.
 pub fn entry(path: PathBuf) -> Result<Entry, Skipped> {
-    let failed = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::NotFound => Skipped::Vanished,
+    let failed = |e: io::Error| match e.kind() {
+        io::ErrorKind::NotFound => Skipped::Vanished,
         _ => Skipped::Io(e),
     };
     super::meanwhile();
     let mut meta = path.symlink_metadata().map_err(failed)?;
     let mut real = path.clone();
     if meta.is_symlink() {
-        let dangling = |e: std::io::Error| match e.kind() {
-            std::io::ErrorKind::NotFound => Skipped::Dangling,
-            _ => Skipped::Io(e),
+        let dangling = |e: io::Error| match e.kind() {
+            io::ErrorKind::NotFound => Skipped::Dangling,
+            _ => Skipped::Target(e),
         };
         real = path.canonicalize().map_err(dangling)?;
         meta = real.metadata().map_err(dangling)?;
@@ -73,15 +76,11 @@ pub fn entry(path: PathBuf) -> Result<Entry, Skipped> {
     Ok(Entry { path, real, ident: Ident::of(&meta), stat: Stat::of(&meta), gzip })
 }
 
-/// The paths that the patterns lead to, and the directories in which more may appear.
-pub fn expand(patterns: &[Pattern]) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
-    let (mut paths, mut directories) = (BTreeSet::new(), BTreeSet::new());
-    for pattern in patterns {
-        pattern.expand(&mut directories, &mut |path| {
-            paths.insert(path);
-        });
-    }
-    (paths, directories)
+/// What the patterns lead to.
+pub fn expand(patterns: &[Pattern]) -> Found {
+    let mut found = Found::default();
+    patterns.iter().for_each(|pattern| pattern.expand(&mut found));
+    found
 }
 
 /// The file at each path, each file once. Paths that are skipped go to `skipped`.
@@ -102,6 +101,8 @@ pub fn entries(paths: BTreeSet<PathBuf>, skipped: &mut dyn FnMut(PathBuf, Skippe
 #[derive(Debug, Default)]
 pub struct Listing {
     directories: HashMap<PathBuf, Rc<Directory>>,
+    /// What could not be looked at.
+    pub refused: Vec<(PathBuf, io::Error)>,
 }
 
 /// One directory's files.
@@ -113,6 +114,8 @@ pub struct Directory {
     is_steady: bool,
     /// A name was listed and its file was gone a moment later.
     lost_one: bool,
+    /// It, or a file in it, could not be looked at: nothing is known of what is missing here.
+    is_refused: bool,
     by_ident: HashMap<Ident, usize>,
     /// Files with a number or date in their name, by the name that it was added to.
     by_base: HashMap<Vec<u8>, Vec<usize>>,
@@ -129,14 +132,26 @@ impl Directory {
         self.by_base.get(name.as_bytes()).into_iter().flatten().map(|i| &self.entries[*i])
     }
 
-    fn list(dir: &Path) -> Directory {
+    fn list(dir: &Path, refused: &mut Vec<(PathBuf, io::Error)>) -> Directory {
         let mut directory = Directory::default();
-        for name in names::list(dir).take(MAX_NAMES) {
+        let names = names::list(dir).and_then(|names| names.take(MAX_NAMES).collect::<io::Result<Vec<_>>>());
+        let names = names.unwrap_or_else(|error| {
+            // Where a directory may be entered and not listed, files are known by the paths that lead to them, and by no other name.
+            let is_unlisted = error.kind() == io::ErrorKind::PermissionDenied && dir.join(".").symlink_metadata().is_ok();
+            directory.is_refused = !is_unlisted;
+            refused.push((dir.to_owned(), error));
+            Vec::new()
+        });
+        for name in names {
             // Links are left out: they give no file a new name.
-            match entry(dir.join(name)) {
+            match entry(dir.join(&name)) {
                 Ok(entry) if entry.real == entry.path => directory.add(entry),
-                Ok(_) => {}
-                Err(why) => directory.lost_one |= matches!(why, Skipped::Vanished),
+                Err(Skipped::Vanished) => directory.lost_one = true,
+                Err(Skipped::Io(error)) => {
+                    refused.push((dir.join(name), error));
+                    directory.is_refused = true;
+                }
+                Ok(_) | Err(_) => {}
             }
         }
         directory
@@ -165,12 +180,18 @@ impl Listing {
         if let Some(known) = self.directories.get(dir) {
             return Rc::clone(known);
         }
-        let directory = Rc::new(Directory::list(dir));
+        let directory = Rc::new(Directory::list(dir, &mut self.refused));
         self.directories.insert(dir.to_owned(), Rc::clone(&directory));
         directory
     }
 
-    /// The same, listed until two lists are the same, so that no file is missing. `None` where names do not stop changing.
+    /// Whether the directory that `path` is in could not be listed, or not as a whole.
+    pub fn is_refused(&mut self, path: &Path) -> bool {
+        self.around(path).is_refused
+    }
+
+    /// The same, listed until two lists are the same, so that no file is missing. `None` where names do not stop changing, or it is
+    /// refused.
     pub fn steady_around(&mut self, path: &Path) -> Option<Rc<Directory>> {
         let dir = path.parent().unwrap_or(Path::new("."));
         let mut last = self.around(path);
@@ -178,8 +199,11 @@ impl Listing {
             if last.is_steady {
                 return Some(last);
             }
-            let mut now = Directory::list(dir);
-            now.is_steady = !now.lost_one && now.names() == last.names();
+            if last.is_refused {
+                return None;
+            }
+            let mut now = Directory::list(dir, &mut self.refused);
+            now.is_steady = !now.lost_one && !now.is_refused && now.names() == last.names();
             last = Rc::new(now);
             self.directories.insert(dir.to_owned(), Rc::clone(&last));
         }

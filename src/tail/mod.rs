@@ -24,6 +24,8 @@
 //! - **Positions** are offsets in the decompressed content. They end at the last complete line that was handed out, so a restart in
 //!   mid-line begins with that line. Only batches carry positions; those without frames say where a set that is read from its end
 //!   begins (with one row for the set itself, its part empty), where content goes on in a copy, or forget a file that is gone.
+//! - **What is refused**, for want of descriptors, of memory or of permission, is told and asked for again. It is not taken to be gone,
+//!   new or empty.
 //! - **Before our time**: of a path that is matched alone (`auth.log`, not `auth.log*`), generations that were rotated before the path
 //!   was first found are not read. The set knows of a path from the first batch on that was committed of it.
 //!
@@ -35,6 +37,7 @@
 //! A file that is deleted while it is closed here (idle for long, one of too many, or the daemon is down) cannot be read. What it had more
 //! at the last look than was read of it is told as a loss. So is what a file had when it was found, if it is overwritten before its turn;
 //! of a compressed one nobody knows, and of content that begins with what the old one had.
+//! A copy of less than 1,024 bytes that was made before the last lines were read is not known again where it has more than 128 lines.
 //! Content that is replaced by content with the same first 1,024 bytes, the same 256 bytes before the position, and at
 //! least the same length, on the same inode, is not noticed.
 
@@ -71,11 +74,17 @@ use positions::Detail;
 use watch::Bell;
 
 #[cfg(test)]
-use tests::meanwhile::meanwhile;
+use tests::meanwhile::{descriptor, meanwhile};
 
 /// Called before each access to the disk, so that tests can have a writer do something there in the middle of a look or a read.
 #[cfg(not(test))]
 fn meanwhile() {}
+
+/// Called before each use of a descriptor, so that tests can have none left.
+#[cfg(not(test))]
+fn descriptor() -> std::io::Result<()> {
+    Ok(())
+}
 
 /// `positions.part` of the set itself.
 const SET_PART: &str = "";

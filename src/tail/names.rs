@@ -1,7 +1,8 @@
 //! Names of files: glob patterns, and what rotation makes of a name. Pure apart from [`Pattern::expand`], which lists directories.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -52,61 +53,95 @@ impl Pattern {
         }
     }
 
-    /// Calls `found` for each existing path that matches, and notes every directory in which a match may appear.
-    pub fn expand(&self, directories: &mut BTreeSet<PathBuf>, found: &mut dyn FnMut(PathBuf)) {
-        walk(&self.root, &self.parts, MAX_DEPTH, directories, found);
+    /// Adds what it leads to.
+    pub fn expand(&self, found: &mut Found) {
+        walk(&self.root, &self.parts, MAX_DEPTH, found);
     }
 }
 
-fn walk(dir: &Path, parts: &[Part], depth: usize, directories: &mut BTreeSet<PathBuf>, found: &mut dyn FnMut(PathBuf)) {
+/// What patterns lead to.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Paths that match, and exist.
+    pub paths: BTreeSet<PathBuf>,
+    /// Every directory in which a match may appear.
+    pub directories: BTreeSet<PathBuf>,
+    /// What could not be looked at: there may be more.
+    pub refused: Vec<(PathBuf, io::Error)>,
+}
+
+impl Found {
+    /// The names in a directory that are to be kept.
+    fn list(&mut self, dir: &Path, keep: impl Fn(&OsStr) -> bool) -> Vec<OsString> {
+        let kept = |name: &io::Result<OsString>| name.as_ref().map_or(true, |name| keep(name));
+        let names = list(dir).and_then(|names| names.filter(kept).collect());
+        names.unwrap_or_else(|error| {
+            self.refused.push((dir.to_owned(), error));
+            Vec::new()
+        })
+    }
+}
+
+fn walk(dir: &Path, parts: &[Part], depth: usize, found: &mut Found) {
     let Some((part, rest)) = parts.split_first() else { return };
     if rest.is_empty() {
-        directories.insert(dir.to_owned());
+        found.directories.insert(dir.to_owned());
     }
     match part {
         Part::Literal(name) => {
             let path = dir.join(name);
-            match (rest.is_empty(), path.symlink_metadata().is_ok()) {
-                (_, false) => {}
-                (true, true) => found(path),
-                (false, true) => walk(&path, rest, depth, directories, found),
+            match path.symlink_metadata() {
+                Ok(_) if rest.is_empty() => drop(found.paths.insert(path)),
+                Ok(_) => walk(&path, rest, depth, found),
+                Err(error) if is_nowhere(&error) => {}
+                Err(error) => found.refused.push((path, error)),
             }
         }
         Part::Wild(pattern) => {
-            directories.insert(dir.to_owned());
-            for name in list(dir) {
-                if matches(pattern.as_bytes(), name.as_bytes()) == Some(true) {
-                    let path = dir.join(name);
-                    if rest.is_empty() {
-                        found(path);
-                    } else if path.is_dir() {
-                        walk(&path, rest, depth, directories, found);
-                    }
+            found.directories.insert(dir.to_owned());
+            for name in found.list(dir, |name| matches(pattern.as_bytes(), name.as_bytes()) == Some(true)) {
+                let path = dir.join(name);
+                if rest.is_empty() {
+                    found.paths.insert(path);
+                } else if path.is_dir() {
+                    walk(&path, rest, depth, found);
                 }
             }
         }
         Part::AnyDirectories => {
-            directories.insert(dir.to_owned());
-            walk(dir, rest, depth, directories, found);
+            found.directories.insert(dir.to_owned());
+            walk(dir, rest, depth, found);
             if depth == 0 {
                 return;
             }
-            for name in list(dir) {
+            for name in found.list(dir, |name| !name.as_bytes().starts_with(b".")) {
                 let path = dir.join(&name);
                 // Links to directories are not followed: they can lead in circles.
-                let real_directory = path.symlink_metadata().is_ok_and(|m| m.is_dir());
-                if real_directory && !name.as_bytes().starts_with(b".") {
-                    walk(&path, parts, depth - 1, directories, found);
+                if path.symlink_metadata().is_ok_and(|m| m.is_dir()) {
+                    walk(&path, parts, depth - 1, found);
                 }
             }
         }
     }
 }
 
-/// The names in a directory; none where it cannot be listed.
-pub fn list(dir: &Path) -> impl Iterator<Item = std::ffi::OsString> {
+/// The names in a directory; none where there is no directory.
+///
+/// # Errors
+/// It cannot be listed, which says nothing of what is in it.
+pub fn list(dir: &Path) -> io::Result<impl Iterator<Item = io::Result<OsString>>> {
     super::meanwhile();
-    std::fs::read_dir(dir).into_iter().flatten().filter_map(|e| e.ok().map(|e| e.file_name()))
+    super::descriptor()?;
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => Some(entries),
+        Err(error) if is_nowhere(&error) => None,
+        Err(error) => return Err(error),
+    };
+    Ok(entries.into_iter().flatten().map(|entry| Ok(entry?.file_name())))
+}
+
+fn is_nowhere(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Whether a name matches a pattern without slashes; `None` where the pattern has an unclosed `[`.
@@ -226,7 +261,8 @@ pub fn rotated_from(name: &OsStr) -> Vec<Vec<u8>> {
     bases
 }
 
-fn plain(name: &[u8]) -> &[u8] {
+/// The name without `.gz`.
+pub fn plain(name: &[u8]) -> &[u8] {
     let end = name.len().saturating_sub(3);
     if end > 0 && name[end..].eq_ignore_ascii_case(b".gz") { &name[..end] } else { name }
 }
@@ -276,13 +312,11 @@ mod tests {
             std::fs::write(path, "").unwrap();
         }
         let expand = |pattern: &str| {
-            let mut found = Vec::new();
-            let pattern = Pattern::parse(&format!("{}/{pattern}", dir.path().display())).unwrap();
-            pattern.expand(&mut BTreeSet::new(), &mut |p| {
-                found.push(p.strip_prefix(dir.path()).unwrap().to_str().unwrap().to_owned())
-            });
-            found.sort();
-            found
+            let mut found = Found::default();
+            Pattern::parse(&format!("{}/{pattern}", dir.path().display())).unwrap().expand(&mut found);
+            assert!(found.refused.is_empty());
+            let relative = |p: &PathBuf| p.strip_prefix(dir.path()).unwrap().to_str().unwrap().to_owned();
+            found.paths.iter().map(relative).collect::<Vec<_>>()
         };
         assert_eq!(expand("*/x.log"), ["a/x.log", "c/x.log"]);
         assert_eq!(expand("**/*.log"), ["a/b/y.log", "a/x.log", "c/x.log"]);

@@ -13,26 +13,29 @@
 //! again at the next one, whatever was found out about it in this one, until it is followed or gone.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::content::{Content, OpenError};
+use super::content::{self, Content, OpenError};
 use super::elders::Elders;
 use super::file::{Followed, Place};
-use super::fingerprint::{Ident, Print};
+use super::fingerprint::{Ident, Print, Stat};
 use super::follow::Follower;
 use super::listing::{self, Entry, Listing, Skipped};
+use super::names::Found;
 
 impl Follower {
     /// Looks around. New files are numbered from the oldest on.
     pub(super) fn scan(&mut self) {
         self.files.retain(|f| !f.done);
-        let (paths, mut directories) = listing::expand(&self.patterns);
-        self.note_first_sight(&paths);
-        let mut refused = Vec::new();
-        let entries = listing::entries(paths, &mut |path, why| refused.push((path, why)));
-        self.complain(refused);
+        let Found { mut paths, mut directories, refused } = listing::expand(&self.patterns);
+        self.tell_refused(refused);
+        self.note_first_sight(&mut paths);
+        let mut skipped = Vec::new();
+        let entries = listing::entries(paths, &mut |path, why| skipped.push((path, why)));
+        self.complain(skipped);
         directories.extend(entries.iter().filter_map(|e| e.real.parent().map(Path::to_owned)));
         self.watch.follow(&directories);
         let mut listing = Listing::default();
@@ -41,6 +44,7 @@ impl Follower {
         self.look_for_renamed(&mut listing);
         self.look_for_copies(&mut listing);
         self.find_unseen_generations(&mut unknown, &mut listing);
+        self.tell_refused(listing.refused);
         unknown.sort_by(|a, b| (a.stat.mtime, &a.path, &a.real).cmp(&(b.stat.mtime, &b.path, &b.real)));
         self.take_up(unknown);
         self.forget_gone();
@@ -49,16 +53,21 @@ impl Follower {
     }
 
     /// Of paths that are found for the first time, how old their rotated neighbours are. They are listed before the file at the path
-    /// is looked at, so what is among them was rotated before anything was known of it.
-    fn note_first_sight(&mut self, paths: &BTreeSet<PathBuf>) {
+    /// is looked at, so what is among them was rotated before anything was known of it. A path waits whose neighbours cannot be listed.
+    fn note_first_sight(&mut self, paths: &mut BTreeSet<PathBuf>) {
         let followed: HashSet<&PathBuf> = self.files.iter().map(|f| &f.path).collect();
         self.elders.retain(|path, _| paths.contains(path) || followed.contains(path));
         let mut listing = Listing::default();
-        for path in paths {
-            let Some(name) = path.file_name().filter(|_| !self.elders.contains_key(path)) else { continue };
+        paths.retain(|path| {
+            let Some(name) = path.file_name().filter(|_| !self.elders.contains_key(path)) else { return true };
+            if listing.is_refused(path) {
+                return false;
+            }
             let elders = Elders::of(listing.around(path).rotations(name).map(|e| e.stat.mtime));
             self.elders.insert(path.clone(), Arc::new(elders));
-        }
+            true
+        });
+        self.tell_refused(listing.refused);
     }
 
     /// A file of which nothing is known but that it is there has nothing to lose: it is simply read anew.
@@ -87,7 +96,7 @@ impl Follower {
                 // An earlier run was killed before it could forget what the inode held before: the content decides.
                 Some(several) => {
                     let opened: Vec<_> = several.iter().map(|i| self.try_open(&entry, &self.files[*i])).collect();
-                    if opened.iter().any(|o| matches!(o, Err(OpenError::Moved | OpenError::Io(_)))) {
+                    if opened.iter().any(|o| matches!(o, Err(OpenError::Moved | OpenError::Io(_) | OpenError::Shortage(_)))) {
                         self.look_again |= opened.iter().any(|o| matches!(o, Err(OpenError::Moved)));
                         several.iter().for_each(|i| self.files[*i].seen = true);
                         continue;
@@ -113,12 +122,13 @@ impl Follower {
     /// Step 2. That a file is nowhere is believed of directories that stand still.
     fn look_for_renamed(&mut self, listing: &mut Listing) {
         for file in self.files.iter_mut().filter(|f| !f.seen && !f.replaced && !f.forget) {
-            let mut surely = true;
+            let (mut surely, mut refused) = (true, false);
             let found = [&file.real, &file.path].into_iter().find_map(|path| {
                 let fast = listing.around(path).with_ident(&file.ident).cloned();
                 fast.or_else(|| {
                     let steady = listing.steady_around(path);
                     surely &= steady.is_some();
+                    refused |= steady.is_none() && listing.is_refused(path);
                     steady?.with_ident(&file.ident).cloned()
                 })
             });
@@ -127,12 +137,15 @@ impl Follower {
                     file.see(&entry);
                     continue;
                 }
-                None if !surely => self.look_again = true,
+                // What is refused is asked for again at the next poll.
+                None if !surely => self.look_again |= !refused,
                 None if !matches!(file.place, Place::Gone { .. }) => file.place = Place::Gone { since: Instant::now() },
                 None => {}
             }
             // Whoever has it open may still write to it, and nothing tells of that.
             file.ready = file.content.is_some();
+            // Where it comes back, it is read, though it may look as it did when that was last tried.
+            file.tried = Stat::default();
         }
     }
 
@@ -193,6 +206,12 @@ impl Follower {
         }
     }
 
+    /// Says what could not be looked at. What is known of files there stays as it is.
+    fn tell_refused(&mut self, refused: Vec<(PathBuf, io::Error)>) {
+        self.was_short |= refused.iter().any(|(_, error)| content::is_shortage(error));
+        self.complain(refused.into_iter().map(|(path, error)| (path, Skipped::Io(error))).collect());
+    }
+
     /// Says once of each path why it is not read.
     pub(super) fn complain(&mut self, refused: Vec<(PathBuf, Skipped)>) {
         for (path, why) in refused {
@@ -203,9 +222,9 @@ impl Follower {
                 continue;
             }
             match &why {
-                Skipped::Io(error) => {
+                Skipped::Io(error) | Skipped::Target(error) => {
                     self.counts.errors.add(1);
-                    tracing::warn!(path = %path.display(), %error, "cannot look at file");
+                    tracing::warn!(path = %path.display(), %error, "cannot be looked at, trying again at each poll");
                 }
                 Skipped::Kind(kind) => tracing::warn!(path = %path.display(), kind, "path skipped"),
                 Skipped::Vanished | Skipped::Dangling => {}

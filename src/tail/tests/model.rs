@@ -3,6 +3,8 @@
 //! Everything happens on one thread: the follower is driven step by step, and the writer's steps come between its accesses to the
 //! disk (see [`super::meanwhile`]). A sequence that fails therefore fails again, and quickly, so that it can be made short.
 
+mod named;
+
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -37,6 +39,11 @@ enum Step {
         gap: u32,
     },
     CloseIdle,
+    /// After so many descriptors, the next ones are refused.
+    RunOut {
+        left: u32,
+        refusals: u32,
+    },
     Gzip {
         generation: usize,
         gap: u32,
@@ -54,6 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => gap().prop_map(|gap| Step::Rename { gap }),
         2 => (any::<bool>(), gap()).prop_map(|(race, gap)| Step::CopyTruncate { race, gap }),
         2 => Just(Step::CloseIdle),
+        1 => (0u32..30, 1u32..30).prop_map(|(left, refusals)| Step::RunOut { left, refusals }),
         2 => (1usize..3, gap()).prop_map(|(generation, gap)| Step::Gzip { generation, gap }),
         6 => Just(Step::Look),
         6 => Just(Step::Turns),
@@ -146,6 +154,7 @@ impl Model {
             }
             Step::Gzip { generation, gap } => self.gzip(generation, gap),
             Step::Look => self.follower().scan(),
+            Step::RunOut { left, refusals } => meanwhile::run_out(left, refusals),
             Step::CloseIdle => self.follower().close_idle(),
             Step::Turns => self.turns(),
             Step::Commit => self.commit(),
@@ -327,7 +336,7 @@ fn run(steps: &[Step], wide: bool, with_elder: bool) -> Result<u64, TestCaseErro
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 200, max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default()
+        max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default()
     })]
     #[test]
     fn whatever_happens_each_line_comes_once(
@@ -337,206 +346,4 @@ proptest! {
     ) {
         run(&steps, wide, with_elder)?;
     }
-}
-
-/// Generations that came while nobody looked: the first is unread, the second compressed.
-#[test]
-fn generations_that_came_and_went_between_two_looks() {
-    let append = |lines| Step::Append { lines, unfinished: false, gap: 0 };
-    let gzip = Step::Gzip { generation: 1, gap: 0 };
-    let steps = [Step::Rename { gap: 0 }, append(2), gzip, append(2), Step::Rename { gap: 0 }, append(1)];
-    for wide in [false, true] {
-        for before in 0..steps.len() {
-            let mut steps = steps.to_vec();
-            steps.insert(before, Step::Look);
-            run(&steps, wide, true).unwrap();
-        }
-    }
-}
-
-/// A generation that begins like an older one, and is as short as an early copy of that would be.
-#[test]
-fn a_short_generation_is_no_copy_of_one_that_begins_alike() {
-    let append = |lines| Step::Append { lines, unfinished: false, gap: 0 };
-    let copy_truncate = |race, gap| Step::CopyTruncate { race, gap };
-    let mut steps = vec![Step::Rename { gap: 0 }, append(2), Step::Look, Step::Turns, Step::Turns, copy_truncate(false, 0)];
-    steps.extend([append(1), Step::Commit, copy_truncate(false, 0), copy_truncate(true, 2), Step::Kill, Step::Look]);
-    for wide in [false, true] {
-        run(&steps, wide, false).unwrap();
-    }
-}
-
-/// A new log is seen, and is rotated and packed before its first line is read.
-#[test]
-fn a_file_that_is_packed_before_it_is_read_is_not_lost() {
-    let unread = [Step::Rename { gap: 0 }, Step::Append { lines: 3, unfinished: false, gap: 0 }, Step::Look];
-    for seen_again in [false, true] {
-        let mut steps = unread.to_vec();
-        steps.push(Step::Rename { gap: 0 });
-        steps.extend(seen_again.then_some(Step::Look));
-        steps.push(Step::Gzip { generation: 1, gap: 0 });
-        steps.extend(std::iter::repeat_n(Step::Look, 8));
-        for wide in [false, true] {
-            assert_eq!(run(&steps, wide, false).unwrap(), 0, "said to be lost");
-        }
-    }
-}
-
-/// A line is read that was written between the copy and the truncation; the copy ends before it, and is no new file.
-#[test]
-fn a_copy_that_is_shorter_than_what_was_read() {
-    for accesses in 0..60 {
-        let mut steps = vec![Step::CopyTruncate { race: true, gap: accesses }];
-        steps.extend([Step::Look, Step::Turns, Step::Commit].into_iter().cycle().take(60));
-        for wide in [false, true] {
-            run(&steps, wide, false).unwrap();
-        }
-    }
-}
-
-/// Overwritten at any moment of a turn, what was not read of a file is told with the bytes that it had.
-#[test]
-fn overwritten_content_is_told_with_the_size_that_it_had() {
-    for gap in 0..12 {
-        let mut model = Model::new(&["app.log"]);
-        let log = model.path("app.log");
-        model.append(40, false, 0);
-        meanwhile::finish();
-        model.follower().scan();
-        model.turns();
-        model.commit();
-        let size = log.metadata().unwrap().len();
-        let new = log.clone();
-        meanwhile::later(gap, move || File::options().write(true).open(log).unwrap().set_len(0).unwrap());
-        meanwhile::later(0, move || append(&new, b"other content\n"));
-        model.turns();
-        meanwhile::finish();
-        model.read_everything();
-        let (new, old): (Vec<String>, _) = model.committed.iter().cloned().partition(|line| line == "other content");
-        assert_eq!(new.len(), 1, "{gap}");
-        let whole = old.iter().filter(|line| model.written.contains(line)).count();
-        assert!(old.len() <= whole + 1 && whole < 40, "{gap}: {old:?}");
-        let read = old.iter().map(String::len).sum::<usize>() + whole;
-        assert_eq!(model.told_losses, HashSet::from([(read as u64, size)]), "{gap}");
-    }
-}
-
-/// A file that was found, and was compressed before its turn came, is read from the compressed one and not told to be lost.
-#[test]
-fn compressed_before_its_first_turn() {
-    let mut model = Model::new(&["app.log"]);
-    model.append(1, false, 0);
-    meanwhile::finish();
-    model.read_everything();
-    model.take(&Step::Rename { gap: 0 });
-    model.append(20, false, 0);
-    meanwhile::finish();
-    model.follower().scan();
-    model.take(&Step::Rename { gap: 0 });
-    model.take(&Step::Gzip { generation: 1, gap: 0 });
-    model.append(1, false, 0);
-    meanwhile::finish();
-    model.read_everything();
-    model.check().unwrap();
-    let untold = &model.follower().losses;
-    assert!(untold.is_empty(), "{untold:?}");
-    assert!(model.told_losses.is_empty(), "{:?}", model.told_losses);
-}
-
-/// Overwritten at any moment between the look that finds it and the end of its first turn, a file is told to be lost with the bytes that it
-/// had and that were not read.
-#[test]
-fn overwritten_before_its_first_turn() {
-    for lines in [1, 40, 60] {
-        for gap in 0..12 {
-            let mut model = Model::new(&["app.log"]);
-            let log = model.path("app.log");
-            model.append(40, false, 0);
-            meanwhile::finish();
-            let size = log.metadata().unwrap().len();
-            model.follower().scan();
-            let new: Vec<String> = (0..lines).map(|n| format!("other content, number {n:02}")).collect();
-            let text: String = new.iter().map(|line| format!("{line}\n")).collect();
-            meanwhile::later(gap, move || fs::write(log, text).unwrap());
-            model.turns();
-            meanwhile::finish();
-            model.read_everything();
-            let (got, old): (Vec<String>, Vec<String>) =
-                model.committed.iter().cloned().partition(|line| line.starts_with("other"));
-            assert_eq!(got, new, "{gap}");
-            // The last of the old lines may be the beginning of one.
-            let whole = old.iter().zip(&model.written).take_while(|(line, written)| line == written).count();
-            assert!(old.len() <= whole + 1, "{gap}: {old:?}");
-            let read = (old.iter().map(String::len).sum::<usize>() + whole) as u64;
-            let lost = if read < size { HashSet::from([(read, size)]) } else { HashSet::new() };
-            assert_eq!(model.told_losses, lost, "{lines} lines, {gap}");
-        }
-    }
-}
-
-/// Of more files than may be open, those that have something to read are held open, and what the others had is told when they are deleted.
-#[test]
-fn deleted_before_they_are_read() {
-    let mut model = Model::new(&["*.log"]);
-    model.options.max_open_files = 4;
-    let paths: Vec<PathBuf> = (0..10).map(|n| model.path(&format!("{n}.log"))).collect();
-    paths.iter().for_each(|path| append(path, b"one\n"));
-    model.read_everything();
-    // Others are open, and have nothing more to read.
-    for path in &paths[4..] {
-        append(path, b"two\n");
-    }
-    model.follower().scan();
-    paths[4..].iter().for_each(|path| fs::remove_file(path).unwrap());
-    model.read_everything();
-    let count = |text: &str| model.committed.iter().filter(|line| *line == text).count();
-    assert_eq!((count("one"), count("two")), (10, 4));
-    let losses = model.stats.total("truncated_unread_bytes_total");
-    assert_eq!((losses, &model.told_losses), (2 * 4, &HashSet::from([(4, 8)])));
-}
-
-/// Of more files than are followed, the newest are; the others are counted, and read when there is room.
-#[test]
-fn more_files_than_are_followed() {
-    let mut model = Model::new(&["*.log"]);
-    model.options.max_files = 3;
-    model.options.forget_after = std::time::Duration::ZERO;
-    let now = std::time::SystemTime::now();
-    for n in 0..5 {
-        append(&model.path(&format!("{n}.log")), format!("{n}\n").as_bytes());
-        let file = File::options().append(true).open(model.path(&format!("{n}.log"))).unwrap();
-        file.set_modified(now - Duration::from_secs(100 - n)).unwrap();
-    }
-    model.read_everything();
-    assert_eq!(model.committed, ["2", "3", "4"]);
-    assert_eq!(model.stats.total("files_left_out"), 2);
-    fs::remove_file(model.path("3.log")).unwrap();
-    fs::remove_file(model.path("4.log")).unwrap();
-    model.read_everything();
-    assert_eq!(model.committed, ["2", "3", "4", "0", "1"]);
-    assert_eq!(model.stats.total("files_left_out"), 0);
-}
-
-/// The clock is set back by a year while the daemon is down, and the log is rotated twice: what is rotated then is modified before what was
-/// there when the log was first found, and that alone is not read.
-#[test]
-fn generations_of_a_year_before_the_elder() {
-    let mut model = Model::new(&["app.log"]);
-    let year = Duration::from_secs(365 * 86_400);
-    elder(&mut model, false);
-    model.append(2, false, 0);
-    meanwhile::finish();
-    model.read_everything();
-    model.take(&Step::Kill);
-    for _ in 0..2 {
-        model.take(&Step::Rename { gap: 0 });
-        model.append(2, false, 0);
-        meanwhile::finish();
-        let file = File::options().append(true).open(model.path("app.log")).unwrap();
-        file.set_modified(std::time::SystemTime::now() - year).unwrap();
-    }
-    model.take(&Step::Gzip { generation: 3, gap: 0 });
-    meanwhile::finish();
-    model.read_everything();
-    model.check().unwrap();
 }
