@@ -30,7 +30,7 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Show the master keys, and how many data keys are sealed with each
+    /// Show the master keys, when each was made, and how much is sealed with it
     Status,
     /// Seal all data keys with a new master key, while the daemon runs; one that was interrupted is taken up again
     Rotate {
@@ -52,7 +52,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 return print_json(&status);
             }
             println!("{}", status.file.display());
-            let mut table = table(["master key", "data keys", "state"]);
+            let mut table = table(["master key", "made", "data keys", "incidents", "state"]);
             let newest = status.keys.len().saturating_sub(1);
             for (n, key) in status.keys.into_iter().enumerate() {
                 let state = match (key.present, n == newest) {
@@ -60,7 +60,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                     (true, true) => "newest",
                     (true, false) => "",
                 };
-                table.add_row([key.id, key.data_keys.to_string(), state.to_owned()]);
+                let made = key.made_at.map_or_else(String::new, |at| at.to_string());
+                table.add_row([key.id, made, key.data_keys.to_string(), key.incidents.to_string(), state.to_owned()]);
             }
             println!("{table}");
             Ok(())

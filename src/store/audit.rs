@@ -185,6 +185,23 @@ pub async fn of_subject(connection: &mut PgConnection, subject: &str, limit: i64
     Ok((rows, count.map_err(failed())?))
 }
 
+/// When that was first done to each of these subjects, as far as it was.
+///
+/// # Errors
+/// The statement failed.
+pub async fn first_times(
+    connection: &mut PgConnection,
+    action: &str,
+    subjects: &[String],
+) -> Result<Vec<(String, Timestamp)>, StoreError> {
+    sqlx::query_as("SELECT subject, min(at) FROM audit_log WHERE subject = ANY ($1) AND action = $2 GROUP BY 1")
+        .bind(subjects)
+        .bind(action)
+        .fetch_all(connection)
+        .await
+        .map_err(StoreError::at("read when something was done"))
+}
+
 /// Id and hash of the last row.
 ///
 /// # Errors

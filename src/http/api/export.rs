@@ -85,7 +85,7 @@ async fn export(
         casework.export(&caller.actor, table, (from, to), &mut writer, &mut |_| {}).await
     };
     // A task of its own, so that how it ended is written down when the client is gone.
-    let work = api.exports.spawn(work.in_current_span());
+    let work = api.tasks.spawn(work.in_current_span());
     let mut pipe = Pipe { reader, work: Some(work) };
     // Until it has begun there is a problem to be told of.
     let first = match pipe.next().await {
