@@ -442,4 +442,44 @@ async fn an_incident_is_shared_as_a_bundle_of_stix() {
     assert_eq!((&of("ipv4-addr")[0]["value"], &of("user-account")[0]["account_login"]), (&"198.51.100.7".into(), &"root".into()));
     assert_eq!((of("observed-data").len(), &of("observed-data")[0]["number_observed"]), (1, &6.into()));
     assert!(of("note")[0]["content"].as_str().unwrap().starts_with("See "));
+
+    // What people say of observables, each with its own marking; what may be told to fewer is left out, though it is in the evidence.
+    for (kind, value, tlp) in [
+        ("url", "hxxps://evil[.]example/a|b", "clear"),
+        ("domain", "evil[.]example", "red"),
+        ("hash", "d41d8cd98f00b204e9800998ecf8427e", "green"),
+        ("email", "ada@evil.example", "green"),
+        ("address", "198.51.100.7", "amber+strict"),
+    ] {
+        let add = ["incidents", "observables", &number, "add", kind, value, "--tlp", tlp, "--comment", "told by Ada"];
+        let (code, _, errors) = desk.run(&add, None, "");
+        assert_eq!(code, 0, "{errors}");
+    }
+    let objects_of = |bundle: &Value| -> Vec<(String, String)> {
+        let all = bundle["objects"].as_array().unwrap();
+        let name = |id: &Value| all.iter().find(|o| o["id"] == *id).map(|o| o["name"].as_str().unwrap().to_owned());
+        let mut found: Vec<(String, String)> = all
+            .iter()
+            .filter(|o| o.get("created").is_none())
+            .map(|o| {
+                let value = o["value"].as_str().or_else(|| o["account_login"].as_str()).or_else(|| o["hashes"]["MD5"].as_str());
+                let id = &o["id"];
+                let refers = |other: &&Value| {
+                    other["target_ref"] == *id || other["object_refs"].as_array().is_some_and(|refs| refs.contains(id))
+                };
+                assert!(all.iter().any(|other| refers(&other)), "{o} is there for nothing");
+                (value.unwrap().to_owned(), name(&o["object_marking_refs"][0]).unwrap())
+            })
+            .collect();
+        found.sort();
+        found
+    };
+    let told = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| (a.to_string(), format!("TLP:{b}"))).collect::<Vec<_>>();
+    let of_mail = [("ada@evil.example", "GREEN"), ("d41d8cd98f00b204e9800998ecf8427e", "GREEN")];
+    let of_url = ("https://evil.example/a%7Cb", "CLEAR");
+    assert_eq!(objects_of(&bundle("green")), told(&[of_mail[0], of_mail[1], of_url, ("root", "GREEN")]));
+    let all = [("198.51.100.7", "AMBER+STRICT"), of_mail[0], of_mail[1], ("evil.example", "RED"), of_url, ("root", "RED")];
+    assert_eq!(objects_of(&bundle("red")), told(&all));
+    let (_, _, errors) = desk.run(&["report", "incident", &number, "--format", "stix"], None, "");
+    assert!(errors.contains("fewer than TLP:AMBER: 2"), "{errors}");
 }

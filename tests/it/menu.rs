@@ -210,8 +210,8 @@ async fn reports_exports_and_sizes_come_out_and_a_file_is_never_replaced() {
     for page in ["week.html", "other.html"] {
         assert!(std::fs::read_to_string(desk.dir.path().join(page)).unwrap().starts_with("<!DOCTYPE html>"));
     }
-    let out = desk.menu(&["9", "4", "logs", "2d", "", "logs.csv", "10", "0"], None);
-    assert!(out.contains("4 is not possible") && out.contains("  3 rows: logs.csv"), "{out}");
+    let out = desk.menu(&["9", "5", "logs", "2d", "", "logs.csv", "10", "0"], None);
+    assert!(out.contains("5 is not possible") && out.contains("  3 rows: logs.csv"), "{out}");
     assert_eq!(std::fs::read_to_string(desk.dir.path().join("logs.csv")).unwrap().lines().count(), 4);
     for told in ["database ", "oldest record", "MiB", "logs_2", "wait for the daemon"] {
         assert!(out.contains(told), "{told}: {out}");
