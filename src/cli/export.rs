@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressStyle;
 use serde_json::json;
 
 use super::database::{Access, with_casework};
 use super::file::{Existing, Unfinished};
+use super::progress;
 use crate::casework::export::{Range, Table};
 use crate::casework::{Actor, Casework};
 use crate::record::Timestamp;
@@ -110,7 +111,7 @@ async fn export(
     out: &mut (impl tokio::io::AsyncWrite + Unpin + Send),
 ) -> anyhow::Result<u64> {
     let style = ProgressStyle::with_template("{bar:30} {human_pos} of about {human_len} rows, {per_sec}, {eta} left");
-    let bar = ProgressBar::new(casework.rows_to_export(actor, table, range).await?);
+    let bar = progress::bar(casework.rows_to_export(actor, table, range).await?);
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let done = casework.export(actor, table, range, out, &mut |rows| bar.set_position(rows)).await;
     bar.finish_and_clear();

@@ -22,6 +22,7 @@ mod man;
 mod menu;
 mod parse;
 mod parties;
+mod progress;
 mod relations;
 mod replay;
 mod report;

@@ -180,6 +180,7 @@ fn tabled(section: &Section, width: Width) -> Table {
     for row in &section.rows {
         table.add_row(row.iter().map(|cell| visible(&cell.shown())));
     }
+    table::settle(&mut table, width);
     let is_number = |column: usize| section.rows.iter().all(|row| matches!(row[column], Cell::Number(_)));
     for n in (1..section.head.len()).filter(|n| is_number(*n)) {
         if let Some(column) = table.column_mut(n) {

@@ -14,7 +14,7 @@ use crate::menu::Desk;
 use crate::support::tocsin;
 
 /// What a command does with casework.
-enum Does {
+pub enum Does {
     /// Nothing: it needs no token.
     Nothing,
     /// It reads, and takes this.
@@ -29,7 +29,7 @@ use Does::{Changes, Nothing, Reads, ReadsOwn};
 /// The role table of the commands: each with what it takes and a way to call it. `{incident}`, `{other}`, `{task}`, `{note}`, `{log}` and `{user}` are
 /// there, another one for each role. Behind `~`, what is to be worked on is not there: whoever may is told so. Behind `@` is all of a command
 /// whose words are not in one piece.
-const COMMANDS: &[(&str, Does, &str)] = &[
+pub const COMMANDS: &[(&str, Does, &str)] = &[
     ("run", Nothing, ""),
     ("check", Nothing, ""),
     ("demo", Nothing, ""),
@@ -149,7 +149,7 @@ fn leaves() -> BTreeMap<String, clap::Command> {
 }
 
 /// One of each thing, for somebody to work on.
-async fn things(desk: &Desk, name: &str, log: i64) -> Vec<(&'static str, String)> {
+pub async fn things(desk: &Desk, name: &str, log: i64) -> Vec<(&'static str, String)> {
     let os = Actor::operator("tester");
     let incident = desk.incident(&format!("of {name}"), Severity::Low).await;
     let note = desk.casework.add_note(&os, &incident, NoteKind::Note, "n").await.unwrap();
@@ -168,7 +168,7 @@ async fn things(desk: &Desk, name: &str, log: i64) -> Vec<(&'static str, String)
     ]
 }
 
-fn arguments<'a>(path: &'a str, given: &'a str, things: &'a [(&str, String)]) -> Vec<&'a str> {
+pub fn arguments<'a>(path: &'a str, given: &'a str, things: &'a [(&str, String)]) -> Vec<&'a str> {
     let thing = |word: &'a str| things.iter().find(|(name, _)| *name == word).map_or(word, |(_, value)| value.as_str());
     let given = given.trim_start_matches("~ ");
     match given.strip_prefix("@ ") {

@@ -42,7 +42,7 @@ impl Desk {
         self.casework.create_token(&os, &name, "t", role, 1).await.unwrap()
     }
 
-    fn command(&self, arguments: &[&str], token: Option<&str>) -> Command {
+    pub fn command(&self, arguments: &[&str], token: Option<&str>) -> Command {
         let mut command = Command::new(tocsin());
         command.args(arguments).arg("--config").arg(self.dir.path().join("tocsin.toml")).current_dir(self.dir.path());
         command.env_remove("TOCSIN_TOKEN").env_remove("RUST_BACKTRACE");
