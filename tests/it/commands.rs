@@ -372,7 +372,7 @@ async fn an_incident_is_reported_with_hashes_that_anybody_can_make_again() {
         "See this and ",
         "&lt;script&gt;alert(2)&lt;/script&gt;",
         "<td>1</td><td>2</td>",
-        "<td>Block 198.51.100.7</td>",
+        "<td data-name=\"task\">Block 198.51.100.7</td>",
         hashes[0]["sha256"].as_str().unwrap(),
         head,
     ] {
