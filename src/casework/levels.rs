@@ -11,7 +11,6 @@ use crate::record::{Severity, Timestamp};
 use crate::store::StoreError;
 use crate::store::cases::CaseRow;
 use crate::store::levels as rows;
-use crate::store::reports::Span;
 
 /// Incidents that one list of what is due has.
 pub const MAX_DUE: usize = 200;
@@ -180,29 +179,40 @@ pub(super) async fn due(
     Ok(list)
 }
 
-/// How often what is promised was kept for the incidents that were opened in a period.
-pub(super) async fn kept(
-    connection: &mut PgConnection,
-    levels: &Levels,
-    span: Span,
+/// How often what is promised is kept, while incidents are gone through.
+pub(super) struct Promises<'l> {
+    levels: &'l Levels,
     now: Timestamp,
-) -> Result<Vec<Kept>, StoreError> {
-    let blank = |priority: &Priority| Kept {
-        priority: priority.to_string(),
-        to_acknowledge: 0,
-        acknowledged_in_time: 0,
-        to_resolve: 0,
-        resolved_in_time: 0,
-    };
-    let mut all: Vec<Kept> = Priority::ALL.iter().map(blank).collect();
-    rows::each_opened(connection, span, &mut |course| {
-        let (acknowledged, resolved) = levels.met(&course, now);
-        let kept = &mut all[course.priority as usize];
+    kept: Vec<Kept>,
+}
+
+impl<'l> Promises<'l> {
+    pub fn new(levels: &'l Levels, now: Timestamp) -> Promises<'l> {
+        let blank = |priority: &Priority| Kept {
+            priority: priority.to_string(),
+            to_acknowledge: 0,
+            acknowledged_in_time: 0,
+            to_resolve: 0,
+            resolved_in_time: 0,
+        };
+        Promises { levels, now, kept: Priority::ALL.iter().map(blank).collect() }
+    }
+
+    /// Nothing is promised for what was false.
+    pub fn add(&mut self, course: &Course) {
+        if course.status == Status::FalsePositive {
+            return;
+        }
+        let (acknowledged, resolved) = self.levels.met(course, self.now);
+        let kept = &mut self.kept[course.priority as usize];
         kept.to_acknowledge += i64::from(acknowledged.is_some());
         kept.acknowledged_in_time += i64::from(acknowledged == Some(true));
         kept.to_resolve += i64::from(resolved.is_some());
         kept.resolved_in_time += i64::from(resolved == Some(true));
-    })
-    .await?;
-    Ok(all)
+    }
+
+    /// By priority.
+    pub fn kept(self) -> Vec<Kept> {
+        self.kept
+    }
 }

@@ -46,12 +46,17 @@ pub fn push_csv(out: &mut Vec<u8>, text: &str) {
     while let Some(more) = bytes[written..].iter().position(|byte| !matches!(byte, b' '..=b'~') || *byte == b'"') {
         out.extend_from_slice(&bytes[written..written + more]);
         written += more;
+        if bytes[written] == b'"' {
+            out.extend_from_slice(b"\"\"");
+            written += 1;
+            continue;
+        }
         let c = text[written..].chars().next().expect("there is a character where a byte was found");
         written += c.len_utf8();
-        match c {
-            '"' => out.extend_from_slice(b"\"\""),
-            c if is_treacherous(c) => out.extend(c.escape_default().map(|ascii| ascii as u8)),
-            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        if is_treacherous(c) {
+            out.extend(c.escape_default().map(|ascii| ascii as u8));
+        } else {
+            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         }
     }
     out.extend_from_slice(&bytes[written..]);
@@ -112,6 +117,9 @@ pub fn csv_rows(text: &str) -> Result<Vec<Vec<String>>, usize> {
 
 /// Also in their full width, which some spreadsheets read as if they were not.
 fn is_formula(text: &str) -> bool {
+    if text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '{') {
+        return false;
+    }
     let first = text.chars().find(|c| !c.is_whitespace() && !matches!(c, '\'' | '"' | '`' | '\u{2018}'..='\u{201F}'));
     first.is_some_and(|c| matches!(c, '=' | '+' | '-' | '@' | '\u{FF1D}' | '\u{FF0B}' | '\u{FF0D}' | '\u{FF20}'))
 }

@@ -2,20 +2,17 @@
 
 use std::net::IpAddr;
 
-use futures_util::TryStreamExt;
-use futures_util::stream::BoxStream;
 use sqlx::postgres::PgConnection;
 use sqlx::{Executor as _, Row as _};
 
 use super::StoreError;
+use super::copied::{self, Copied, Row, malformed};
 use crate::parse;
 use crate::record::Timestamp;
 use crate::record::text::push_csv;
 
 /// A piece is handed on when it has this many bytes.
 const PIECE_BYTES: usize = 256 << 10;
-/// 2000-01-01 in microseconds since 1970: where PostgreSQL counts from.
-const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
 /// What can be exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +27,7 @@ pub enum Table {
     Observables,
 }
 
-/// How a column comes over the wire (PostgreSQL 15 manual, COPY, binary format; each type's send function).
+/// How a column comes over the wire.
 #[derive(Debug, Clone, Copy)]
 enum Wire {
     Int4,
@@ -161,20 +158,14 @@ impl Table {
     }
 }
 
-/// Rows on their way out, as of the moment when it began. They come by COPY, which takes the server and us half the time of a statement.
+/// Rows on their way out, as of the moment when it began.
 pub struct Export<'c> {
-    copied: BoxStream<'c, Result<bytes::Bytes, sqlx::Error>>,
+    rows: Copied<'c>,
     columns: &'static [(&'static str, Wire)],
-    /// What has come and is not written yet: less than a row, once all rows in it are.
-    come: Vec<u8>,
-    began: bool,
     piece: Vec<u8>,
     /// Rows so far.
     pub count: u64,
 }
-
-/// What comes first (PostgreSQL 15 manual, COPY): a signature, flags, and the length of an extension, of which there is none.
-const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
 impl<'c> Export<'c> {
     /// Begins to read what lies between two times, the second not included. The connection is not to be kept afterwards.
@@ -188,12 +179,11 @@ impl<'c> Export<'c> {
     ) -> Result<Export<'c>, StoreError> {
         // Whoever reads what we write may pause for as long as they like.
         connection.execute("SET tcp_user_timeout = 0").await.map_err(StoreError::at("set up a connection"))?;
-        let copy = format!("COPY ({}) TO STDOUT (FORMAT BINARY)", table.sql(range));
-        let copied = connection.copy_out_raw(&copy).await.map_err(StoreError::at("export rows"))?;
+        let rows = Copied::begin(connection, &table.sql(range)).await.map_err(StoreError::at("export rows"))?;
         let columns = table.columns();
         let head: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
         let piece = format!("{}\r\n", head.join(",")).into_bytes();
-        Ok(Export { copied, columns, come: Vec::new(), began: false, piece, count: 0 })
+        Ok(Export { rows, columns, piece, count: 0 })
     }
 
     /// The next piece; `None` at the end.
@@ -201,80 +191,38 @@ impl<'c> Export<'c> {
     /// # Errors
     /// The statement failed.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
-        while self.piece.len() < PIECE_BYTES {
-            let Some(some) = self.copied.try_next().await.map_err(StoreError::at("export rows"))? else {
-                let last = std::mem::take(&mut self.piece);
+        let Export { rows, columns, piece, count } = self;
+        while piece.len() < PIECE_BYTES {
+            let more = rows.next(|row| {
+                *count += 1;
+                write_row(piece, row, columns)
+            });
+            if !more.await.map_err(StoreError::at("export rows"))? {
+                let last = std::mem::take(piece);
                 return Ok((!last.is_empty()).then_some(last));
-            };
-            self.come.extend_from_slice(&some);
-            self.write().map_err(StoreError::at("read a row to export"))?;
-        }
-        let room = Vec::with_capacity(self.piece.capacity());
-        Ok(Some(std::mem::replace(&mut self.piece, room)))
-    }
-
-    /// Writes the rows that have come whole.
-    fn write(&mut self) -> Result<(), sqlx::Error> {
-        let mut come = &self.come[..];
-        if !self.began {
-            if come.len() < HEADER.len() {
-                return Ok(());
-            }
-            come = come.strip_prefix(HEADER).ok_or_else(malformed)?;
-            self.began = true;
-        }
-        while let Some((row, rest)) = split_row(come) {
-            come = rest;
-            if !row.is_empty() {
-                write_row(&mut self.piece, row, self.columns)?;
-                self.count += 1;
             }
         }
-        let written = self.come.len() - come.len();
-        self.come.drain(..written);
-        Ok(())
+        let room = Vec::with_capacity(piece.capacity());
+        Ok(Some(std::mem::replace(piece, room)))
     }
-}
-
-/// The fields of the next row, each behind its length, and what is behind the row; none of the trailer. `None` where not all of it has come.
-fn split_row(come: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (count, rest) = come.split_first_chunk::<2>()?;
-    let mut behind = rest;
-    for _ in 0..i16::from_be_bytes(*count) {
-        let (length, value) = behind.split_first_chunk::<4>()?;
-        // -1 stands for NULL.
-        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
-        behind = value.get(length..)?;
-    }
-    Some((&rest[..rest.len() - behind.len()], behind))
 }
 
 /// A cell that is NULL is empty, and one of no characters is quoted.
-fn write_row(out: &mut Vec<u8>, mut row: &[u8], columns: &[(&str, Wire)]) -> Result<(), sqlx::Error> {
+fn write_row(out: &mut Vec<u8>, mut row: Row<'_>, columns: &[(&str, Wire)]) -> Result<(), sqlx::Error> {
     for (index, (_, wire)) in columns.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        let (length, rest) = row.split_first_chunk::<4>().ok_or_else(malformed)?;
-        let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
-            row = rest;
-            continue;
-        };
-        let bytes;
-        (bytes, row) = rest.split_at_checked(length).ok_or_else(malformed)?;
-        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| malformed());
+        let Some(value) = row.value()? else { continue };
         match wire {
-            Int4 => number(out, i64::from(i32::from_be_bytes(bytes.try_into().map_err(|_| malformed())?))),
-            Int8 => number(out, i64::from_be_bytes(bytes.try_into().map_err(|_| malformed())?)),
-            Time => {
-                let micros = i64::from_be_bytes(bytes.try_into().map_err(|_| malformed())?);
-                time(out, Timestamp::from_micros(micros.saturating_add(POSTGRES_EPOCH)));
-            }
-            Text => push_csv(out, text(bytes)?),
-            Address => address(out, bytes)?,
+            Int4 => number(out, i64::from(copied::int4(value)?)),
+            Int8 => number(out, copied::int8(value)?),
+            Time => time(out, copied::time(value)?),
+            Text => push_csv(out, copied::text(value)?),
+            Address => address(out, value)?,
             // jsonb has the version of its format before it: 1.
-            Json => push_csv(out, text(bytes.strip_prefix(&[1]).ok_or_else(malformed)?)?),
-            Bytes => push_csv(out, &parse::text(bytes)),
+            Json => push_csv(out, copied::text(value.strip_prefix(&[1]).ok_or_else(malformed)?)?),
+            Bytes => push_csv(out, &parse::text(value)),
         }
     }
     out.extend_from_slice(b"\r\n");
@@ -291,10 +239,6 @@ fn address(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), sqlx::Error> {
     };
     let _ = write!(out, "\"{address}\"");
     Ok(())
-}
-
-fn malformed() -> sqlx::Error {
-    sqlx::Error::Protocol("a value is not of the type of its column".to_owned())
 }
 
 /// None is negative, so none begins a formula.

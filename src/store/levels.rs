@@ -5,8 +5,6 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{FromRow, Row as _, query, query_as};
 
 use super::StoreError;
-use super::reports::Span;
-use crate::record::Timestamp;
 use crate::record::case::{Priority, Status};
 use crate::record::levels::Course;
 
@@ -39,29 +37,6 @@ pub async fn each_unresolved(
         let read = || Ok((course(&row)?, row.try_get(5)?, row.try_get::<Option<&str>, _>(6)?));
         let (course, id, assignee) = read().map_err(failed())?;
         each(course, id, assignee);
-    }
-    Ok(())
-}
-
-/// Streams the courses of the incidents that were opened in a period, but for those that were false.
-///
-/// # Errors
-/// The statement failed.
-pub async fn each_opened(
-    connection: &mut PgConnection,
-    (from, to): Span,
-    each: &mut (dyn FnMut(Course) + Send),
-) -> Result<(), StoreError> {
-    let failed = || StoreError::at("read the courses of incidents");
-    let mut rows = query(
-        "SELECT priority, status::text, created_at, acknowledged_at, resolved_at FROM incidents \
-         WHERE created_at >= $1 AND created_at < $2 AND status <> 'false_positive'",
-    )
-    .bind(Timestamp::from_micros(from))
-    .bind(Timestamp::from_micros(to))
-    .fetch(connection);
-    while let Some(row) = rows.try_next().await.map_err(failed())? {
-        each(course(&row).map_err(failed())?);
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ pub mod assets;
 pub mod audit;
 pub mod cases;
 mod connection;
+mod copied;
 pub mod copy;
 mod database;
 pub mod dump;

@@ -10,6 +10,7 @@
 mod chart;
 mod html;
 pub mod incident;
+mod opened;
 mod sections;
 
 use std::collections::BTreeMap;
@@ -19,12 +20,13 @@ use serde::Serialize;
 pub use html::page;
 pub use sections::{Cell, Section, csv, sections};
 
+use self::opened::Figures;
 use super::levels::{self, Due, DueFilter, Kept};
 use super::{Actor, Casework, CaseworkError, Permission};
-use crate::record::{EventType, Severity, Timestamp};
+use crate::record::{Severity, Timestamp};
 use crate::store;
 use crate::store::ledger::day_name;
-use crate::store::reports::{self as rows, By, Lesson, Overdue, Spread};
+use crate::store::reports::{self as rows, Lesson, Overdue};
 
 const HOUR_MICROS: i64 = 3_600_000_000;
 const DAY_HOURS: i64 = 24;
@@ -118,6 +120,15 @@ pub struct Attacker {
     pub events: i64,
 }
 
+/// Seconds that something took: how often it happened, the median and the 90th percentile, between two values where need be.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, utoipa::ToSchema)]
+#[allow(missing_docs)]
+pub struct Spread {
+    pub incidents: i64,
+    pub median_secs: Option<f64>,
+    pub p90_secs: Option<f64>,
+}
+
 /// The figures of a period. Incidents are those that were opened in it, but for lessons, which are those of incidents that ended in it,
 /// and what is overdue, which is what is so now.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
@@ -179,24 +190,19 @@ impl Casework {
         let (now, span) = (Timestamp::now(), period.span());
         rows::begin(connection).await?;
         let totals_before = rows::totals(connection, period.before().span()).await?.into();
-        let incidents = rows::incidents(connection, span).await?;
+        let mut incidents = Figures::new(&self.settings.levels, now);
+        rows::each_opened(connection, span, &mut |incident| incidents.add(&incident)).await?;
         let logs = rows::logs(connection, span).await?;
-        let [time_to_detect, time_to_acknowledge, time_to_resolve] = rows::times(connection, span).await?;
         let senders = rows::busiest(connection, span, TOP).await?;
         let sources = rows::attackers(connection, span, TOP).await?;
         let accounts = rows::accounts(connection, span, TOP).await?;
         let (overdue_tasks, overdue_tasks_total) = rows::overdue(connection, now, LISTED).await?;
         let overdue = DueFilter { overdue: true, ..DueFilter::default() };
         let overdue = levels::due(connection, &self.settings.levels, &overdue, now, LISTED as usize).await?;
-        let service_levels = levels::kept(connection, &self.settings.levels, span, now).await?;
         let (lessons_learned, lessons_learned_total) = rows::lessons(connection, span, LISTED).await?;
         store::commit(connection).await?;
         reading.done();
 
-        let by = |by: By, absent: &str| -> Vec<Count> {
-            let of = incidents.iter().filter(|(of, ..)| *of == by);
-            of.map(|(_, word, count)| Count { name: word.as_deref().unwrap_or(absent).to_owned(), count: *count }).collect()
-        };
         let summed = |key: fn(&rows::Logs) -> &str| {
             let mut sums: BTreeMap<String, i64> = BTreeMap::new();
             logs.iter().for_each(|row| *sums.entry(key(row).to_owned()).or_default() += row.count);
@@ -204,12 +210,10 @@ impl Casework {
         };
         let mut by_day: BTreeMap<i64, i64> = BTreeMap::new();
         logs.iter().for_each(|row| *by_day.entry(row.day).or_default() += row.count);
-        let opened: BTreeMap<i64, i64> =
-            by(By::Day, "").into_iter().filter_map(|day| Some((day.name.parse().ok()?, day.count))).collect();
         let totals = Totals {
             log_records: logs.iter().map(|row| row.count).sum(),
             failed_logins: logs.iter().filter(|row| row.event_type == "login_failed").map(|row| row.count).sum(),
-            incidents: opened.values().sum(),
+            incidents: incidents.by_day.values().sum(),
         };
         Ok(Report {
             from: Timestamp::from_micros(span.0),
@@ -217,22 +221,22 @@ impl Casework {
             made_at: now,
             totals,
             totals_before,
-            incidents_by_severity: worst_first(&by(By::Severity, "").into_iter().map(|c| (c.name, c.count)).collect()),
-            incidents_by_category: by(By::Category, ""),
-            incidents_by_detector: by(By::Detector, "reported by people"),
-            incidents_by_status: by(By::Status, ""),
-            incidents_by_attack_vector: by(By::AttackVector, "unknown"),
-            incidents_by_day: each_day(period, &opened),
-            time_to_detect,
-            time_to_acknowledge,
-            time_to_resolve,
+            incidents_by_severity: incidents.by_severity(),
+            incidents_by_category: incidents.by_category(),
+            incidents_by_detector: incidents.by_detector(),
+            incidents_by_status: incidents.by_status(),
+            incidents_by_attack_vector: incidents.by_attack_vector(),
+            incidents_by_day: each_day(period, &incidents.by_day),
+            time_to_detect: incidents.detect.spread(),
+            time_to_acknowledge: incidents.acknowledge.spread(),
+            time_to_resolve: incidents.resolve.spread(),
             logs_by_event_type: most_first(&summed(|row| &row.event_type)),
             logs_by_severity: worst_first(&summed(|row| &row.severity)),
             logs_by_day: each_day(period, &by_day),
             top_senders: senders.into_iter().map(|(source, host, log_records)| Sender { source, host, log_records }).collect(),
             top_sources: sources.into_iter().map(|(remote, incidents, events)| Attacker { remote, incidents, events }).collect(),
             top_accounts: accounts.into_iter().map(|(name, count)| Count { name, count }).collect(),
-            service_levels,
+            service_levels: incidents.promises.kept(),
             overdue_incidents: overdue.due,
             overdue_incidents_total: overdue.overdue,
             overdue_tasks,
@@ -260,10 +264,9 @@ fn worst_first(counts: &BTreeMap<String, i64>) -> Vec<Count> {
     Severity::ALL.iter().rev().map(|severity| Count { name: severity.to_string(), count: count(severity) }).collect()
 }
 
-/// The event types that occurred, the most frequent first.
+/// What occurred, the most frequent first.
 fn most_first(counts: &BTreeMap<String, i64>) -> Vec<Count> {
-    let all = EventType::ALL.iter().filter_map(|event| counts.get(event.as_str()).map(|count| (event, *count)));
-    let mut all: Vec<Count> = all.map(|(event, count)| Count { name: event.to_string(), count }).collect();
+    let mut all: Vec<Count> = counts.iter().map(|(name, count)| Count { name: name.clone(), count: *count }).collect();
     all.sort_by_key(|count| std::cmp::Reverse(count.count));
     all
 }

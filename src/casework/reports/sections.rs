@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::{Count, Report, Totals};
+use super::{Count, Report, Spread, Totals};
 use crate::casework::levels::{Due, Kept};
 use crate::record::text::push_csv;
-use crate::store::reports::Spread;
 
 /// A table, with what it tells.
 #[derive(Debug, Clone, PartialEq)]
