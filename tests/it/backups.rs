@@ -295,7 +295,9 @@ async fn the_api_begins_a_backup_tells_how_far_it_is_and_proves_it_one_at_a_time
     assert_eq!(call("POST", "/backups").await.code, 202);
     assert_eq!(daemon.stop().await.0, Some(0));
     holder.execute("ROLLBACK").await.unwrap();
-    assert!(std::fs::read_dir(&site.backups).unwrap().all(|file| !file.unwrap().path().ends_with(".part")));
+    assert!(
+        std::fs::read_dir(&site.backups).unwrap().all(|file| !file.unwrap().file_name().to_string_lossy().ends_with(".part"))
+    );
     assert_eq!(site.scratch_databases().await, 0);
 }
 
