@@ -25,7 +25,7 @@ impl Width {
     }
 }
 
-/// Lines of a row at most: of a longer text the beginning is shown.
+/// Lines of a row of a listing at most: of a longer text the beginning is shown.
 const MAX_LINES: usize = 3;
 /// A column of words that has no less room than this can be read.
 const ROOM: u16 = 16;
@@ -107,6 +107,12 @@ impl<const N: usize> Listing<N> {
         }
         let mut needed = settle(&mut table, self.width);
         needed.drain(..numbered);
+        if self.width != Width::Unlimited {
+            table.set_truncation_indicator("\u{2026}");
+            for row in table.row_iter_mut() {
+                row.max_height(MAX_LINES);
+            }
+        }
         (table, needed)
     }
 }
@@ -117,8 +123,8 @@ impl<const N: usize> fmt::Display for Listing<N> {
     }
 }
 
-/// Columns of single words are as wide as these, where there is room for that; texts share what is left, and the beginning of long ones is
-/// shown. Returns how wide each column is at least.
+/// Columns of single words are as wide as these, where there is room for that; texts share what is left. Returns how wide each column is at
+/// least.
 pub fn settle(table: &mut Table, width: Width) -> Vec<u16> {
     let widest = table.column_max_content_widths();
     let needed: Vec<(u16, bool)> = widest.iter().enumerate().map(|(n, widest)| room(table, n, *widest)).collect();
@@ -134,10 +140,6 @@ pub fn settle(table: &mut Table, width: Width) -> Vec<u16> {
                 column.set_constraint(constraint);
             }
         }
-    }
-    table.set_truncation_indicator("\u{2026}");
-    for row in table.row_iter_mut() {
-        row.max_height(MAX_LINES);
     }
     least
 }
