@@ -15,7 +15,7 @@ pub type Range = (Timestamp, Timestamp);
 
 impl Table {
     /// Everything that can be exported.
-    pub const ALL: [Table; 3] = [Table::Logs, Table::Incidents, Table::Tasks];
+    pub const ALL: [Table; 4] = [Table::Logs, Table::Incidents, Table::Tasks, Table::Observables];
 
     /// As people call it.
     pub fn as_str(self) -> &'static str {
@@ -23,6 +23,7 @@ impl Table {
             Table::Logs => "logs",
             Table::Incidents => "incidents",
             Table::Tasks => "tasks",
+            Table::Observables => "observables",
         }
     }
 }

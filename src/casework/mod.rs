@@ -150,6 +150,8 @@ pub struct Casework {
     hashing: Arc<Semaphore>,
     /// Places for files on their way in or out.
     transfers: Arc<Semaphore>,
+    /// The place for a backup that is being made or tried.
+    backing_up: Arc<Semaphore>,
 }
 
 impl Casework {
@@ -166,6 +168,7 @@ impl Casework {
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             hashing: Arc::new(Semaphore::new(MAX_HASHES)),
             transfers: Arc::new(Semaphore::new(files::MAX_TRANSFERS)),
+            backing_up: Arc::new(Semaphore::new(1)),
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::database::{Access, with_casework};
 use super::incidents::print_json;
-use super::table::table;
+use super::table::{self, Width};
 use crate::casework::assets::{AssetEdit, NewAsset};
 use crate::record::case::Criticality;
 use crate::record::text::{csv_rows, visible};
@@ -99,14 +99,16 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 if json {
                     return print_json(&all);
                 }
-                let mut table = table(["name", "criticality", "matches", "owner", "comment", "version"]);
+                let columns =
+                    [("name", 0), ("criticality", 0), ("matches", 0), ("owner", 80), ("comment", 100), ("version", 120)];
+                let mut table = table::listing(columns, None, Width::of_terminal());
                 for asset in all {
-                    table.add_row([
-                        visible(&asset.name),
+                    table.add([
+                        asset.name,
                         asset.criticality,
                         asset.matches.join(" "),
-                        visible(asset.owner.as_deref().unwrap_or_default()),
-                        visible(asset.comment.as_deref().unwrap_or_default()),
+                        asset.owner.unwrap_or_default(),
+                        asset.comment.unwrap_or_default(),
                         asset.version.to_string(),
                     ]);
                 }

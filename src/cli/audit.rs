@@ -4,14 +4,14 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressStyle;
 use serde_json::json;
 
 use super::database::{Access, with_casework};
-use super::table::table;
+use super::progress;
+use super::table::{self, Width};
 use crate::casework::audit::{AuditFilter, MAX_PAGE};
 use crate::record::Timestamp;
-use crate::record::text::visible;
 
 /// See who did what, and check that nobody has tampered with it
 #[derive(clap::Args)]
@@ -79,7 +79,9 @@ fn list(access: &Access, asked: List) -> anyhow::Result<ExitCode> {
     let filter = AuditFilter { subject, actor: by, action, from, to };
     with_casework(access, async |casework, actor| {
         let (mut left, mut before) = (limit, cursor);
-        let mut shown = table(["id", "time", "who", "via", "from", "what", "to what", "why"]);
+        let columns =
+            [("id", 100), ("time", 0), ("who", 0), ("via", 120), ("from", 110), ("what", 80), ("to what", 0), ("why", 100)];
+        let mut shown = table::listing(columns, None, Width::of_terminal());
         let mut out = std::io::stdout().lock();
         while left > 0 {
             let (acts, next) = casework.audit(&actor, &filter, before, left.min(MAX_PAGE)).await?;
@@ -90,10 +92,17 @@ fn list(access: &Access, asked: List) -> anyhow::Result<ExitCode> {
                     writeln!(out, "{}", serde_json::to_string(act)?)?;
                     continue;
                 }
-                let text = |text: &Option<String>| visible(text.as_deref().unwrap_or_default());
-                let (who, subject) = (visible(&act.actor), visible(&act.subject));
-                let (id, at) = (act.id.to_string(), act.at.to_string());
-                shown.add_row([id, at, who, act.via.clone(), text(&act.address), act.action.clone(), subject, text(&act.reason)]);
+                let text = |text: &Option<String>| text.clone().unwrap_or_default();
+                shown.add([
+                    act.id.to_string(),
+                    act.at.to_string().chars().take(19).collect(),
+                    act.actor.clone(),
+                    act.via.clone(),
+                    text(&act.address),
+                    act.action.clone(),
+                    act.subject.clone(),
+                    text(&act.reason),
+                ]);
             }
             if next.is_none() {
                 break;
@@ -113,8 +122,8 @@ fn verify(access: &Access, head: Option<String>) -> anyhow::Result<ExitCode> {
     let json = access.json;
     let mut found = false;
     let done = with_casework(access, async |casework, actor| {
-        let bar = ProgressBar::new_spinner()
-            .with_style(ProgressStyle::with_template("{spinner} {pos} rows checked").expect("a template"));
+        let bar =
+            progress::spinner().with_style(ProgressStyle::with_template("{spinner} {pos} rows checked").expect("a template"));
         bar.enable_steady_tick(Duration::from_millis(120));
         let noted = head.as_deref().map(str::to_ascii_lowercase);
         let checked = casework

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::check;
 use super::database::{Access, with_casework, with_casework_of, with_servers_to_fill};
 use super::file::{Existing, Unfinished};
+use super::progress;
+use super::table::{self, Listing, Width};
 use crate::casework::backups::{self, Backup, Lock, Manifest};
 use crate::config::Config;
 use crate::record::Timestamp;
@@ -115,19 +116,15 @@ fn list(access: &Access) -> anyhow::Result<ExitCode> {
     } else if found.is_empty() {
         println!("There is no backup in {}.", dir.display());
     } else {
-        println!("{}", table(&found));
+        println!("{}", listed(&found));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(found: &[Backup]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["backup", "as of", "size"]);
+fn listed(found: &[Backup]) -> Listing<3> {
+    let mut table = table::listing([("backup", 0), ("as of", 60), ("size", 0)], None, Width::of_terminal()).right(&["size"]);
     for backup in found {
-        table.add_row([backup.name.clone(), backup.at.to_string(), HumanBytes(backup.bytes).to_string()]);
-    }
-    if let Some(column) = table.column_mut(2) {
-        column.set_cell_alignment(CellAlignment::Right);
+        table.add([backup.name.clone(), backup.at.to_string(), HumanBytes(backup.bytes).to_string()]);
     }
     table
 }
@@ -261,7 +258,7 @@ fn key(path: &Path) -> anyhow::Result<ExitCode> {
 
 fn spinner(what: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {bytes} {msg}, {bytes_per_sec}, {elapsed}").expect("a template");
-    let bar = ProgressBar::new_spinner().with_style(style).with_message(what.to_owned());
+    let bar = progress::spinner().with_style(style).with_message(what.to_owned());
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
 }

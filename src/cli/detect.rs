@@ -4,10 +4,11 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressStyle;
 
 use super::database::{Access, Office, with_office};
 use super::found;
+use super::progress;
 use crate::casework::detection::{Detected, Watch};
 use crate::casework::{Actor, Casework};
 use crate::config::Config;
@@ -88,7 +89,7 @@ pub(super) fn watch(config: &Config, from: Timestamp, to: Timestamp) -> Watch {
 /// Runs the detectors, with a bar on a terminal; what could not be done exactly is said on standard error.
 pub(super) async fn look(casework: &Casework, actor: &Actor, watch: &Watch) -> anyhow::Result<Detected> {
     let style = ProgressStyle::with_template("{bar:30} {human_pos} of about {human_len} records, {per_sec}, {eta} left");
-    let bar = ProgressBar::new(0).with_style(style.expect("a template"));
+    let bar = progress::bar(0).with_style(style.expect("a template"));
     let progress = &mut |records, expected| {
         bar.set_length(expected);
         bar.set_position(records);

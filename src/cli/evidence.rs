@@ -9,7 +9,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::file::{Existing, Unfinished};
 use super::incidents::print_json;
-use super::table::table;
+use super::progress;
+use super::table::{self, Listing, Width};
 use crate::casework::files::{CHUNK_BYTES, FileHistory, MAX_FILE_BYTES, Upload};
 use crate::casework::{Actor, Casework};
 use crate::record::text::visible;
@@ -258,19 +259,21 @@ async fn receive(
 
 fn progress_bar(bytes: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
-    ProgressBar::new(bytes).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    progress::bar(bytes).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn listed(files: Vec<FileRow>) -> comfy_table::Table {
-    let mut table = table(["file", "name", "bytes", "type", "added by", "added", "SHA-256"]);
+/// `show` tells the hash, too, however narrow the terminal is.
+fn listed(files: Vec<FileRow>) -> Listing<7> {
+    let columns = [("file", 0), ("name", 0), ("bytes", 0), ("type", 100), ("added by", 120), ("added", 80), ("SHA-256", 160)];
+    let mut table = table::listing(columns, None, Width::of_terminal()).right(&["bytes"]);
     for file in files {
         let archived = if file.archived_at.is_some() { " (archived)" } else { "" };
-        table.add_row([
+        table.add([
             file.id.to_string(),
-            visible(&file.name) + archived,
+            file.name + archived,
             file.size.to_string(),
             file.media_type,
-            visible(&file.added_by),
+            file.added_by,
             file.added_at.to_string(),
             file.sha256,
         ]);

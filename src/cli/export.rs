@@ -1,21 +1,22 @@
-//! `tocsin export`: logs, incidents and tasks as CSV, at any size.
+//! `tocsin export`: logs, incidents, tasks and observables as CSV, at any size.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressStyle;
 use serde_json::json;
 
 use super::database::{Access, with_casework};
 use super::file::{Existing, Unfinished};
+use super::progress;
 use crate::casework::export::{Range, Table};
 use crate::casework::{Actor, Casework};
 use crate::record::Timestamp;
 use crate::store::ledger::day_name;
 
-/// Take out logs, incidents or tasks as CSV
+/// Take out logs, incidents, tasks or observables as CSV
 ///
 /// Writes a file as RFC 4180 has it: commas, CRLF, the names of the columns first, UTF-8, times in UTC. Cells with text are quoted; a cell
 /// without anything is one that has no value. The file is written under another name beside its place, and gets its own when it is whole.
@@ -29,11 +30,12 @@ use crate::store::ledger::day_name;
 #[command(after_help = "Examples:\n  \
 tocsin export logs --from 2026-11-20 --to 2026-11-21\n  \
 tocsin export incidents --output incidents.csv --force\n  \
+tocsin export observables --from 2026-11-20      # what was seen in which incident, with its TLP\n  \
 tocsin export logs --output - | gzip > logs.csv.gz")]
 pub struct Arguments {
     #[command(flatten)]
     access: Access,
-    /// logs (by the time of the event), incidents or tasks (by the time when they were made)
+    /// logs (by the time of the event), incidents, tasks or observables (by the time when they were made)
     #[arg(value_parser = table)]
     table: Table,
     /// Only from this time on: a date (its beginning in UTC), or RFC 3339
@@ -51,7 +53,7 @@ pub struct Arguments {
 }
 
 fn table(text: &str) -> Result<Table, String> {
-    Table::ALL.into_iter().find(|table| table.as_str() == text).ok_or_else(|| "logs, incidents or tasks".to_owned())
+    Table::ALL.into_iter().find(|table| table.as_str() == text).ok_or_else(|| "logs, incidents, tasks or observables".to_owned())
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -109,7 +111,7 @@ async fn export(
     out: &mut (impl tokio::io::AsyncWrite + Unpin + Send),
 ) -> anyhow::Result<u64> {
     let style = ProgressStyle::with_template("{bar:30} {human_pos} of about {human_len} rows, {per_sec}, {eta} left");
-    let bar = ProgressBar::new(casework.rows_to_export(actor, table, range).await?);
+    let bar = progress::bar(casework.rows_to_export(actor, table, range).await?);
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let done = casework.export(actor, table, range, out, &mut |rows| bar.set_position(rows)).await;
     bar.finish_and_clear();

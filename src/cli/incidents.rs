@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::database::{Access, with_casework};
 use super::relations;
-use super::table::{self, Listing, Width, table};
+use super::table::{self, Listing, Width};
 use super::{evidence, parties};
 use crate::casework::incidents::{Dossier, IncidentEdit, NewIncident};
 use crate::casework::levels::{DueFilter, DueList};
@@ -385,7 +385,7 @@ pub(super) fn listed(found: &[CaseRow], first: Option<usize>, width: Width) -> L
         ("number", 0),
         ("severity", 0),
         ("priority", 120),
-        ("status", 0),
+        ("status", 60),
         ("assignee", 100),
         ("events", 120),
         ("last seen", 100),
@@ -410,9 +410,20 @@ pub(super) fn listed(found: &[CaseRow], first: Option<usize>, width: Width) -> L
 
 /// What is due, and who has how much of it.
 fn told_due(found: &DueList) -> String {
-    let mut due = table(["due", "", "to do", "priority", "number", "severity", "status", "assignee", "title"]);
+    let columns = [
+        ("due", 0),
+        ("", 0),
+        ("to do", 0),
+        ("priority", 100),
+        ("number", 0),
+        ("severity", 110),
+        ("status", 120),
+        ("assignee", 90),
+        ("title", 80),
+    ];
+    let mut due = table::listing(columns, None, Width::of_terminal());
     for next in &found.due {
-        due.add_row([
+        due.add([
             next.due_at.to_string().chars().take(19).collect(),
             if next.overdue { "LATE" } else { "" }.to_owned(),
             next.what.to_owned(),
@@ -420,14 +431,15 @@ fn told_due(found: &DueList) -> String {
             next.incident.clone(),
             next.severity.clone(),
             next.status.clone(),
-            visible(next.assignee.as_deref().unwrap_or_default()),
-            visible(&next.title),
+            next.assignee.clone().unwrap_or_default(),
+            next.title.clone(),
         ]);
     }
-    let mut loads = table(["assignee", "not over", "overdue"]);
+    let columns = [("assignee", 0), ("not over", 0), ("overdue", 0)];
+    let mut loads = table::listing(columns, None, Width::of_terminal()).right(&["not over", "overdue"]);
     for load in &found.by_assignee {
-        let whose = visible(load.assignee.as_deref().unwrap_or("nobody"));
-        loads.add_row([whose, load.unresolved.to_string(), load.overdue.to_string()]);
+        let whose = load.assignee.clone().unwrap_or_else(|| "nobody".to_owned());
+        loads.add([whose, load.unresolved.to_string(), load.overdue.to_string()]);
     }
     format!(
         "{due}\n\n{loads}\n{} incidents are not over, {} of them are overdue. Times are UTC.\n",

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
+use super::table::{self, Width};
 use crate::config::default_state_dir;
 use crate::journal::disk::{Directory, Disk};
 use crate::journal::format::{self, KIND_GROUP, KIND_LOSS, SEGMENT_HEADER};
@@ -113,21 +113,16 @@ fn show(dir: &Path, inspect: &Inspect, out: &mut impl Write) -> anyhow::Result<b
     let segments = format::segments(&disk).with_context(|| format!("cannot read the journal in {}", dir.display()))?;
     let mut left = inspect.limit.unwrap_or(usize::MAX);
     let mut damaged = false;
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header([
-        "offset",
-        "bytes",
-        "records",
-        "frames",
-        "first received",
-        "last received",
-        "damage",
-    ]);
-    for column in 0..4 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    let columns = [
+        ("offset", 0),
+        ("bytes", 60),
+        ("records", 100),
+        ("frames", 0),
+        ("first received", 80),
+        ("last received", 120),
+        ("damage", 0),
+    ];
+    let mut table = table::listing(columns, None, Width::of_terminal()).right(&["offset", "bytes", "records", "frames"]);
     let last = segments.last().map(|(base, _)| *base);
     for (base, length) in segments {
         if base + length <= inspect.from {
@@ -178,7 +173,7 @@ fn show(dir: &Path, inspect: &Inspect, out: &mut impl Write) -> anyhow::Result<b
                 (bytes, _) => format!("{bytes} bytes in {} places", summary.places),
             };
             let [offset, size, records, frames] = [base, length, summary.records, summary.frames].map(|n| n.to_string());
-            table.add_row([offset, size, records, frames, first, latest, damage]);
+            table.add([offset, size, records, frames, first, latest, damage]);
         }
     }
     if !inspect.json && !inspect.frames {

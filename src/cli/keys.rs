@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressStyle;
 
 use super::database::{Access, with_casework};
 use super::incidents::print_json;
-use super::table::table;
+use super::progress;
+use super::table::{self, Width};
 
 /// Show and rotate the master keys
 ///
@@ -30,7 +31,7 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Show the master keys, and how many data keys are sealed with each
+    /// Show the master keys, when each was made, and how much is sealed with it
     Status,
     /// Seal all data keys with a new master key, while the daemon runs; one that was interrupted is taken up again
     Rotate {
@@ -52,7 +53,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 return print_json(&status);
             }
             println!("{}", status.file.display());
-            let mut table = table(["master key", "data keys", "state"]);
+            let columns = [("master key", 0), ("made", 100), ("data keys", 0), ("incidents", 80), ("state", 0)];
+            let mut table = table::listing(columns, None, Width::of_terminal()).right(&["data keys", "incidents"]);
             let newest = status.keys.len().saturating_sub(1);
             for (n, key) in status.keys.into_iter().enumerate() {
                 let state = match (key.present, n == newest) {
@@ -60,14 +62,15 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                     (true, true) => "newest",
                     (true, false) => "",
                 };
-                table.add_row([key.id, key.data_keys.to_string(), state.to_owned()]);
+                let made = key.made_at.map_or_else(String::new, |at| at.to_string());
+                table.add([key.id, made, key.data_keys.to_string(), key.incidents.to_string(), state.to_owned()]);
             }
             println!("{table}");
             Ok(())
         }
         Command::Rotate { forget_old } => {
             let style = ProgressStyle::with_template("{bar:30} {human_pos} of {human_len} data keys, {eta} left");
-            let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            let bar = progress::bar(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             let rotated = casework
                 .rotate_keys(&actor, forget_old, &mut |done, all| {
                     bar.set_length(all);

@@ -254,7 +254,7 @@ fn message(log: &LogRow) -> String {
 /// Records as a table, with numbers from `first` on, where there are to be some. What is left out on a narrow terminal is what `show` tells.
 pub(super) fn as_table(logs: &[LogRow], first: Option<usize>, width: Width) -> Listing<9> {
     let columns = [
-        ("id", 0),
+        ("id", 60),
         ("time", 0),
         ("host", 100),
         ("app", 120),

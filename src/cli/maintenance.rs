@@ -3,12 +3,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use comfy_table::CellAlignment;
-use indicatif::ProgressBar;
-
 use super::database::{Access, with_casework};
 use super::incidents::print_json;
-use super::table::table;
+use super::progress;
+use super::table::{self, Width};
 use crate::casework::maintenance::{Taken, Upkeep};
 use crate::record::text::visible;
 
@@ -44,7 +42,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     with_casework(&arguments.access, async |casework, actor| {
         let only_due = match arguments.command {
             Some(Command::Run { dry_run: false }) => {
-                let bar = ProgressBar::new_spinner().with_message("taking away what is due");
+                let bar = progress::spinner().with_message("taking away what is due");
                 bar.enable_steady_tick(Duration::from_millis(120));
                 let run = casework.maintain(&actor, &mut |taken| bar.set_message(told(taken))).await?;
                 bar.finish_and_clear();
@@ -82,10 +80,11 @@ fn told(taken: &Taken) -> String {
 
 /// What is kept, for reading.
 pub(super) fn shown(upkeep: &Upkeep) -> String {
-    let mut table = table(["what", "rows", "size", "oldest", "kept for", "due"]);
+    let columns = [("what", 0), ("rows", 0), ("size", 70), ("oldest", 100), ("kept for", 80), ("due", 0)];
+    let mut table = table::listing(columns, None, Width::of_terminal()).right(&["rows", "size"]);
     for holding in &upkeep.holdings {
         let stays = holding.stays.as_ref().map_or(String::new(), |why| format!(" ({why})"));
-        table.add_row([
+        table.add([
             holding.what.clone(),
             holding.rows.to_string(),
             size(holding.bytes),
@@ -93,11 +92,6 @@ pub(super) fn shown(upkeep: &Upkeep) -> String {
             holding.kept_days.map_or("good".to_owned(), |days| if days == 0 { "-".to_owned() } else { format!("{days} days") }),
             if holding.due > 0 { format!("{}{stays}", holding.due) } else { stays.trim_start().to_owned() },
         ]);
-    }
-    for column in [1, 2] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
     }
     let last = match (&upkeep.last_run, &upkeep.last_run_by) {
         (Some(at), Some(by)) => format!("last done {at} by {}", visible(by)),

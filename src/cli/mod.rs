@@ -23,6 +23,7 @@ mod man;
 mod menu;
 mod parse;
 mod parties;
+mod progress;
 mod relations;
 mod replay;
 mod report;
@@ -99,7 +100,7 @@ enum Command {
     Audit(audit::Arguments),
     /// Sum up a week, any other period, or one incident
     Report(report::Arguments),
-    /// Take out logs, incidents or tasks as CSV
+    /// Take out logs, incidents, tasks or observables as CSV
     Export(export::Arguments),
     /// Make backups, prove them, and restore them
     Backup(backup::Arguments),

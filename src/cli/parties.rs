@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::incidents::print_json;
-use super::table::table;
+use super::table::{self, Width};
 use crate::casework::parties::{MAX_PAGE, Party, Person};
 use crate::casework::{Actor, Casework};
 use crate::record::case::PartyRole;
@@ -105,9 +105,10 @@ pub async fn list(casework: &Casework, actor: &Actor, list: List, json: bool) ->
         if json {
             return print_json(&found);
         }
-        let mut table = table(["number", "status", "party", "role", "title"]);
+        let columns = [("number", 0), ("status", 80), ("party", 0), ("role", 0), ("title", 0)];
+        let mut table = table::listing(columns, None, Width::of_terminal());
         for party in found {
-            table.add_row([party.incident, party.status, party.id.to_string(), party.role, visible(&party.title)]);
+            table.add([party.incident, party.status, party.id.to_string(), party.role, party.title]);
         }
         println!("{table}");
         return Ok(());

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, IsTerminal as _};
 use serde_json::json;
 
 use super::incidents::print_json;
-use super::table::table;
+use super::table::{self, Width};
 use crate::casework::incidents::Dossier;
 use crate::casework::split::Split;
 use crate::casework::{Actor, Casework};
@@ -145,10 +145,11 @@ pub(super) async fn run(command: Command, casework: &Casework, actor: &Actor, js
             if json {
                 return print_json(&found);
             }
-            let mut table = table(["incident", "severity", "status", "kind", "value", "TLP", "title"]);
+            let columns =
+                [("incident", 0), ("severity", 80), ("status", 100), ("kind", 90), ("value", 0), ("TLP", 60), ("title", 100)];
+            let mut table = table::listing(columns, None, Width::of_terminal());
             for seen in found {
-                let (value, title) = (visible(&seen.value), visible(&seen.title));
-                table.add_row([seen.incident, seen.severity, seen.status, seen.kind, value, seen.tlp, title]);
+                table.add([seen.incident, seen.severity, seen.status, seen.kind, seen.value, seen.tlp, seen.title]);
             }
             println!("{table}");
         }
@@ -199,10 +200,12 @@ async fn observables(
             if json {
                 return print_json(&found);
             }
-            let mut table = table(["id", "kind", "value", "TLP", "source", "added by", "comment"]);
+            let columns =
+                [("id", 0), ("kind", 60), ("value", 0), ("TLP", 0), ("source", 100), ("added by", 120), ("comment", 80)];
+            let mut table = table::listing(columns, None, Width::of_terminal());
             for one in found {
-                let (value, comment) = (visible(&one.value), visible(&one.comment.unwrap_or_default()));
-                table.add_row([one.id.to_string(), one.kind, value, one.tlp, one.source, visible(&one.added_by), comment]);
+                let comment = one.comment.unwrap_or_default();
+                table.add([one.id.to_string(), one.kind, one.value, one.tlp, one.source, one.added_by, comment]);
             }
             println!("{table}");
         }

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::found;
+use super::progress;
 use crate::detect::{Engine, Finding, Findings, Options, Rules};
 use crate::frame::line::{Delimiter, Splitter};
 use crate::parse;
@@ -57,7 +58,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let now = arguments.now.unwrap_or_else(Timestamp::now);
-    let progress = progress(&arguments.files);
+    let progress = progress_over(&arguments.files);
     let Some(rules) = found::rules(arguments.rules.as_deref(), "--rules") else { return Ok(ExitCode::from(2)) };
     let mut replay = Replay::new(now, arguments.timezone, rules);
     for path in &arguments.files {
@@ -82,14 +83,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// A bar over the bytes of all files on a terminal, otherwise nothing.
-fn progress(files: &[PathBuf]) -> ProgressBar {
+fn progress_over(files: &[PathBuf]) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let total: Option<u64> = files.iter().map(|f| f.metadata().ok().filter(|m| m.is_file()).map(|m| m.len())).sum();
     let (bar, template) = match total {
-        Some(bytes) => (ProgressBar::new(bytes), "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}"),
-        None => (ProgressBar::no_length(), "{spinner} {bytes} {bytes_per_sec}"),
+        Some(bytes) => (progress::bar(bytes), "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}"),
+        None => (progress::spinner(), "{spinner} {bytes} {bytes_per_sec}"),
     };
     bar.with_style(ProgressStyle::with_template(template).expect("the template is a constant"))
 }

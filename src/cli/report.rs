@@ -83,7 +83,7 @@ struct Incident {
     /// html, json or stix [default: html; json with --json]
     #[arg(long)]
     format: Option<Form>,
-    /// To whom a STIX bundle may be told: clear, green, amber, amber+strict or red
+    /// To whom a STIX bundle may be told: clear, green, amber, amber+strict or red; what may be told to fewer is left out
     #[arg(long, default_value = "amber")]
     tlp: Tlp,
     /// Where to; "-" is standard output
@@ -139,7 +139,15 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 fn incident(access: &Access, wanted: &Incident) -> anyhow::Result<ExitCode> {
     let form = wanted.format.unwrap_or(if access.json { Form::Json } else { Form::Html });
     with_casework(access, async |casework, actor| {
-        let text = casework.incident_report(&actor, &wanted.number).await?.written(form, wanted.tlp)?;
+        let report = casework.incident_report(&actor, &wanted.number).await?;
+        let text = report.written(form, wanted.tlp)?;
+        let withheld = if form == Form::Stix { report.withheld(wanted.tlp) } else { 0 };
+        if withheld > 0 {
+            eprintln!(
+                "observables that are left out, since they may be told to fewer than TLP:{}: {withheld}",
+                wanted.tlp.as_str().to_uppercase()
+            );
+        }
         if wanted.output.as_os_str() == "-" {
             return Ok(std::io::stdout().write_all(text.as_bytes())?);
         }
@@ -172,6 +180,7 @@ fn tabled(section: &Section, width: Width) -> Table {
     for row in &section.rows {
         table.add_row(row.iter().map(|cell| visible(&cell.shown())));
     }
+    table::settle(&mut table, width);
     let is_number = |column: usize| section.rows.iter().all(|row| matches!(row[column], Cell::Number(_)));
     for n in (1..section.head.len()).filter(|n| is_number(*n)) {
         if let Some(column) = table.column_mut(n) {

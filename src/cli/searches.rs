@@ -3,11 +3,10 @@
 use serde_json::json;
 
 use super::incidents::print_json;
-use super::table::table;
+use super::table::{self, Width};
 use crate::casework::searches::{MAX_PAGE, NewSearch, SearchEdit};
 use crate::casework::{Actor, Casework};
 use crate::record::case::SearchKind;
-use crate::record::text::visible;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -71,10 +70,11 @@ pub async fn run(casework: &Casework, actor: &Actor, saved: Saved, json: bool) -
             if json {
                 return print_json(&all);
             }
-            let mut table = table(["owner", "name", "shared", "query"]);
+            let columns = [("owner", 80), ("name", 0), ("shared", 100), ("query", 0)];
+            let mut table = table::listing(columns, None, Width::of_terminal());
             for row in &all {
                 let shared = if row.shared { "yes" } else { "" };
-                table.add_row([visible(&row.owner), visible(&row.name), shared.to_owned(), visible(&row.query)]);
+                table.add([row.owner.clone(), row.name.clone(), shared.to_owned(), row.query.clone()]);
             }
             println!("{table}");
         }

@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use super::database::{Access, with_casework};
 use super::incidents::print_json;
-use super::table::table;
-use crate::record::text::visible;
+use super::table::{self, Width};
 
 /// See what opens no incidents for a time, and end that
 ///
@@ -49,19 +48,30 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 if json {
                     return print_json(&found);
                 }
-                let mut table = table(["id", "detector", "group", "until", "by", "incident", "events", "last seen", "reason"]);
+                let columns = [
+                    ("id", 0),
+                    ("detector", 0),
+                    ("group", 0),
+                    ("until", 60),
+                    ("by", 120),
+                    ("incident", 100),
+                    ("events", 80),
+                    ("last seen", 120),
+                    ("reason", 90),
+                ];
+                let mut table = table::listing(columns, None, Width::of_terminal());
                 for row in found {
                     let until = row.ended_at.map_or_else(|| row.until.to_string(), |at| format!("ended {at}"));
-                    table.add_row([
+                    table.add([
                         row.id.to_string(),
-                        visible(&row.detector),
-                        visible(&row.group_key),
+                        row.detector,
+                        row.group_key,
                         until,
-                        visible(&row.created_by),
+                        row.created_by,
                         row.incident,
                         row.events.to_string(),
                         row.last_seen.map_or(String::new(), |seen| seen.to_string().chars().take(19).collect()),
-                        visible(&row.reason),
+                        row.reason,
                     ]);
                 }
                 println!("{table}");

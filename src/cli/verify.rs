@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets};
-use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::database::with_servers;
+use super::progress;
+use super::table::{self, Listing, Width};
 use super::{check, journal};
 use crate::config::Config;
 use crate::record::Timestamp;
@@ -55,7 +55,7 @@ struct Waiting {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Some(config) = check::load(arguments.config.as_deref()) else { return Ok(ExitCode::from(2)) };
-    let spinner = ProgressBar::new_spinner().with_message("counting what is stored");
+    let spinner = progress::spinner().with_message("counting what is stored");
     spinner.enable_steady_tick(Duration::from_millis(120));
     let facts = with_servers(&config, async |servers| Ok(read(&servers, arguments.since).await?))?;
     spinner.finish_and_clear();
@@ -122,7 +122,7 @@ fn as_text(facts: &Facts, verdict: &Verdict, waiting: &Waiting) -> String {
     text
 }
 
-fn inputs(facts: &Facts) -> Table {
+fn inputs(facts: &Facts) -> Listing<7> {
     #[derive(Default)]
     struct Sum {
         parts: u64,
@@ -147,16 +147,14 @@ fn inputs(facts: &Facts) -> Table {
     for loss in &facts.losses {
         sums.entry(&loss.input.0).or_default().lost += 1;
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["input", "parts", "bytes read", "frames", "delivered again", "cut", "losses"]);
-    for column in 1..7 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    let columns =
+        [("input", 0), ("parts", 90), ("bytes read", 0), ("frames", 0), ("delivered again", 80), ("cut", 80), ("losses", 0)];
+    let numbers = ["parts", "bytes read", "frames", "delivered again", "cut", "losses"];
+    let mut table = table::listing(columns, None, Width::of_terminal()).right(&numbers);
     for (input, sum) in sums {
-        let numbers = [sum.parts, sum.bytes, sum.frames, sum.repeated, sum.cut, sum.lost].map(|n| n.to_string());
-        table.add_row(std::iter::once(visible(input)).chain(numbers));
+        let [parts, bytes, frames, repeated, cut, lost] =
+            [sum.parts, sum.bytes, sum.frames, sum.repeated, sum.cut, sum.lost].map(|n| n.to_string());
+        table.add([input.to_owned(), parts, bytes, frames, repeated, cut, lost]);
     }
     table
 }

@@ -21,8 +21,8 @@
 //! | detectors: remote ends, sessions, names, long windows | `detect::Options`, all of which have a limit |
 //! | rules, where there are some: groups, windows, values | `detect::Options::max_rule_bytes` |
 //!
-//! Not in it: the compiled rules, some 50 KiB each; the PostgreSQL of our own, which is a program of its own; and the kernel's socket
-//! buffers.
+//! Not in it: the compiled rules, some 50 KiB each; while a backup is tried, what the ledger in it says, some 2 KiB for each ten minutes that
+//! something came in; the PostgreSQL of our own, which is a program of its own; and the kernel's socket buffers.
 
 use super::{Bytes, Config};
 use crate::casework::Casework;

@@ -27,6 +27,8 @@ pub async fn make_daily(casework: &Casework, at: Option<Time>, stats: &Stats) ->
     loop {
         let pause = match make_if_due(casework, at, &newest).await {
             Ok(()) => LOOK_EVERY,
+            // Somebody makes one, which will do, or tries one.
+            Err(CaseworkError::Conflict(_)) => LOOK_EVERY,
             Err(error) => {
                 failures.add(1);
                 let why = anyhow::Error::from(error);

@@ -40,6 +40,7 @@ use self::lag::Progress;
 use crate::casework::Casework;
 use crate::config::Config;
 use crate::frame::{Batch, PositionChange, Source};
+use crate::http::api::backups::Bench;
 use crate::http::api::limits::Limits;
 use crate::http::api::{Api, Places};
 use crate::http::{Health, Readiness};
@@ -244,17 +245,18 @@ pub async fn start_in_turn(config: Config, Turn { lock, seat }: Turn) -> Result<
             journal: journal.handle(),
             limits: Arc::new(Limits::new(config.http.api_limits(), &stats, &refusals)),
             places: Places::default(),
-            exports: TaskTracker::new(),
+            tasks: TaskTracker::new(),
+            bench: Bench::default(),
             stop: doors.clone(),
         };
-        let exports = api.exports.clone();
+        let behind = api.tasks.clone();
         let router = router.merge(http::api::router(api));
         addresses.http = Some(server.local_addr());
         let doors = doors.clone();
         tasks.spawn(async move {
             let ended = server.run(router, doors).await;
-            exports.close();
-            exports.wait().await;
+            behind.close();
+            behind.wait().await;
             ended.map_err(|source| DaemonError::Listen { name: "http".into(), source })
         });
     }

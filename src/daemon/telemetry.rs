@@ -11,7 +11,14 @@ pub fn init(level: &str, format: &str) -> Result<(), String> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let _ = match format {
         "json" => builder.json().try_init(),
-        _ => builder.with_target(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        _ => builder.with_target(false).with_ansi(takes_colour()).try_init(),
     };
     Ok(())
+}
+
+/// Whether standard error is a terminal that knows colours, and nobody has said that there are to be none (no-color.org).
+fn takes_colour() -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    std::io::IsTerminal::is_terminal(&std::io::stderr()) && !is_set("NO_COLOR") && !is_dumb
 }

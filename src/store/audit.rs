@@ -121,7 +121,8 @@ pub struct AuditFilter {
     pub to: Option<Timestamp>,
 }
 
-/// The newest rows first, from before an id on, at most `limit` and about `max_bytes`. True where there are more, which were left: the
+/// The newest rows first, from behind the row with an id on, at most `limit` and about `max_bytes`. By time, and not by id, which is the order
+/// of commits, since the indexes on actor, subject and time then all hold the rows of a range in the order in which they are told. True where there are more, which were left: the
 /// connection is still at it, and is to be closed.
 ///
 /// # Errors
@@ -142,10 +143,10 @@ pub async fn list(
     // Planned for its values, so that what is not asked for is not in the plan.
     let mut rows = sqlx::query(
         "SELECT id, at, actor, role, via, address, action, subject, old::text, new::text, reason, previous, hash FROM audit_log \
-         WHERE ($1::bigint IS NULL OR id < $1) AND ($2::text IS NULL OR subject = $2) AND ($3::text IS NULL OR actor = $3) \
+         WHERE ($1::bigint IS NULL OR (at, id) < ((SELECT at FROM audit_log WHERE id = $1), $1)) AND ($2::text IS NULL OR subject = $2) AND ($3::text IS NULL OR actor = $3) \
            AND ($4::text IS NULL OR action = $4) AND ($5::text IS NULL OR starts_with(action, $5)) \
            AND ($6::timestamptz IS NULL OR at >= $6) AND ($7::timestamptz IS NULL OR at < $7) \
-         ORDER BY id DESC LIMIT $8",
+         ORDER BY at DESC, id DESC LIMIT $8",
     )
     .bind(before)
     .bind(&filter.subject)
@@ -177,12 +178,29 @@ pub async fn of_subject(connection: &mut PgConnection, subject: &str, limit: i64
     let failed = || StoreError::at("read the audit log");
     let rows = sqlx::query(
         "SELECT id, at, actor, role, via, address, action, subject, old::text, new::text, reason, previous, hash \
-         FROM audit_log WHERE subject = $1 ORDER BY id LIMIT $2",
+         FROM audit_log WHERE subject = $1 ORDER BY at, id LIMIT $2",
     );
     let rows = rows.bind(subject).bind(limit).fetch_all(&mut *connection).await.map_err(failed())?;
     let rows = rows.iter().map(read).collect::<Result<_, _>>().map_err(failed())?;
     let count = sqlx::query_scalar("SELECT count(*) FROM audit_log WHERE subject = $1").bind(subject).fetch_one(connection).await;
     Ok((rows, count.map_err(failed())?))
+}
+
+/// When that was first done to each of these subjects, as far as it was.
+///
+/// # Errors
+/// The statement failed.
+pub async fn first_times(
+    connection: &mut PgConnection,
+    action: &str,
+    subjects: &[String],
+) -> Result<Vec<(String, Timestamp)>, StoreError> {
+    sqlx::query_as("SELECT subject, min(at) FROM audit_log WHERE subject = ANY ($1) AND action = $2 GROUP BY 1")
+        .bind(subjects)
+        .bind(action)
+        .fetch_all(connection)
+        .await
+        .map_err(StoreError::at("read when something was done"))
 }
 
 /// Id and hash of the last row.
@@ -245,7 +263,7 @@ pub struct Touch {
 pub async fn touches(connection: &mut PgConnection, subject: &str, limit: i64) -> Result<Vec<Touch>, StoreError> {
     sqlx::query_as(
         "SELECT at, actor, via, address, action, new FROM \
-             (SELECT id, at, actor, via, address, action, new FROM audit_log WHERE subject = $1 ORDER BY id DESC LIMIT $2) AS a ORDER BY id",
+             (SELECT id, at, actor, via, address, action, new FROM audit_log WHERE subject = $1 ORDER BY at DESC, id DESC LIMIT $2) AS a ORDER BY at, id",
     )
     .bind(subject)
     .bind(limit)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _, query_as, query_scalar};
@@ -12,6 +13,8 @@ use super::{Servers, StoreError, embedded};
 
 /// What is kept of what a program complains of, in bytes.
 const COMPLAINTS_BYTES: u64 = 16 << 10;
+/// How often a program is asked whether it has ended.
+const ASK_EVERY: Duration = Duration::from_millis(20);
 
 /// What a copy is compared by: it holds as many rows of every table, and ends its audit log with the same row.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -215,13 +218,20 @@ impl Program {
         self.child.stdin.take().expect("taken once, of a program that reads")
     }
 
-    /// Waits for its end. Blocks.
+    /// Waits for its end. It is asked for now and then, so that dropping this stops the program here, too: `pg_restore` makes indexes for
+    /// hours after it has read everything.
     ///
     /// # Errors
     /// It failed; what it said is told.
-    pub fn finish(mut self) -> Result<(), StoreError> {
-        let failed = |what: String| StoreError::Program(format!("{}: {what}", self.name));
-        let status = self.child.wait().map_err(|e| failed(e.to_string()))?;
+    pub async fn finish(mut self) -> Result<(), StoreError> {
+        let name = self.name;
+        let failed = |what: String| StoreError::Program(format!("{name}: {what}"));
+        let status = loop {
+            match self.child.try_wait().map_err(|e| failed(e.to_string()))? {
+                Some(status) => break status,
+                None => tokio::time::sleep(ASK_EVERY).await,
+            }
+        };
         let said = self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
         if status.success() {
             return Ok(());

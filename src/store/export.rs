@@ -23,6 +23,8 @@ pub enum Table {
     Incidents,
     /// Tasks, by the time when they were made.
     Tasks,
+    /// What was seen in which incident, by the time when it was added; without what was taken away again.
+    Observables,
 }
 
 /// How a column comes over the wire.
@@ -65,6 +67,12 @@ impl Table {
                 "SELECT t.id, i.number, t.title, t.status, t.assignee, t.due_at, t.remind_at, t.created_by, t.created_at, t.done_at \
                  FROM incident_tasks t JOIN incidents i ON i.id = t.incident_id WHERE {} ORDER BY t.created_at, t.id",
                 within("t.created_at")
+            ),
+            Table::Observables => format!(
+                "SELECT i.number, i.title, o.kind, o.value, x.tlp, x.comment, x.log_id, x.added_by, x.added_at \
+                 FROM incident_observables x JOIN observables o ON o.id = x.observable_id JOIN incidents i ON i.id = x.incident_id \
+                 WHERE x.removed_at IS NULL AND {} ORDER BY x.added_at, x.incident_id, x.observable_id",
+                within("x.added_at")
             ),
         }
     }
@@ -134,6 +142,17 @@ impl Table {
                 ("created_by", Text),
                 ("created_at", Time),
                 ("done_at", Time),
+            ],
+            Table::Observables => &[
+                ("incident", Text),
+                ("title", Text),
+                ("kind", Text),
+                ("value", Text),
+                ("tlp", Text),
+                ("comment", Text),
+                ("log_id", Int8),
+                ("added_by", Text),
+                ("added_at", Time),
             ],
         }
     }
@@ -254,6 +273,10 @@ pub async fn expected(
         Table::Tasks => {
             "SELECT count(*) FROM incident_tasks WHERE created_at >= timestamptz 'epoch' + $1 * interval '1 microsecond' \
              AND created_at < timestamptz 'epoch' + $2 * interval '1 microsecond'"
+        }
+        Table::Observables => {
+            "SELECT count(*) FROM incident_observables WHERE removed_at IS NULL \
+             AND added_at >= timestamptz 'epoch' + $1 * interval '1 microsecond' AND added_at < timestamptz 'epoch' + $2 * interval '1 microsecond'"
         }
     };
     let row = sqlx::query(sql).bind(from.as_micros()).bind(to.as_micros()).fetch_one(connection).await;

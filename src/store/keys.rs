@@ -63,12 +63,23 @@ pub async fn lock_master_keys(connection: &mut PgConnection) -> Result<(), Store
     locked.map(|_| ()).map_err(StoreError::at("lock the master keys"))
 }
 
-/// How many data keys are sealed with each master key.
+/// What is sealed with a master key.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Used {
+    /// Which.
+    pub master_key_id: String,
+    /// Data keys.
+    pub data_keys: i64,
+    /// Those of incidents.
+    pub incidents: i64,
+}
+
+/// What is sealed with each master key.
 ///
 /// # Errors
 /// The statement failed.
-pub async fn by_master_key(connection: &mut PgConnection) -> Result<Vec<(String, i64)>, StoreError> {
-    query_as("SELECT master_key_id, count(*) FROM data_keys GROUP BY 1 ORDER BY 1")
+pub async fn by_master_key(connection: &mut PgConnection) -> Result<Vec<Used>, StoreError> {
+    query_as("SELECT master_key_id, count(*) AS data_keys, count(incident_id) AS incidents FROM data_keys GROUP BY 1 ORDER BY 1")
         .fetch_all(connection)
         .await
         .map_err(StoreError::at("count the data keys"))

@@ -203,6 +203,11 @@ async fn every_route_lets_in_whom_the_role_table_lets_in() {
         ("delete", "/assets/{name}", Some(Permission::ManageAssets), Value::Null),
         ("get", "/maintenance", Some(Permission::Maintain), Value::Null),
         ("post", "/maintenance", Some(Permission::Maintain), Value::Null),
+        ("get", "/backups", Some(Permission::Maintain), Value::Null),
+        ("post", "/backups", Some(Permission::Maintain), Value::Null),
+        ("post", "/backups/{name}/verify", Some(Permission::Maintain), Value::Null),
+        ("get", "/keys", Some(Permission::Maintain), Value::Null),
+        ("post", "/keys/rotate", Some(Permission::Maintain), json!({})),
         ("delete", "/session", None, Value::Null),
     ];
     let described = body(&call(office.http(), "GET", "/openapi.json", None, &[], &Value::Null).await);

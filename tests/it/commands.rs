@@ -14,7 +14,7 @@ use crate::menu::Desk;
 use crate::support::tocsin;
 
 /// What a command does with casework.
-enum Does {
+pub enum Does {
     /// Nothing: it needs no token.
     Nothing,
     /// It reads, and takes this.
@@ -29,7 +29,7 @@ use Does::{Changes, Nothing, Reads, ReadsOwn};
 /// The role table of the commands: each with what it takes and a way to call it. `{incident}`, `{other}`, `{task}`, `{note}`, `{log}` and `{user}` are
 /// there, another one for each role. Behind `~`, what is to be worked on is not there: whoever may is told so. Behind `@` is all of a command
 /// whose words are not in one piece.
-const COMMANDS: &[(&str, Does, &str)] = &[
+pub const COMMANDS: &[(&str, Does, &str)] = &[
     ("run", Nothing, ""),
     ("check", Nothing, ""),
     ("demo", Nothing, ""),
@@ -150,7 +150,7 @@ fn leaves() -> BTreeMap<String, clap::Command> {
 }
 
 /// One of each thing, for somebody to work on.
-async fn things(desk: &Desk, name: &str, log: i64) -> Vec<(&'static str, String)> {
+pub async fn things(desk: &Desk, name: &str, log: i64) -> Vec<(&'static str, String)> {
     let os = Actor::operator("tester");
     let incident = desk.incident(&format!("of {name}"), Severity::Low).await;
     let note = desk.casework.add_note(&os, &incident, NoteKind::Note, "n").await.unwrap();
@@ -169,7 +169,7 @@ async fn things(desk: &Desk, name: &str, log: i64) -> Vec<(&'static str, String)
     ]
 }
 
-fn arguments<'a>(path: &'a str, given: &'a str, things: &'a [(&str, String)]) -> Vec<&'a str> {
+pub fn arguments<'a>(path: &'a str, given: &'a str, things: &'a [(&str, String)]) -> Vec<&'a str> {
     let thing = |word: &'a str| things.iter().find(|(name, _)| *name == word).map_or(word, |(_, value)| value.as_str());
     let given = given.trim_start_matches("~ ");
     match given.strip_prefix("@ ") {
@@ -373,7 +373,7 @@ async fn an_incident_is_reported_with_hashes_that_anybody_can_make_again() {
         "See this and ",
         "&lt;script&gt;alert(2)&lt;/script&gt;",
         "<td>1</td><td>2</td>",
-        "<td>Block 198.51.100.7</td>",
+        "<td data-name=\"task\">Block 198.51.100.7</td>",
         hashes[0]["sha256"].as_str().unwrap(),
         head,
     ] {
@@ -443,4 +443,44 @@ async fn an_incident_is_shared_as_a_bundle_of_stix() {
     assert_eq!((&of("ipv4-addr")[0]["value"], &of("user-account")[0]["account_login"]), (&"198.51.100.7".into(), &"root".into()));
     assert_eq!((of("observed-data").len(), &of("observed-data")[0]["number_observed"]), (1, &6.into()));
     assert!(of("note")[0]["content"].as_str().unwrap().starts_with("See "));
+
+    // What people say of observables, each with its own marking; what may be told to fewer is left out, though it is in the evidence.
+    for (kind, value, tlp) in [
+        ("url", "hxxps://evil[.]example/a|b", "clear"),
+        ("domain", "evil[.]example", "red"),
+        ("hash", "d41d8cd98f00b204e9800998ecf8427e", "green"),
+        ("email", "ada@evil.example", "green"),
+        ("address", "198.51.100.7", "amber+strict"),
+    ] {
+        let add = ["incidents", "observables", &number, "add", kind, value, "--tlp", tlp, "--comment", "told by Ada"];
+        let (code, _, errors) = desk.run(&add, None, "");
+        assert_eq!(code, 0, "{errors}");
+    }
+    let objects_of = |bundle: &Value| -> Vec<(String, String)> {
+        let all = bundle["objects"].as_array().unwrap();
+        let name = |id: &Value| all.iter().find(|o| o["id"] == *id).map(|o| o["name"].as_str().unwrap().to_owned());
+        let mut found: Vec<(String, String)> = all
+            .iter()
+            .filter(|o| o.get("created").is_none())
+            .map(|o| {
+                let value = o["value"].as_str().or_else(|| o["account_login"].as_str()).or_else(|| o["hashes"]["MD5"].as_str());
+                let id = &o["id"];
+                let refers = |other: &&Value| {
+                    other["target_ref"] == *id || other["object_refs"].as_array().is_some_and(|refs| refs.contains(id))
+                };
+                assert!(all.iter().any(|other| refers(&other)), "{o} is there for nothing");
+                (value.unwrap().to_owned(), name(&o["object_marking_refs"][0]).unwrap())
+            })
+            .collect();
+        found.sort();
+        found
+    };
+    let told = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| (a.to_string(), format!("TLP:{b}"))).collect::<Vec<_>>();
+    let of_mail = [("ada@evil.example", "GREEN"), ("d41d8cd98f00b204e9800998ecf8427e", "GREEN")];
+    let of_url = ("https://evil.example/a%7Cb", "CLEAR");
+    assert_eq!(objects_of(&bundle("green")), told(&[of_mail[0], of_mail[1], of_url, ("root", "GREEN")]));
+    let all = [("198.51.100.7", "AMBER+STRICT"), of_mail[0], of_mail[1], ("evil.example", "RED"), of_url, ("root", "RED")];
+    assert_eq!(objects_of(&bundle("red")), told(&all));
+    let (_, _, errors) = desk.run(&["report", "incident", &number, "--format", "stix"], None, "");
+    assert!(errors.contains("fewer than TLP:AMBER: 2"), "{errors}");
 }

@@ -40,5 +40,6 @@ mod store;
 mod story;
 #[path = "../common/support.rs"]
 mod support;
+mod terminal;
 mod verify;
 mod wire;

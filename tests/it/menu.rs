@@ -42,7 +42,7 @@ impl Desk {
         self.casework.create_token(&os, &name, "t", role, 1).await.unwrap()
     }
 
-    fn command(&self, arguments: &[&str], token: Option<&str>) -> Command {
+    pub fn command(&self, arguments: &[&str], token: Option<&str>) -> Command {
         let mut command = Command::new(tocsin());
         command.args(arguments).arg("--config").arg(self.dir.path().join("tocsin.toml")).current_dir(self.dir.path());
         command.env_remove("TOCSIN_TOKEN").env_remove("RUST_BACKTRACE");
@@ -210,8 +210,8 @@ async fn reports_exports_and_sizes_come_out_and_a_file_is_never_replaced() {
     for page in ["week.html", "other.html"] {
         assert!(std::fs::read_to_string(desk.dir.path().join(page)).unwrap().starts_with("<!DOCTYPE html>"));
     }
-    let out = desk.menu(&["9", "4", "logs", "2d", "", "logs.csv", "10", "0"], None);
-    assert!(out.contains("4 is not possible") && out.contains("  3 rows: logs.csv"), "{out}");
+    let out = desk.menu(&["9", "5", "logs", "2d", "", "logs.csv", "10", "0"], None);
+    assert!(out.contains("5 is not possible") && out.contains("  3 rows: logs.csv"), "{out}");
     assert_eq!(std::fs::read_to_string(desk.dir.path().join("logs.csv")).unwrap().lines().count(), 4);
     for told in ["database ", "oldest record", "MiB", "logs_2", "wait for the daemon"] {
         assert!(out.contains(told), "{told}: {out}");

@@ -3,9 +3,11 @@
 use std::process::Command;
 
 use sqlx::{Connection as _, Executor as _};
+use tocsin::casework::audit::AuditFilter;
 use tocsin::casework::sessions::{MAX_FAILURES, Origin};
 use tocsin::casework::users::{NewUser, UserChange};
 use tocsin::casework::{Actor, Casework, CaseworkError, Role, Via};
+use tocsin::record::Timestamp;
 
 use crate::support::{Database, casework};
 
@@ -265,4 +267,48 @@ async fn the_command_line_makes_users_and_tokens_and_checks_the_log() {
     assert_eq!(code, 3);
     let actor: String = sqlx::query_scalar("SELECT actor FROM audit_log WHERE id = 1").fetch_one(&database.pool).await.unwrap();
     assert!(actor.starts_with("os:"), "{actor}");
+}
+
+#[tokio::test]
+async fn the_audit_log_is_paged_by_time_and_read_from_an_index_whatever_is_asked_for() {
+    let database = Database::new().await;
+    let casework = casework(&database).await;
+    // Ten acts of each moment, in reverse: what was committed later may have begun earlier.
+    let fill = "INSERT INTO audit_log (id, at, actor, role, via, action, subject, previous, hash) \
+         SELECT n, timestamptz '2026-11-20 00:00:00Z' + (20000 - n) / 10 * interval '1 second', 'user' || n % 50, 'admin', 'api', 'a.b', \
+             'thing:' || n % 500, '', '' FROM generate_series(1, 20000) n";
+    database.pool.execute(fill).await.unwrap();
+    database.pool.execute("ANALYZE audit_log").await.unwrap();
+    let (from, to) = ("2026-11-20T00:05:00Z", "2026-11-20T00:20:00Z");
+    let time = |text: &str| Some(Timestamp::parse_rfc3339(text).unwrap());
+    for (filter, condition, index) in [
+        (AuditFilter { from: time(from), to: time(to), ..Default::default() }, "true", "audit_log_time"),
+        (
+            AuditFilter { actor: Some("user7".into()), from: time(from), to: time(to), ..Default::default() },
+            "actor = 'user7'",
+            "audit_log_actor",
+        ),
+        (
+            AuditFilter { subject: Some("thing:77".into()), from: time(from), to: time(to), ..Default::default() },
+            "subject = 'thing:77'",
+            "audit_log_subject",
+        ),
+    ] {
+        let (mut seen, mut before) = (Vec::new(), None);
+        loop {
+            let (page, next) = casework.audit(&os(), &filter, before, 97).await.unwrap();
+            seen.extend(page.iter().map(|entry| entry.id.to_string()));
+            before = next;
+            if next.is_none() {
+                break;
+            }
+        }
+        let within = format!("{condition} AND at >= '{from}' AND at < '{to}'");
+        let all = format!("SELECT id FROM audit_log WHERE {within} ORDER BY at DESC, id DESC");
+        assert_eq!(seen, database.column(&all).await, "{condition}");
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN {} LIMIT 50", all.replace("SELECT id", "SELECT *")));
+        let plan: Vec<String> = sqlx::query_scalar(explain).fetch_all(&database.pool).await.unwrap();
+        let plan = plan.join("\n");
+        assert!(plan.contains(&format!(" {index}")) && !plan.contains("Seq Scan"), "{condition}: {plan}");
+    }
 }

@@ -417,6 +417,10 @@ async fn insert_hostile(database: &Database) {
                      timestamptz '2026-11-20 10:00:00Z' + $1 * interval '1 second', '2026-11-20 11:00:00Z', $2, $2, $2)",
             "INSERT INTO incident_tasks (id, incident_id, title, assignee, due_at, created_by, created_at) OVERRIDING SYSTEM VALUE \
              VALUES ($1, $1, $2, $2, '2026-11-20 10:00:00Z', $2, timestamptz '2026-11-20 10:00:00Z' + $1 * interval '1 second')",
+            // None has no value.
+            "WITH o AS (INSERT INTO observables (kind, value) VALUES ('user', CASE WHEN $2 = '' THEN 'x' ELSE $2 END) RETURNING id) \
+             INSERT INTO incident_observables (incident_id, observable_id, tlp, comment, added_by, added_at) \
+             SELECT $1, id, 'red', $2, $2, timestamptz '2026-11-20 10:00:00Z' + $1 * interval '1 second' FROM o",
         ] {
             sqlx::query(sql).bind(n).bind(*text).execute(&database.pool).await.unwrap();
         }
@@ -482,7 +486,7 @@ async fn hostile_text_harms_nobody_in_whatever_column_it_is() {
     let database = Database::new().await;
     insert_hostile(&database).await;
     let casework = casework(&database).await;
-    for (table, text_columns) in [(Table::Logs, 7), (Table::Incidents, 17), (Table::Tasks, 4)] {
+    for (table, text_columns) in [(Table::Logs, 7), (Table::Incidents, 17), (Table::Tasks, 4), (Table::Observables, 5)] {
         let rows = export(&casework, &os(), table).await.unwrap();
         for (row, hostile) in rows[1..].iter().zip(HOSTILE) {
             assert_eq!(row.len(), rows[0].len());
@@ -648,6 +652,8 @@ async fn the_command_line_reports_and_exports() {
     assert_eq!(run(&format!("export tasks --output {name} --force")).0, 0);
     let (code, out, told) = run("export tasks --output - --from 2026-11-20 --to 2026-11-20T10:00:03Z");
     assert_eq!((code, read_csv(&out).len()), (0, 3), "{told}");
+    let (code, out, told) = run("export observables --output -");
+    assert_eq!((code, out.lines().next()), (0, Some("incident,title,kind,value,tlp,comment,log_id,added_by,added_at")), "{told}");
     assert_eq!(run("export users").0, 2);
     assert_eq!(run("export logs --from 2026-11-20 --to 2026-11-19").0, 2);
     let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();

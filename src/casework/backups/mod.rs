@@ -12,8 +12,10 @@ mod file;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
 
 pub use file::{Lock, Manifest, generate_identity};
 
@@ -133,15 +135,34 @@ impl Casework {
         list(&self.settings.backups.dir)
     }
 
-    /// Makes a backup, and removes those that are not kept any more.
+    /// Where the backup of that name is.
     ///
     /// # Errors
-    /// Not permitted; nobody is named who can read it; `pg_dump`, the disk or the database failed.
+    /// Not permitted, there is none, or the directory cannot be read.
+    pub fn find_backup(&self, actor: &Actor, name: &str) -> Result<PathBuf, CaseworkError> {
+        let found = self.backups(actor)?.into_iter().find(|backup| backup.name == name);
+        let found = found.ok_or_else(|| CaseworkError::NotFound(format!("backup {name}")))?;
+        Ok(self.settings.backups.dir.join(found.name))
+    }
+
+    /// The place for one at a time: two would only take longer.
+    fn backup_place(&self) -> Result<OwnedSemaphorePermit, CaseworkError> {
+        let taken = |_| CaseworkError::Conflict("a backup is being made or tried already".to_owned());
+        Arc::clone(&self.backing_up).try_acquire_owned().map_err(taken)
+    }
+
+    /// Makes a backup, and removes those that are not kept any more. `progress` is told of 0 bytes once it has begun. Dropped, it leaves
+    /// nothing behind.
+    ///
+    /// # Errors
+    /// Not permitted; one is being made or tried; nobody is named who can read it; `pg_dump`, the disk or the database failed.
     pub async fn create_backup(&self, actor: &Actor, progress: Progress<'_>) -> Result<Made, CaseworkError> {
         allowed(actor, Permission::Maintain)?;
         let policy = &self.settings.backups;
         let sealer = policy.lock.sealer()?;
         let keys = policy.key_file.as_deref().map(read_keys).transpose()?.flatten();
+        let _place = self.backup_place()?;
+        progress(0);
         let at = Timestamp::now();
         let snapshot = Snapshot::take(self.store.servers()).await?;
         let manifest = Manifest {
@@ -168,8 +189,7 @@ impl Casework {
             progress(bytes);
         }
         let copied = copying.await.map_err(|e| CaseworkError::Output(io::Error::other(e)))?;
-        let ended =
-            tokio::task::spawn_blocking(|| program.finish()).await.map_err(|e| CaseworkError::Output(io::Error::other(e)))?;
+        let ended = program.finish().await;
         // What pg_dump complains of says more than a disk that is full of the rest of it.
         let unfinished = match (copied, ended) {
             (Ok(unfinished), ended) => ended.map(|()| unfinished)?,
@@ -191,13 +211,14 @@ impl Casework {
     }
 
     /// Restores a backup into a database of its own, on the server that everything else is on, looks whether it is whole, and removes that
-    /// database.
+    /// database. `progress` is told of the first bytes once it is known that it can be read.
     ///
     /// # Errors
-    /// Not permitted; it cannot be opened; no database can be made; `pg_restore` or the database failed. What is wrong with what it holds
+    /// Not permitted; one is being made or tried; it cannot be opened; no database can be made; `pg_restore` or the database failed. What is wrong with what it holds
     /// is no error but told.
     pub async fn try_backup(&self, actor: &Actor, path: &Path, progress: Progress<'_>) -> Result<Tried, CaseworkError> {
         allowed(actor, Permission::Maintain)?;
+        let _place = self.backup_place()?;
         dump::drop_left(self.store.servers(), SCRATCH).await?;
         let scratch = format!("{SCRATCH}{}", crate::random::hex(6).map_err(CaseworkError::Output)?);
         let servers = dump::create(self.store.servers(), &scratch).await?;
@@ -243,28 +264,24 @@ pub async fn restore(servers: &Servers, lock: &Lock, path: &Path, progress: Prog
         let problem = "the database is not empty: restore into a new one (createdb NAME; --to postgres://…/NAME)";
         return Err(CaseworkError::Conflict(problem.to_owned()));
     }
-    let (lock, path) = (lock.clone(), path.to_owned());
-    let servers = servers.clone();
+    let mut program = Program::restore(servers)?;
+    let mut input = program.input();
     let (told, mut tells) = tokio::sync::mpsc::channel(16);
-    let copying = tokio::task::spawn_blocking(move || -> Result<Manifest, CaseworkError> {
-        let (manifest, mut dumped) = lock.open(&path)?;
-        let mut program = Program::restore(&servers)?;
-        let mut input = program.input();
-        let copied = copy(&mut dumped, &mut input, &told);
-        drop(input);
-        let ended = program.finish();
-        match copied {
-            // It has ended before; why, it says itself.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ended?,
-            Err(error) => return Err(file::damaged(&path, error)),
-            Ok(()) => ended?,
-        }
-        Ok(manifest)
+    // A thread of its own reads and decrypts; dropping this stops the program, and with it the thread.
+    let (lock, from) = (lock.clone(), path.to_owned());
+    let copying = tokio::task::spawn_blocking(move || -> Result<_, CaseworkError> {
+        let (manifest, mut dumped) = lock.open(&from)?;
+        Ok((manifest, copy(&mut dumped, &mut input, &told)))
     });
     while let Some(bytes) = tells.recv().await {
         progress(bytes);
     }
-    let manifest = copying.await.map_err(|e| CaseworkError::Output(io::Error::other(e)))??;
+    let (manifest, copied) = copying.await.map_err(|e| CaseworkError::Output(io::Error::other(e)))??;
+    match copied {
+        // Where the program has ended before, it says itself why.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(file::damaged(path, error)),
+        _ => program.finish().await?,
+    }
     let problems = differences(&manifest.contents, &dump::contents(&mut connection).await?);
     dump::analyze(&mut connection).await?;
     Ok(Tried { manifest, problems })

@@ -21,10 +21,14 @@ use serde_json::json;
 
 use super::audit::Act;
 use super::{Actor, Casework, CaseworkError, Change, Permission};
+use crate::record::Timestamp;
+use crate::store::audit as acts;
 use crate::store::keys::{self as rows, Owner, Wrapped};
 pub use ring::Ring;
 pub use seal::{Key, Place};
 
+/// What the audit log calls it that a master key was made.
+const ADDED: &str = "keys.add";
 /// Data keys that get a new master key in one transaction.
 const BATCH: i64 = 100;
 
@@ -94,27 +98,32 @@ pub enum KeyError {
 }
 
 /// The master keys, and what is sealed with them.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct KeyStatus {
     /// The key file.
+    #[schema(value_type = String)]
     pub file: PathBuf,
     /// Each master key, the newest last; those that are missing first.
     pub keys: Vec<MasterKey>,
 }
 
 /// A master key, without itself.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct MasterKey {
     /// Its id.
     pub id: String,
     /// Whether it is in the file.
     pub present: bool,
+    /// When it was made, as the audit log has it; null for one that came from elsewhere.
+    pub made_at: Option<Timestamp>,
     /// How many data keys are sealed with it.
     pub data_keys: i64,
+    /// Of how many incidents people and files are sealed with it.
+    pub incidents: i64,
 }
 
 /// What a rotation came to.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Rotated {
     /// The master key that everything is sealed with now.
     pub key: String,
@@ -146,15 +155,15 @@ impl Casework {
         let path = &self.settings.key_file;
         match (Ring::read(path)?, used.first()) {
             (Some(mut ring), _) => {
-                for (id, _) in &used {
-                    ring.get(id)?;
+                for used in &used {
+                    ring.get(&used.master_key_id)?;
                 }
                 Ok(())
             }
-            (None, Some((id, _))) => Err(KeyError::Missing { path: path.clone(), id: id.clone() }.into()),
+            (None, Some(used)) => Err(KeyError::Missing { path: path.clone(), id: used.master_key_id.clone() }.into()),
             (None, None) => {
                 let ring = Ring::create(path)?;
-                change.commit(&[Act::new("keys.add", subject(ring.newest().0))]).await
+                change.commit(&[Act::new(ADDED, subject(ring.newest().0))]).await
             }
         }
     }
@@ -172,17 +181,20 @@ impl Casework {
     pub async fn key_status(&self, actor: &Actor) -> Result<KeyStatus, CaseworkError> {
         let mut reading = self.look(actor, Permission::Maintain).await?;
         let used = rows::by_master_key(&mut reading.connection).await?;
-        reading.done();
         let ring = Ring::read(&self.settings.key_file)?;
-        let present: Vec<String> = ring.iter().flat_map(Ring::ids).map(str::to_owned).collect();
-        let missing = used.iter().filter(|(id, _)| !present.contains(id));
-        let mut keys: Vec<MasterKey> =
-            missing.map(|(id, n)| MasterKey { id: id.clone(), present: false, data_keys: *n }).collect();
-        keys.extend(present.into_iter().map(|id| {
-            let data_keys = used.iter().find(|(used, _)| *used == id).map_or(0, |(_, n)| *n);
-            MasterKey { id, present: true, data_keys }
-        }));
-        Ok(KeyStatus { file: self.settings.key_file.clone(), keys })
+        let present: Vec<&str> = ring.iter().flat_map(Ring::ids).collect();
+        let missing = used.iter().map(|used| &*used.master_key_id).filter(|id| !present.contains(id));
+        let ids: Vec<(&str, bool)> = missing.map(|id| (id, false)).chain(present.iter().map(|id| (*id, true))).collect();
+        let subjects: Vec<String> = ids.iter().map(|(id, _)| subject(id)).collect();
+        let made = acts::first_times(&mut reading.connection, ADDED, &subjects).await?;
+        reading.done();
+        let keys = ids.into_iter().map(|(id, present)| {
+            let made_at = made.iter().find(|(of, _)| *of == subject(id)).map(|(_, at)| *at);
+            let (data_keys, incidents) =
+                used.iter().find(|used| used.master_key_id == id).map_or((0, 0), |used| (used.data_keys, used.incidents));
+            MasterKey { id: id.to_owned(), present, made_at, data_keys, incidents }
+        });
+        Ok(KeyStatus { file: self.settings.key_file.clone(), keys: keys.collect() })
     }
 
     /// Seals all data keys with a new master key, while others work. An interrupted rotation is taken up where it was. `progress` is told
@@ -232,7 +244,7 @@ impl Casework {
             return Ok(ring);
         }
         ring.add()?;
-        let act = Act::new("keys.add", subject(ring.newest().0));
+        let act = Act::new(ADDED, subject(ring.newest().0));
         change.commit(&[act]).await?;
         Ok(ring)
     }
@@ -243,7 +255,7 @@ impl Casework {
         rows::lock_master_keys(change.connection()).await?;
         let used = rows::by_master_key(change.connection()).await?;
         let mut ring = self.ring()?;
-        let old = ring.ids().filter(|id| *id != ring.newest().0 && !used.iter().any(|(used, _)| used == id));
+        let old = ring.ids().filter(|id| *id != ring.newest().0 && !used.iter().any(|used| used.master_key_id == *id));
         let old: Vec<String> = old.map(str::to_owned).collect();
         if !old.is_empty() {
             ring.forget(&old)?;

@@ -16,6 +16,8 @@ const FOOT: u32 = 20;
 const LEFT: u32 = 60;
 /// A longer label is cut; the table has all of it.
 const MAX_LABEL_CHARS: usize = 30;
+/// Of so many characters there is room for large letters.
+const MAX_LARGE_CHARS: usize = 20;
 
 /// A bar for each value, one below the other.
 pub fn bars(id: usize, title: &str, about: &str, values: &[(String, u64)]) -> String {
@@ -26,7 +28,9 @@ pub fn bars(id: usize, title: &str, about: &str, values: &[(String, u64)]) -> St
     for (n, (label, value)) in values.iter().enumerate() {
         let (y, width) = (n as u32 * BAR + 2, room * *value as f64 / most as f64);
         let middle = y + BAR / 2 + 4;
-        let _ = write!(svg, "<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\">", LABEL - 8);
+        // On a narrow screen letters are larger, and of a long label less so.
+        let class = if label.chars().count() > MAX_LARGE_CHARS { " class=\"long\"" } else { "" };
+        let _ = write!(svg, "<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\"{class}>", LABEL - 8);
         push_html(&mut svg, &shortened(label));
         let _ = write!(
             svg,

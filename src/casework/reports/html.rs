@@ -16,7 +16,8 @@ svg{width:100%;height:auto;display:block}svg text{font:12px system-ui,sans-serif
 table{border-collapse:collapse;margin:.4rem 0;font-variant-numeric:tabular-nums}\
 th,td{text-align:left;padding:.15rem .9rem .15rem 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere;white-space:pre-wrap}\
 details{margin:.3rem 0}section{break-inside:avoid}\
-@media screen and (max-width:40rem){svg{overflow:visible}svg text{font-size:16px}}\
+@media screen and (max-width:40rem){body{margin:1rem auto}svg{overflow:visible}svg text{font-size:20px}svg .long{font-size:15px}\
+section{overflow-x:auto;overflow-y:hidden}th,td{overflow-wrap:break-word;padding-right:.6rem;font-size:14px}}\
 @media print{body{margin:0;max-width:none;font-size:11px}details{display:none}@page{margin:15mm}svg rect{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
 
 /// Everything up to the title, which is shown, too.

@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::cli::progress;
 use crate::config::{Bytes, Config, Files, Syslog, Webhook};
 use crate::daemon::{self, Database, Running};
 use crate::listen;
@@ -145,7 +146,7 @@ fn configuration(scratch: &Path) -> anyhow::Result<Config> {
 
 /// Each part of the story through its door, side by side.
 async fn send(story: &Story, running: &Running, scratch: &Path) -> anyhow::Result<()> {
-    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(story.len() as u64) } else { ProgressBar::hidden() };
+    let bar = if std::io::stderr().is_terminal() { progress::bar(story.len() as u64) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} lines sent")?);
     let addresses = &running.addresses;
     let (udp, tcp) = (addresses.udp[0].1, addresses.tcp[0].1);

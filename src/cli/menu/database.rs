@@ -63,6 +63,7 @@ impl Menu {
             ("logs", "log records, by the time of the event"),
             ("incidents", "incidents, by the time when they were opened"),
             ("tasks", "tasks, by the time when they were made"),
+            ("observables", "what was seen in which incident, by the time when it was added"),
         ];
         let Some(chosen) = self.dialogue.choose("What", &choices).await? else { return Ok(()) };
         let what = Table::ALL[chosen];

@@ -1,4 +1,4 @@
-//! `/api/v1/export`: logs, incidents and tasks as CSV, at any size. What is read from the database waits until the client has taken what
+//! `/api/v1/export`: logs, incidents, tasks and observables as CSV, at any size. What is read from the database waits until the client has taken what
 //! was read before, and the work ends with the connection.
 
 use axum::body::{Body, Bytes};
@@ -43,6 +43,9 @@ pub enum File {
     /// Tasks, by the time when they were made.
     #[serde(rename = "tasks.csv")]
     Tasks,
+    /// What was seen in which incident, by the time when it was added.
+    #[serde(rename = "observables.csv")]
+    Observables,
 }
 
 /// What of it.
@@ -58,7 +61,7 @@ pub struct RangeQuery {
     to: Option<String>,
 }
 
-/// Take out logs, incidents or tasks as CSV
+/// Take out logs, incidents, tasks or observables as CSV
 ///
 /// RFC 4180, safe to open in a spreadsheet. Two at a time.
 #[utoipa::path(get, path = "/export/{file}", params(("file" = inline(File), Path), RangeQuery),
@@ -74,6 +77,7 @@ async fn export(
         File::Logs => Table::Logs,
         File::Incidents => Table::Incidents,
         File::Tasks => Table::Tasks,
+        File::Observables => Table::Observables,
     };
     let from = asked.from.as_deref().map_or(Ok(Timestamp::MIN), |from| time("from", from))?;
     let to = asked.to.as_deref().map_or(Ok(Timestamp::MAX), |to| time("to", to))?;
@@ -85,7 +89,7 @@ async fn export(
         casework.export(&caller.actor, table, (from, to), &mut writer, &mut |_| {}).await
     };
     // A task of its own, so that how it ended is written down when the client is gone.
-    let work = api.exports.spawn(work.in_current_span());
+    let work = api.tasks.spawn(work.in_current_span());
     let mut pipe = Pipe { reader, work: Some(work) };
     // Until it has begun there is a problem to be told of.
     let first = match pipe.next().await {

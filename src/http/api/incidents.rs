@@ -258,7 +258,7 @@ pub struct ReportQuery {
     /// As a page, as JSON, or as a bundle of STIX 2.1; JSON without.
     #[param(inline)]
     format: Option<Form>,
-    /// To whom a STIX bundle may be told, by the Traffic Light Protocol 2.0; amber without.
+    /// To whom a STIX bundle may be told, by the Traffic Light Protocol 2.0; amber without. Observables that may be told to fewer are left out.
     #[param(inline, value_type = Option<Tlp>)]
     tlp: Option<String>,
 }

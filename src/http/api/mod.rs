@@ -12,11 +12,13 @@
 
 pub mod assets;
 pub mod audit;
+pub mod backups;
 pub mod document;
 pub mod export;
 pub mod files;
 pub mod holds;
 pub mod incidents;
+pub mod keys;
 pub mod limits;
 pub mod live;
 pub mod logs;
@@ -71,8 +73,10 @@ pub struct Api {
     pub limits: Arc<Limits>,
     /// Answers that take long, and how many of a kind there may be.
     pub places: Places,
-    /// Exports that are being written.
-    pub exports: TaskTracker,
+    /// What goes on behind an answer that was begun or given: exports, backups.
+    pub tasks: TaskTracker,
+    /// The backup that is being made or tried, or was last.
+    pub bench: backups::Bench,
     /// Cancelled when the doors close: what would go on for ever ends.
     pub stop: CancellationToken,
 }
@@ -83,17 +87,18 @@ pub struct Places {
     live: Arc<Semaphore>,
     export: Arc<Semaphore>,
     verify: Arc<Semaphore>,
+    rotate: Arc<Semaphore>,
 }
 
 impl Places {
     /// Memory of those that are all taken, in bytes, without the records themselves.
-    pub const WORST_BYTES: usize = live::PLACES * live::BYTES + export::PLACES * export::BYTES;
+    pub const WORST_BYTES: usize = live::PLACES * live::BYTES + export::PLACES * export::BYTES + backups::BYTES;
 }
 
 impl Default for Places {
     fn default() -> Places {
         let places = |n| Arc::new(Semaphore::new(n));
-        Places { live: places(live::PLACES), export: places(export::PLACES), verify: places(1) }
+        Places { live: places(live::PLACES), export: places(export::PLACES), verify: places(1), rotate: places(1) }
     }
 }
 
@@ -123,6 +128,8 @@ fn routes() -> OpenApiRouter<Api> {
         .merge(reports::routes())
         .merge(export::routes())
         .merge(audit::routes())
+        .merge(keys::routes())
+        .merge(backups::routes())
         .merge(maintenance::routes());
     OpenApiRouter::new().nest("/api/v1", routes)
 }

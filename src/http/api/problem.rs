@@ -118,6 +118,10 @@ impl From<CaseworkError> for Problem {
             CaseworkError::Store(error) if error.sqlstate().as_deref() == Some("22021") => {
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "there are control characters in it")
             }
+            CaseworkError::Keys(KeyError::TooMany { .. }) => {
+                let full = "the key file is full: rotate with \"forget_old\", and the master keys that are not needed go";
+                Problem::new(StatusCode::CONFLICT, full)
+            }
             CaseworkError::Keys(error) => {
                 let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
                 let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));

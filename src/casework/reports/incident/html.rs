@@ -15,9 +15,13 @@ dl{display:grid;grid-template-columns:minmax(8rem,max-content) 1fr;gap:.15rem 1r
 .hash{font:12px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}.text{white-space:pre-wrap;overflow-wrap:anywhere;color:inherit}\
 article{border-left:3px solid var(--line);padding:.1rem 0 .1rem .9rem;margin:.8rem 0;overflow-wrap:anywhere}article p{color:inherit}\
 pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px}.wide{overflow-x:auto}section{break-inside:auto}h2{break-after:avoid}tr{break-inside:avoid}\
-.wide th{overflow-wrap:normal}.wide td{overflow-wrap:break-word;min-width:4rem}.wide td:nth-child(-n+3){overflow-wrap:normal}\
-article h4,article h5,article h6{font-size:1rem;margin:.6rem 0 .2rem}\
-@media screen{.wide td:nth-child(n+4){min-width:9rem}}@media print{.wide{overflow:visible}.wide td:nth-child(n+4){overflow-wrap:anywhere}.hash,pre{font-size:8px}}";
+.wide th,.wide td{overflow-wrap:normal}.wide td:first-child{white-space:nowrap}.wide td:nth-child(n+4){overflow-wrap:anywhere;min-width:8rem}\
+.wide th:nth-child(5){width:40%}blockquote{margin:.5rem 0;padding-left:.8rem;border-left:2px solid var(--axis)}article h4,article h5,article h6{font-size:1rem;margin:.6rem 0 .2rem}\
+@media screen and (max-width:40rem){dl{grid-template-columns:minmax(5rem,7rem) 1fr;gap:.15rem .6rem}.wide thead{display:none}\
+.wide tr{display:block;border-bottom:1px solid var(--line);padding:.4rem 0}.wide td{display:grid;grid-template-columns:4.5rem 1fr;padding:0;border:0}\
+.wide td:nth-child(n){overflow-wrap:anywhere;white-space:pre-wrap}.wide td:empty{display:none}\
+.wide td::before{content:attr(data-name);color:var(--faint)}}\
+@media print{.wide{overflow:visible}.hash,pre{font-size:8px}}";
 
 /// The page.
 pub fn page(report: &IncidentReport) -> String {
@@ -156,8 +160,9 @@ fn table(out: &mut String, title: &str, head: &[&str], rows: impl Iterator<Item 
     out.push_str("</tr></thead>\n<tbody>\n");
     for row in rows {
         out.push_str("<tr>");
-        for cell in row {
-            out.push_str("<td>");
+        for (name, cell) in head.iter().zip(row) {
+            // On a narrow screen, where the row is shown as a list, its name stands before each.
+            let _ = write!(out, "<td data-name=\"{name}\">");
             push_lines(out, &cell);
             out.push_str("</td>");
         }

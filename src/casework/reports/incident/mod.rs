@@ -193,6 +193,13 @@ impl IncidentReport {
     }
 }
 
+impl IncidentReport {
+    /// How many observables a bundle for these leaves out, since they may be told to fewer.
+    pub fn withheld(&self, tlp: Tlp) -> usize {
+        self.dossier.observables.iter().filter(|row| stix::is_withheld(row, tlp)).count()
+    }
+}
+
 impl EvidenceHash {
     fn of(evidence: &Evidence) -> EvidenceHash {
         let object = serde_json::json!({

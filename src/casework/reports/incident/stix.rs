@@ -1,11 +1,13 @@
 //! An incident as a bundle of STIX 2.1 (OASIS Standard of 10 June 2021), to be shared with others.
 //!
-//! Addresses, accounts, domains, URLs and files of its evidence are cyber-observable objects; their ids follow from their values (§2.9), so
-//! that whoever has seen them elsewhere recognises them. The `incident` object of STIX 2.1 has no properties of its own but name and
+//! Its observables, and addresses, accounts, domains, URLs and files of its evidence, are cyber-observable objects; their ids follow from
+//! their values (§2.9), so that whoever has seen them elsewhere recognises them. Each observable is marked with its own TLP, and one that may
+//! be told to fewer than the bundle is not in it, whether it is in the evidence or not. The `incident` object of STIX 2.1 has no properties of its own but name and
 //! description (§4.5), so what else we know of one is in an extension that the bundle defines (§7.3). Ids of everything else follow from
 //! the installation and the number of the incident: a later bundle of the same incident is a new version of its objects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
@@ -13,8 +15,9 @@ use uuid::Uuid;
 
 use super::{IncidentReport, push_canonical};
 use crate::record::Timestamp;
-use crate::record::observable::Tlp;
+use crate::record::observable::{Kind, Tlp};
 use crate::store::cases::Evidence;
+use crate::store::observables::ObservableRow;
 
 /// §2.9: the namespace of deterministic ids of cyber-observable objects.
 const OBSERVABLES: Uuid = Uuid::from_u128(0x00abedb4_aa42_466c_9c01_fed23315a9b7);
@@ -49,10 +52,23 @@ fn marking_definition(tlp: Tlp) -> Value {
     })
 }
 
-/// The bundle. The incident and what belongs to it are marked with `tlp`.
+/// Whether it may be told to fewer than that.
+pub(super) fn is_withheld(row: &ObservableRow, tlp: Tlp) -> bool {
+    tlp_of(row) > tlp
+}
+
+/// What is not known is told to nobody.
+fn tlp_of(row: &ObservableRow) -> Tlp {
+    row.tlp.parse().unwrap_or(Tlp::Red)
+}
+
+/// The bundle. The incident and what belongs to it are marked with `tlp`; observables with their own, where they have one.
 pub fn bundle(report: &IncidentReport, tlp: Tlp) -> Value {
     let incident = &report.dossier.incident;
-    let mut maker = Maker { report, tlp, identity: String::new(), objects: vec![marking_definition(tlp)] };
+    let told = report.dossier.observables.iter().filter(|row| !is_withheld(row, tlp));
+    let markings: BTreeSet<Tlp> = told.map(tlp_of).chain([tlp]).collect();
+    let objects = markings.into_iter().map(marking_definition).collect();
+    let mut maker = Maker { report, tlp, identity: String::new(), objects };
     maker.identity = maker.add(
         "identity",
         "",
@@ -66,7 +82,7 @@ pub fn bundle(report: &IncidentReport, tlp: Tlp) -> Value {
     maker.define_extension();
     let of_incident = maker.incident();
     maker.technique(&of_incident);
-    maker.observed(&of_incident);
+    maker.observables(&of_incident);
     for note in &report.dossier.notes {
         maker.add(
             "note",
@@ -82,6 +98,13 @@ pub fn bundle(report: &IncidentReport, tlp: Tlp) -> Value {
     }
     let made = format!("bundle {} {}", incident.number, report.made_at);
     json!({ "type": "bundle", "id": id("bundle", &report.installation, &made), "objects": maker.objects })
+}
+
+/// How often the same was seen together.
+struct Seen {
+    first: Timestamp,
+    last: Timestamp,
+    times: u64,
 }
 
 struct Maker<'a> {
@@ -188,26 +211,50 @@ impl Maker<'_> {
         self.relate(of_incident, &pattern);
     }
 
-    /// What the evidence shows: records in which the same was seen are one observation, seen so often.
-    fn observed(&mut self, of_incident: &str) {
-        struct Seen {
-            first: Timestamp,
-            last: Timestamp,
-            times: u64,
-        }
+    /// What the incident is about, as people see it and as the evidence shows it.
+    fn observables(&mut self, of_incident: &str) {
         let mut known: BTreeMap<String, Value> = BTreeMap::new();
+        let mut withheld: BTreeSet<String> = BTreeSet::new();
+        let mut related = Vec::new();
+        for row in &self.report.dossier.observables {
+            let Some((id, mut object)) = observable(row) else { continue };
+            if is_withheld(row, self.tlp) {
+                withheld.insert(id);
+                continue;
+            }
+            object["object_marking_refs"] = json!([marking(tlp_of(row))]);
+            related.push((id.clone(), row));
+            known.insert(id, object);
+        }
+        let seen = self.seen(&mut known, &withheld);
+        self.objects.extend(known.into_values());
+        for (id, row) in related {
+            self.relate_observable(of_incident, &id, row);
+        }
+        self.observed(of_incident, seen);
+    }
+
+    /// What the evidence shows, but for what is withheld: records in which the same was seen are one observation, seen so often.
+    fn seen(&self, known: &mut BTreeMap<String, Value>, withheld: &BTreeSet<String>) -> BTreeMap<Vec<String>, Seen> {
         let mut seen: BTreeMap<Vec<String>, Seen> = BTreeMap::new();
         for evidence in &self.report.dossier.evidence {
-            let objects = observables(evidence);
+            let mut objects = observables(evidence);
+            objects.retain(|id, _| !withheld.contains(id));
             if objects.is_empty() {
                 continue;
             }
             let (at, ids) = (evidence.event_time, objects.keys().cloned().collect());
             let seen = seen.entry(ids).or_insert(Seen { first: at, last: at, times: 0 });
             *seen = Seen { first: seen.first.min(at), last: seen.last.max(at), times: seen.times + 1 };
-            known.extend(objects);
+            for (id, mut object) in objects {
+                object["object_marking_refs"] = json!([marking(self.tlp)]);
+                known.entry(id).or_insert(object);
+            }
         }
-        self.objects.extend(known.into_values());
+        seen
+    }
+
+    fn observed(&mut self, of_incident: &str, seen: BTreeMap<Vec<String>, Seen>) {
         let incident = &self.report.dossier.incident;
         for (refs, seen) in seen {
             // §4.14: at most 999,999,999 times.
@@ -224,6 +271,22 @@ impl Maker<'_> {
             );
             self.relate(of_incident, &id);
         }
+    }
+
+    /// What somebody says of it may be told to no more than the observable itself.
+    fn relate_observable(&mut self, of_incident: &str, id: &str, row: &ObservableRow) {
+        self.add(
+            "relationship",
+            &format!("observable {of_incident} {id}"),
+            (row.added_at, self.report.dossier.incident.updated_at.max(row.added_at)),
+            json!({
+                "relationship_type": "related-to",
+                "source_ref": of_incident,
+                "target_ref": id,
+                "description": row.comment,
+                "object_marking_refs": [marking(tlp_of(row))],
+            }),
+        );
     }
 
     fn relate(&mut self, source: &str, target: &str) {
@@ -251,24 +314,65 @@ fn millis(time: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
+/// A cyber-observable object with those properties, from which its id follows; and that id.
+fn object(kind: &str, contributing: Value) -> (String, Value) {
+    let mut text = String::new();
+    push_canonical(&mut text, &contributing);
+    let id = format!("{kind}--{}", Uuid::new_v5(&OBSERVABLES, text.as_bytes()));
+    let mut object = Map::new();
+    object.insert("type".to_owned(), kind.into());
+    object.insert("spec_version".to_owned(), "2.1".into());
+    object.insert("id".to_owned(), id.clone().into());
+    if let Value::Object(contributing) = contributing {
+        object.extend(contributing);
+    }
+    (id, Value::Object(object))
+}
+
+/// The object that an observable of the incident is.
+fn observable(row: &ObservableRow) -> Option<(String, Value)> {
+    let value = &*row.value;
+    Some(match row.kind.parse().ok()? {
+        Kind::Address if value.contains(':') => object("ipv6-addr", json!({ "value": value })),
+        Kind::Address => object("ipv4-addr", json!({ "value": value })),
+        Kind::Domain => object("domain-name", json!({ "value": value })),
+        Kind::Url => object("url", json!({ "value": uri(value) })),
+        Kind::Hash => {
+            let algorithm = match value.len() {
+                32 => "MD5",
+                40 => "SHA-1",
+                _ => "SHA-256",
+            };
+            object("file", json!({ "hashes": { (algorithm): value } }))
+        }
+        Kind::User => object("user-account", json!({ "account_login": value })),
+        Kind::Email => object("email-addr", json!({ "value": value })),
+    })
+}
+
+/// Whether it may stand in a URI as it is (RFC 3986 §2).
+fn is_of_uri(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')
+}
+
+/// A URL as it was seen, with what no URI has written as `%xx`.
+fn uri(url: &str) -> String {
+    url.bytes().fold(String::with_capacity(url.len()), |mut uri, byte| {
+        if is_of_uri(byte) {
+            uri.push(byte.into())
+        } else {
+            let _ = write!(uri, "%{byte:02X}");
+        }
+        uri
+    })
+}
+
 /// The cyber-observable objects of a log record, by id.
 fn observables(evidence: &Evidence) -> BTreeMap<String, Value> {
     let column = |name: &str| evidence.record.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let field = |name: &str| evidence.record.get("fields")?.get(name)?.as_str().filter(|text| !text.is_empty());
     let mut found = BTreeMap::new();
-    let mut add = |kind: &str, contributing: Value| {
-        let mut text = String::new();
-        push_canonical(&mut text, &contributing);
-        let id = format!("{kind}--{}", Uuid::new_v5(&OBSERVABLES, text.as_bytes()));
-        let mut object = Map::new();
-        object.insert("type".to_owned(), kind.into());
-        object.insert("spec_version".to_owned(), "2.1".into());
-        object.insert("id".to_owned(), id.clone().into());
-        if let Value::Object(contributing) = contributing {
-            object.extend(contributing);
-        }
-        found.insert(id, Value::Object(object));
-    };
+    let mut add = |kind: &str, contributing: Value| found.extend([object(kind, contributing)]);
     // As `inet` is written: without a length for a single address.
     for address in [column("src_ip"), column("dst_ip")].into_iter().flatten() {
         match address.split('/').next().unwrap_or(address).parse::<IpAddr>() {
@@ -287,11 +391,7 @@ fn observables(evidence: &Evidence) -> BTreeMap<String, Value> {
     }
     for url in ["url.full", "url.original"].into_iter().filter_map(field) {
         let is_whole = url.starts_with("http://") || url.starts_with("https://");
-        if is_whole
-            && url
-                .bytes()
-                .all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'))
-        {
+        if is_whole && url.bytes().all(is_of_uri) {
             add("url", json!({ "value": url }));
         }
     }
