@@ -167,7 +167,12 @@ fn understand<'a>(
         watch(dialect, sign, understood);
         understood
     };
-    if named.is_some_and(|Named(dialect)| tried(dialect, Sign::Named, record)) {
+    if let Some(Named(dialect)) = named
+        && tried(dialect, Sign::Named, record)
+    {
+        // So that what is stored is recognised again.
+        let program = dialect.marks.iter().find_map(|mark| if let Mark::App(app) = mark { Some(*app) } else { None });
+        record.app = record.app.take().or(program.map(Cow::Borrowed));
         return true;
     }
     // A service's PAM lines are PAM's, whoever logged them.
