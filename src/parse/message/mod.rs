@@ -9,6 +9,9 @@
 pub(super) mod access;
 mod account;
 mod cisco_asa;
+mod cisco_duo;
+mod cisco_meraki;
+mod cisco_secure_endpoint;
 mod dovecot;
 mod dropbear;
 mod error_log;
@@ -42,6 +45,9 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     access::DIALECT,
     account::DIALECT,
     cisco_asa::DIALECT,
+    cisco_duo::DIALECT,
+    cisco_meraki::DIALECT,
+    cisco_secure_endpoint::DIALECT,
     dovecot::DIALECT,
     dropbear::DIALECT,
     error_log::APACHE,
