@@ -21,6 +21,7 @@ mod login;
 mod logind;
 mod netfilter;
 mod pam;
+mod panos;
 mod pfsense;
 mod postfix;
 mod sshd;
@@ -57,6 +58,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     logind::DIALECT,
     netfilter::DIALECT,
     pam::DIALECT,
+    panos::DIALECT,
     pfsense::DIALECT,
     postfix::DIALECT,
     sshd::DIALECT,
