@@ -8,6 +8,8 @@
 
 pub(super) mod access;
 mod account;
+mod alert;
+mod cef;
 mod cisco_asa;
 mod dovecot;
 mod dropbear;
@@ -17,6 +19,7 @@ mod filterlog;
 mod fortigate;
 mod ftp;
 mod ids_fast;
+mod leef;
 mod login;
 mod logind;
 mod netfilter;
@@ -42,6 +45,7 @@ use crate::record::{EventType, LogRecord, Severity, Timestamp, ToldBy, Zone};
 pub(crate) static DIALECTS: &[Dialect] = &[
     access::DIALECT,
     account::DIALECT,
+    cef::DIALECT,
     cisco_asa::DIALECT,
     dovecot::DIALECT,
     dropbear::DIALECT,
@@ -54,6 +58,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     ftp::PURE_FTPD,
     ids_fast::DIALECT,
     envelope::json::DIALECT,
+    leef::DIALECT,
     login::DIALECT,
     logind::DIALECT,
     netfilter::DIALECT,
