@@ -11,6 +11,7 @@ mod account;
 mod alert;
 mod cef;
 mod cisco_asa;
+mod cyberark;
 mod dovecot;
 mod dropbear;
 mod error_log;
@@ -27,6 +28,8 @@ mod pam;
 mod panos;
 mod pfsense;
 mod postfix;
+mod sonicwall;
+mod sophos;
 mod sshd;
 mod su;
 mod sudo;
@@ -47,6 +50,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     account::DIALECT,
     cef::DIALECT,
     cisco_asa::DIALECT,
+    cyberark::DIALECT,
     dovecot::DIALECT,
     dropbear::DIALECT,
     error_log::APACHE,
@@ -66,6 +70,9 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     panos::DIALECT,
     pfsense::DIALECT,
     postfix::DIALECT,
+    sonicwall::DIALECT,
+    sophos::FIREWALL,
+    sophos::UTM,
     sshd::DIALECT,
     su::DIALECT,
     sudo::DIALECT,
