@@ -10,6 +10,7 @@ pub(super) mod access;
 mod account;
 mod alert;
 mod cef;
+mod checkpoint;
 mod cisco_asa;
 mod cyberark;
 mod dovecot;
@@ -20,6 +21,7 @@ mod filterlog;
 mod fortigate;
 mod ftp;
 mod ids_fast;
+mod juniper;
 mod leef;
 mod login;
 mod logind;
@@ -49,6 +51,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     access::DIALECT,
     account::DIALECT,
     cef::DIALECT,
+    checkpoint::DIALECT,
     cisco_asa::DIALECT,
     cyberark::DIALECT,
     dovecot::DIALECT,
@@ -62,6 +65,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     ftp::PURE_FTPD,
     ids_fast::DIALECT,
     envelope::json::DIALECT,
+    juniper::DIALECT,
     leef::DIALECT,
     login::DIALECT,
     logind::DIALECT,
