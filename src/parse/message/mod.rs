@@ -36,8 +36,10 @@ mod sshd;
 mod su;
 mod sudo;
 mod suricata;
+mod symantec;
 mod vsftpd;
 mod webgui;
+mod zscaler;
 
 use std::borrow::Cow;
 
@@ -81,8 +83,10 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     su::DIALECT,
     sudo::DIALECT,
     suricata::DIALECT,
+    symantec::DIALECT,
     vsftpd::DIALECT,
     webgui::DIALECT,
+    zscaler::DIALECT,
 ];
 
 /// What was tried on a line, in order, and whether it was right: the dialect's name and what it was tried for.
