@@ -8,10 +8,14 @@
 
 pub(super) mod access;
 mod account;
+mod alert;
+mod cef;
+mod checkpoint;
 mod cisco_asa;
 mod cisco_duo;
 mod cisco_meraki;
 mod cisco_secure_endpoint;
+mod cyberark;
 mod dovecot;
 mod dropbear;
 mod error_log;
@@ -20,18 +24,25 @@ mod filterlog;
 mod fortigate;
 mod ftp;
 mod ids_fast;
+mod juniper;
+mod leef;
 mod login;
 mod logind;
 mod netfilter;
 mod pam;
+mod panos;
 mod pfsense;
 mod postfix;
+mod sonicwall;
+mod sophos;
 mod sshd;
 mod su;
 mod sudo;
 mod suricata;
+mod symantec;
 mod vsftpd;
 mod webgui;
+mod zscaler;
 
 use std::borrow::Cow;
 
@@ -44,10 +55,13 @@ use crate::record::{EventType, LogRecord, Severity, Timestamp, ToldBy, Zone};
 pub(crate) static DIALECTS: &[Dialect] = &[
     access::DIALECT,
     account::DIALECT,
+    cef::DIALECT,
+    checkpoint::DIALECT,
     cisco_asa::DIALECT,
     cisco_duo::DIALECT,
     cisco_meraki::DIALECT,
     cisco_secure_endpoint::DIALECT,
+    cyberark::DIALECT,
     dovecot::DIALECT,
     dropbear::DIALECT,
     error_log::APACHE,
@@ -59,18 +73,26 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     ftp::PURE_FTPD,
     ids_fast::DIALECT,
     envelope::json::DIALECT,
+    juniper::DIALECT,
+    leef::DIALECT,
     login::DIALECT,
     logind::DIALECT,
     netfilter::DIALECT,
     pam::DIALECT,
+    panos::DIALECT,
     pfsense::DIALECT,
     postfix::DIALECT,
+    sonicwall::DIALECT,
+    sophos::FIREWALL,
+    sophos::UTM,
     sshd::DIALECT,
     su::DIALECT,
     sudo::DIALECT,
     suricata::DIALECT,
+    symantec::DIALECT,
     vsftpd::DIALECT,
     webgui::DIALECT,
+    zscaler::DIALECT,
 ];
 
 /// What was tried on a line, in order, and whether it was right: the dialect's name and what it was tried for.
