@@ -9,6 +9,8 @@
 pub(super) mod access;
 mod account;
 mod cisco_asa;
+mod dhcpd;
+mod dns;
 mod dovecot;
 mod dropbear;
 mod error_log;
@@ -16,13 +18,18 @@ mod falco;
 mod filterlog;
 mod fortigate;
 mod ftp;
+mod haproxy;
 mod ids_fast;
+mod infoblox;
 mod login;
 mod logind;
 mod netfilter;
+mod openvpn;
 mod pam;
 mod pfsense;
 mod postfix;
+mod pulse;
+mod squid;
 mod sshd;
 mod su;
 mod sudo;
@@ -42,6 +49,10 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     access::DIALECT,
     account::DIALECT,
     cisco_asa::DIALECT,
+    dhcpd::DIALECT,
+    dns::BIND,
+    dns::COREDNS,
+    dns::NSD,
     dovecot::DIALECT,
     dropbear::DIALECT,
     error_log::APACHE,
@@ -51,14 +62,19 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     fortigate::DIALECT,
     ftp::PROFTPD,
     ftp::PURE_FTPD,
+    haproxy::DIALECT,
     ids_fast::DIALECT,
+    infoblox::DIALECT,
     envelope::json::DIALECT,
     login::DIALECT,
     logind::DIALECT,
     netfilter::DIALECT,
+    openvpn::DIALECT,
     pam::DIALECT,
     pfsense::DIALECT,
     postfix::DIALECT,
+    pulse::DIALECT,
+    squid::DIALECT,
     sshd::DIALECT,
     su::DIALECT,
     sudo::DIALECT,
