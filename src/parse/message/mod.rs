@@ -8,15 +8,18 @@
 
 pub(super) mod access;
 mod account;
+mod barracuda;
 mod cisco_asa;
 mod dhcpd;
 mod dns;
 mod dovecot;
 mod dropbear;
 mod error_log;
+mod f5;
 mod falco;
 mod filterlog;
 mod fortigate;
+mod fortinet;
 mod ftp;
 mod haproxy;
 mod ids_fast;
@@ -29,6 +32,7 @@ mod pam;
 mod pfsense;
 mod postfix;
 mod pulse;
+mod snort;
 mod squid;
 mod sshd;
 mod su;
@@ -48,6 +52,8 @@ use crate::record::{EventType, LogRecord, Severity, Timestamp, ToldBy, Zone};
 pub(crate) static DIALECTS: &[Dialect] = &[
     access::DIALECT,
     account::DIALECT,
+    barracuda::CLOUDGEN,
+    barracuda::WAF,
     cisco_asa::DIALECT,
     dhcpd::DIALECT,
     dns::BIND,
@@ -57,9 +63,15 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     dropbear::DIALECT,
     error_log::APACHE,
     error_log::NGINX,
+    f5::ASM,
+    f5::MESSAGES,
+    f5::TELEMETRY,
     falco::DIALECT,
     filterlog::DIALECT,
     fortigate::DIALECT,
+    fortinet::AUTHENTICATOR,
+    fortinet::MAIL,
+    fortinet::MANAGER,
     ftp::PROFTPD,
     ftp::PURE_FTPD,
     haproxy::DIALECT,
@@ -74,6 +86,9 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     pfsense::DIALECT,
     postfix::DIALECT,
     pulse::DIALECT,
+    snort::CSV,
+    snort::FULL,
+    snort::JSON,
     squid::DIALECT,
     sshd::DIALECT,
     su::DIALECT,
