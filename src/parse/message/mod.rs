@@ -16,25 +16,37 @@ mod cisco_duo;
 mod cisco_meraki;
 mod cisco_secure_endpoint;
 mod cyberark;
+mod barracuda;
+mod cisco_asa;
+mod dhcpd;
+mod dns;
 mod dovecot;
 mod dropbear;
 mod error_log;
+mod f5;
 mod falco;
 mod filterlog;
 mod fortigate;
+mod fortinet;
 mod ftp;
+mod haproxy;
 mod ids_fast;
 mod juniper;
 mod leef;
+mod infoblox;
 mod login;
 mod logind;
 mod netfilter;
+mod openvpn;
 mod pam;
 mod panos;
 mod pfsense;
 mod postfix;
 mod sonicwall;
 mod sophos;
+mod pulse;
+mod snort;
+mod squid;
 mod sshd;
 mod su;
 mod sudo;
@@ -62,22 +74,38 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     cisco_meraki::DIALECT,
     cisco_secure_endpoint::DIALECT,
     cyberark::DIALECT,
+    barracuda::CLOUDGEN,
+    barracuda::WAF,
+    cisco_asa::DIALECT,
+    dhcpd::DIALECT,
+    dns::BIND,
+    dns::COREDNS,
+    dns::NSD,
     dovecot::DIALECT,
     dropbear::DIALECT,
     error_log::APACHE,
     error_log::NGINX,
+    f5::ASM,
+    f5::MESSAGES,
+    f5::TELEMETRY,
     falco::DIALECT,
     filterlog::DIALECT,
     fortigate::DIALECT,
+    fortinet::AUTHENTICATOR,
+    fortinet::MAIL,
+    fortinet::MANAGER,
     ftp::PROFTPD,
     ftp::PURE_FTPD,
+    haproxy::DIALECT,
     ids_fast::DIALECT,
+    infoblox::DIALECT,
     envelope::json::DIALECT,
     juniper::DIALECT,
     leef::DIALECT,
     login::DIALECT,
     logind::DIALECT,
     netfilter::DIALECT,
+    openvpn::DIALECT,
     pam::DIALECT,
     panos::DIALECT,
     pfsense::DIALECT,
@@ -85,6 +113,11 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     sonicwall::DIALECT,
     sophos::FIREWALL,
     sophos::UTM,
+    pulse::DIALECT,
+    snort::CSV,
+    snort::FULL,
+    snort::JSON,
+    squid::DIALECT,
     sshd::DIALECT,
     su::DIALECT,
     sudo::DIALECT,
