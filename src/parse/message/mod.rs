@@ -8,27 +8,34 @@
 
 pub(super) mod access;
 mod account;
+mod auditd;
+mod aws_alb;
 mod cisco_asa;
 mod dovecot;
 mod dropbear;
+mod elastic_stack;
 mod error_log;
 mod falco;
 mod filterlog;
 mod fortigate;
 mod ftp;
 mod ids_fast;
+mod iis;
 mod login;
 mod logind;
+mod mysql;
 mod netfilter;
 mod pam;
 mod pfsense;
 mod postfix;
+mod postgresql;
 mod sshd;
 mod su;
 mod sudo;
 mod suricata;
 mod vsftpd;
 mod webgui;
+mod windows;
 
 use std::borrow::Cow;
 
@@ -41,9 +48,12 @@ use crate::record::{EventType, LogRecord, Severity, Timestamp, ToldBy, Zone};
 pub(crate) static DIALECTS: &[Dialect] = &[
     access::DIALECT,
     account::DIALECT,
+    auditd::DIALECT,
+    aws_alb::DIALECT,
     cisco_asa::DIALECT,
     dovecot::DIALECT,
     dropbear::DIALECT,
+    elastic_stack::DIALECT,
     error_log::APACHE,
     error_log::NGINX,
     falco::DIALECT,
@@ -52,19 +62,26 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     ftp::PROFTPD,
     ftp::PURE_FTPD,
     ids_fast::DIALECT,
+    iis::ACCESS,
+    iis::ERROR,
     envelope::json::DIALECT,
     login::DIALECT,
     logind::DIALECT,
+    mysql::AUDIT,
+    mysql::ERROR,
+    mysql::SLOW,
     netfilter::DIALECT,
     pam::DIALECT,
     pfsense::DIALECT,
     postfix::DIALECT,
+    postgresql::DIALECT,
     sshd::DIALECT,
     su::DIALECT,
     sudo::DIALECT,
     suricata::DIALECT,
     vsftpd::DIALECT,
     webgui::DIALECT,
+    windows::DIALECT,
 ];
 
 /// What was tried on a line, in order, and whether it was right: the dialect's name and what it was tried for.
