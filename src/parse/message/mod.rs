@@ -11,6 +11,8 @@ mod account;
 mod alert;
 mod cef;
 mod checkpoint;
+mod auditd;
+mod aws_alb;
 mod cisco_asa;
 mod cisco_duo;
 mod cisco_meraki;
@@ -22,6 +24,7 @@ mod dhcpd;
 mod dns;
 mod dovecot;
 mod dropbear;
+mod elastic_stack;
 mod error_log;
 mod f5;
 mod falco;
@@ -34,8 +37,10 @@ mod ids_fast;
 mod juniper;
 mod leef;
 mod infoblox;
+mod iis;
 mod login;
 mod logind;
+mod mysql;
 mod netfilter;
 mod openvpn;
 mod pam;
@@ -47,6 +52,7 @@ mod sophos;
 mod pulse;
 mod snort;
 mod squid;
+mod postgresql;
 mod sshd;
 mod su;
 mod sudo;
@@ -55,6 +61,7 @@ mod symantec;
 mod vsftpd;
 mod webgui;
 mod zscaler;
+mod windows;
 
 use std::borrow::Cow;
 
@@ -69,6 +76,8 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     account::DIALECT,
     cef::DIALECT,
     checkpoint::DIALECT,
+    auditd::DIALECT,
+    aws_alb::DIALECT,
     cisco_asa::DIALECT,
     cisco_duo::DIALECT,
     cisco_meraki::DIALECT,
@@ -83,6 +92,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     dns::NSD,
     dovecot::DIALECT,
     dropbear::DIALECT,
+    elastic_stack::DIALECT,
     error_log::APACHE,
     error_log::NGINX,
     f5::ASM,
@@ -99,11 +109,16 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     haproxy::DIALECT,
     ids_fast::DIALECT,
     infoblox::DIALECT,
+    iis::ACCESS,
+    iis::ERROR,
     envelope::json::DIALECT,
     juniper::DIALECT,
     leef::DIALECT,
     login::DIALECT,
     logind::DIALECT,
+    mysql::AUDIT,
+    mysql::ERROR,
+    mysql::SLOW,
     netfilter::DIALECT,
     openvpn::DIALECT,
     pam::DIALECT,
@@ -118,6 +133,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     snort::FULL,
     snort::JSON,
     squid::DIALECT,
+    postgresql::DIALECT,
     sshd::DIALECT,
     su::DIALECT,
     sudo::DIALECT,
@@ -126,6 +142,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     vsftpd::DIALECT,
     webgui::DIALECT,
     zscaler::DIALECT,
+    windows::DIALECT,
 ];
 
 /// What was tried on a line, in order, and whether it was right: the dialect's name and what it was tried for.
