@@ -8,6 +8,7 @@
 
 pub(super) mod access;
 mod account;
+mod appliances;
 mod cisco_asa;
 mod dovecot;
 mod dropbear;
@@ -17,12 +18,14 @@ mod filterlog;
 mod fortigate;
 mod ftp;
 mod ids_fast;
+mod keycloak;
 mod login;
 mod logind;
 mod netfilter;
 mod pam;
 mod pfsense;
 mod postfix;
+mod selfhosted;
 mod sshd;
 mod su;
 mod sudo;
@@ -41,6 +44,19 @@ use crate::record::{EventType, LogRecord, Severity, Timestamp, ToldBy, Zone};
 pub(crate) static DIALECTS: &[Dialect] = &[
     access::DIALECT,
     account::DIALECT,
+    appliances::BITWARDEN,
+    appliances::COUCHDB,
+    appliances::CPANEL,
+    appliances::ENDLESSH,
+    appliances::FREESWITCH,
+    appliances::GIN,
+    appliances::PROXMOX,
+    appliances::SAMBA,
+    appliances::SOFTETHER,
+    appliances::SYMPA,
+    appliances::THREE_PROXY,
+    appliances::VAULTWARDEN,
+    appliances::XRDP,
     cisco_asa::DIALECT,
     dovecot::DIALECT,
     dropbear::DIALECT,
@@ -53,12 +69,27 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     ftp::PURE_FTPD,
     ids_fast::DIALECT,
     envelope::json::DIALECT,
+    keycloak::DIALECT,
     login::DIALECT,
     logind::DIALECT,
     netfilter::DIALECT,
     pam::DIALECT,
     pfsense::DIALECT,
     postfix::DIALECT,
+    selfhosted::ADGUARD_HOME,
+    selfhosted::BASEROW,
+    selfhosted::COUNTER_STRIKE,
+    selfhosted::GUACAMOLE,
+    selfhosted::HOME_ASSISTANT,
+    selfhosted::MEALIE,
+    selfhosted::MESHCENTRAL,
+    selfhosted::MONIT,
+    selfhosted::MONITORIX,
+    selfhosted::MURMUR,
+    selfhosted::NAVIDROME,
+    selfhosted::TEAMSPEAK,
+    selfhosted::WINGS,
+    selfhosted::ZNC,
     sshd::DIALECT,
     su::DIALECT,
     sudo::DIALECT,
