@@ -9,6 +9,7 @@ mod fill;
 mod json;
 pub mod message;
 mod pairs;
+mod prose;
 mod scan;
 mod timestamp;
 mod token;

@@ -13,6 +13,7 @@ mod cef;
 mod checkpoint;
 mod auditd;
 mod aws_alb;
+mod appliances;
 mod cisco_asa;
 mod cisco_duo;
 mod cisco_meraki;
@@ -38,6 +39,7 @@ mod juniper;
 mod leef;
 mod infoblox;
 mod iis;
+mod keycloak;
 mod login;
 mod logind;
 mod mysql;
@@ -53,6 +55,7 @@ mod pulse;
 mod snort;
 mod squid;
 mod postgresql;
+mod selfhosted;
 mod sshd;
 mod su;
 mod sudo;
@@ -78,6 +81,19 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     checkpoint::DIALECT,
     auditd::DIALECT,
     aws_alb::DIALECT,
+    appliances::BITWARDEN,
+    appliances::COUCHDB,
+    appliances::CPANEL,
+    appliances::ENDLESSH,
+    appliances::FREESWITCH,
+    appliances::GIN,
+    appliances::PROXMOX,
+    appliances::SAMBA,
+    appliances::SOFTETHER,
+    appliances::SYMPA,
+    appliances::THREE_PROXY,
+    appliances::VAULTWARDEN,
+    appliances::XRDP,
     cisco_asa::DIALECT,
     cisco_duo::DIALECT,
     cisco_meraki::DIALECT,
@@ -114,6 +130,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     envelope::json::DIALECT,
     juniper::DIALECT,
     leef::DIALECT,
+    keycloak::DIALECT,
     login::DIALECT,
     logind::DIALECT,
     mysql::AUDIT,
@@ -134,6 +151,20 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     snort::JSON,
     squid::DIALECT,
     postgresql::DIALECT,
+    selfhosted::ADGUARD_HOME,
+    selfhosted::BASEROW,
+    selfhosted::COUNTER_STRIKE,
+    selfhosted::GUACAMOLE,
+    selfhosted::HOME_ASSISTANT,
+    selfhosted::MEALIE,
+    selfhosted::MESHCENTRAL,
+    selfhosted::MONIT,
+    selfhosted::MONITORIX,
+    selfhosted::MURMUR,
+    selfhosted::NAVIDROME,
+    selfhosted::TEAMSPEAK,
+    selfhosted::WINGS,
+    selfhosted::ZNC,
     sshd::DIALECT,
     su::DIALECT,
     sudo::DIALECT,
