@@ -9,18 +9,17 @@
 pub(super) mod access;
 mod account;
 mod alert;
-mod cef;
-mod checkpoint;
+mod appliances;
 mod auditd;
 mod aws_alb;
-mod appliances;
+mod barracuda;
+mod cef;
+mod checkpoint;
 mod cisco_asa;
 mod cisco_duo;
 mod cisco_meraki;
 mod cisco_secure_endpoint;
 mod cyberark;
-mod barracuda;
-mod cisco_asa;
 mod dhcpd;
 mod dns;
 mod dovecot;
@@ -35,11 +34,11 @@ mod fortinet;
 mod ftp;
 mod haproxy;
 mod ids_fast;
-mod juniper;
-mod leef;
-mod infoblox;
 mod iis;
+mod infoblox;
+mod juniper;
 mod keycloak;
+mod leef;
 mod login;
 mod logind;
 mod mysql;
@@ -49,13 +48,13 @@ mod pam;
 mod panos;
 mod pfsense;
 mod postfix;
+mod postgresql;
+mod pulse;
+mod selfhosted;
+mod snort;
 mod sonicwall;
 mod sophos;
-mod pulse;
-mod snort;
 mod squid;
-mod postgresql;
-mod selfhosted;
 mod sshd;
 mod su;
 mod sudo;
@@ -63,8 +62,8 @@ mod suricata;
 mod symantec;
 mod vsftpd;
 mod webgui;
-mod zscaler;
 mod windows;
+mod zscaler;
 
 use std::borrow::Cow;
 
@@ -77,10 +76,6 @@ use crate::record::{EventType, LogRecord, Severity, Timestamp, ToldBy, Zone};
 pub(crate) static DIALECTS: &[Dialect] = &[
     access::DIALECT,
     account::DIALECT,
-    cef::DIALECT,
-    checkpoint::DIALECT,
-    auditd::DIALECT,
-    aws_alb::DIALECT,
     appliances::BITWARDEN,
     appliances::COUCHDB,
     appliances::CPANEL,
@@ -94,14 +89,17 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     appliances::THREE_PROXY,
     appliances::VAULTWARDEN,
     appliances::XRDP,
+    auditd::DIALECT,
+    aws_alb::DIALECT,
+    barracuda::CLOUDGEN,
+    barracuda::WAF,
+    cef::DIALECT,
+    checkpoint::DIALECT,
     cisco_asa::DIALECT,
     cisco_duo::DIALECT,
     cisco_meraki::DIALECT,
     cisco_secure_endpoint::DIALECT,
     cyberark::DIALECT,
-    barracuda::CLOUDGEN,
-    barracuda::WAF,
-    cisco_asa::DIALECT,
     dhcpd::DIALECT,
     dns::BIND,
     dns::COREDNS,
@@ -124,13 +122,13 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     ftp::PURE_FTPD,
     haproxy::DIALECT,
     ids_fast::DIALECT,
-    infoblox::DIALECT,
     iis::ACCESS,
     iis::ERROR,
+    infoblox::DIALECT,
     envelope::json::DIALECT,
     juniper::DIALECT,
-    leef::DIALECT,
     keycloak::DIALECT,
+    leef::DIALECT,
     login::DIALECT,
     logind::DIALECT,
     mysql::AUDIT,
@@ -142,15 +140,8 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     panos::DIALECT,
     pfsense::DIALECT,
     postfix::DIALECT,
-    sonicwall::DIALECT,
-    sophos::FIREWALL,
-    sophos::UTM,
-    pulse::DIALECT,
-    snort::CSV,
-    snort::FULL,
-    snort::JSON,
-    squid::DIALECT,
     postgresql::DIALECT,
+    pulse::DIALECT,
     selfhosted::ADGUARD_HOME,
     selfhosted::BASEROW,
     selfhosted::COUNTER_STRIKE,
@@ -165,6 +156,13 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     selfhosted::TEAMSPEAK,
     selfhosted::WINGS,
     selfhosted::ZNC,
+    snort::CSV,
+    snort::FULL,
+    snort::JSON,
+    sonicwall::DIALECT,
+    sophos::FIREWALL,
+    sophos::UTM,
+    squid::DIALECT,
     sshd::DIALECT,
     su::DIALECT,
     sudo::DIALECT,
@@ -172,8 +170,8 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     symantec::DIALECT,
     vsftpd::DIALECT,
     webgui::DIALECT,
-    zscaler::DIALECT,
     windows::DIALECT,
+    zscaler::DIALECT,
 ];
 
 /// What was tried on a line, in order, and whether it was right: the dialect's name and what it was tried for.

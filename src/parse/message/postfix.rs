@@ -36,13 +36,17 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
         "PASS" | "WHITELISTED" | "ALLOWLISTED" => client_after(text, " ", record),
         "BLACKLISTED" | "DENYLISTED" => {
             let known = client_after(text, " ", record);
-            is(record, FORMAT, EventType::ConnectionBlocked, Severity::Low);
+            if known {
+                is(record, FORMAT, EventType::ConnectionBlocked, Severity::Low);
+            }
             known
         }
         "hostname" => unresolved(rest, record),
         "Connection" | "Message" | "New" | "Recipient" | "Auth" if text.contains(" limit exceeded: ") => {
             let known = client_after(text, " from ", record);
-            is(record, FORMAT, EventType::AccessDenied, Severity::Medium);
+            if known {
+                is(record, FORMAT, EventType::AccessDenied, Severity::Medium);
+            }
             known
         }
         "daemon" | "terminating" | "reload" | "refreshing" | "starting" | "stopping" => {
@@ -153,8 +157,11 @@ fn queued<'a>(queue: &'a str, rest: &'a str, record: &mut LogRecord<'a>) -> bool
     let Some(id) = queue.strip_suffix(':').filter(|id| id.bytes().all(|b| b.is_ascii_alphanumeric())) else { return false };
     let (first, more) = word(rest);
     if matches!(first, "reject:" | "milter-reject:" | "reject_warning:") {
-        record.set("postfix.queue_id", id);
-        return reject(first, more, record);
+        let understood = reject(first, more, record);
+        if understood {
+            record.set("postfix.queue_id", id);
+        }
+        return understood;
     }
     let Some(client) = rest.strip_prefix("client=").and_then(client) else { return false };
     let rest = file(client, record);
