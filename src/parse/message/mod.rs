@@ -10,8 +10,12 @@ pub(super) mod access;
 mod account;
 mod cisco_asa;
 mod cisco_duo;
+mod cisco_esa;
+mod cisco_ios;
+mod cisco_ise;
 mod cisco_meraki;
 mod cisco_secure_endpoint;
+mod cisco_umbrella;
 mod dovecot;
 mod dropbear;
 mod error_log;
@@ -46,8 +50,12 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     account::DIALECT,
     cisco_asa::DIALECT,
     cisco_duo::DIALECT,
+    cisco_esa::DIALECT,
+    cisco_ios::DIALECT,
+    cisco_ise::DIALECT,
     cisco_meraki::DIALECT,
     cisco_secure_endpoint::DIALECT,
+    cisco_umbrella::DIALECT,
     dovecot::DIALECT,
     dropbear::DIALECT,
     error_log::APACHE,
