@@ -17,8 +17,12 @@ mod cef;
 mod checkpoint;
 mod cisco_asa;
 mod cisco_duo;
+mod cisco_esa;
+mod cisco_ios;
+mod cisco_ise;
 mod cisco_meraki;
 mod cisco_secure_endpoint;
+mod cisco_umbrella;
 mod cyberark;
 mod dhcpd;
 mod dns;
@@ -97,8 +101,12 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     checkpoint::DIALECT,
     cisco_asa::DIALECT,
     cisco_duo::DIALECT,
+    cisco_esa::DIALECT,
+    cisco_ios::DIALECT,
+    cisco_ise::DIALECT,
     cisco_meraki::DIALECT,
     cisco_secure_endpoint::DIALECT,
+    cisco_umbrella::DIALECT,
     cyberark::DIALECT,
     dhcpd::DIALECT,
     dns::BIND,
