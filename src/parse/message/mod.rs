@@ -15,9 +15,12 @@ mod cisco_asa;
 mod cyberark;
 mod dovecot;
 mod dropbear;
+mod edr;
 mod error_log;
+mod eset;
 mod falco;
 mod filterlog;
+mod fireeye;
 mod fortigate;
 mod ftp;
 mod ids_fast;
@@ -30,6 +33,7 @@ mod pam;
 mod panos;
 mod pfsense;
 mod postfix;
+mod proofpoint;
 mod sonicwall;
 mod sophos;
 mod sshd;
@@ -58,10 +62,18 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     cyberark::DIALECT,
     dovecot::DIALECT,
     dropbear::DIALECT,
+    edr::CORTEX_XDR,
+    edr::CROWDSTRIKE,
+    edr::DEFENDER,
+    edr::SENTINEL_ONE,
+    edr::SOPHOS_CENTRAL,
+    edr::VISION_ONE,
     error_log::APACHE,
     error_log::NGINX,
+    eset::DIALECT,
     falco::DIALECT,
     filterlog::DIALECT,
+    fireeye::DIALECT,
     fortigate::DIALECT,
     ftp::PROFTPD,
     ftp::PURE_FTPD,
@@ -76,6 +88,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     panos::DIALECT,
     pfsense::DIALECT,
     postfix::DIALECT,
+    proofpoint::DIALECT,
     sonicwall::DIALECT,
     sophos::FIREWALL,
     sophos::UTM,
