@@ -28,7 +28,9 @@ mod juniper;
 mod leef;
 mod login;
 mod logind;
+mod mcafee_epo;
 mod netfilter;
+mod netscreen;
 mod pam;
 mod panos;
 mod pfsense;
@@ -83,7 +85,9 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     leef::DIALECT,
     login::DIALECT,
     logind::DIALECT,
+    mcafee_epo::DIALECT,
     netfilter::DIALECT,
+    netscreen::DIALECT,
     pam::DIALECT,
     panos::DIALECT,
     pfsense::DIALECT,
