@@ -70,10 +70,12 @@ const ATTACK: [&str; 16] = [
     "signature match",
     "signature_match",
 ];
-const DETECTORS: [&str; 16] = [
+const DETECTORS: [&str; 18] = [
     "ips",
     "ids",
     "waf",
+    "imperva",
+    "incapsula",
     "pta",
     "xdr",
     "edr",

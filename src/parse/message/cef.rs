@@ -13,7 +13,7 @@ use crate::parse::dialect::Mark::{App, Begins, Holds};
 use crate::parse::fill::{self, Slot};
 use crate::parse::json::Scalar;
 use crate::parse::{Context, scan};
-use crate::record::{LogRecord, Severity, Value};
+use crate::record::{LogRecord, Severity, Timestamp, Value, civil_from_days, days_from_civil};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "cef",
@@ -53,6 +53,9 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
     let pairs: Vec<(&'a str, &'a str)> = Extension { rest: header.extension }.collect();
     fill_pairs(record, &pairs, context);
     let rated = alert::rated(header.severity);
+    if header.vendor == "Citrix" {
+        year(record, &pairs);
+    }
     let (event_type, severity) = meaning(record, &pairs, &header, rated);
     for (name, value) in [
         ("observer.vendor", header.vendor),
@@ -221,6 +224,19 @@ fn fill_pairs<'a>(record: &mut LogRecord<'a>, pairs: &[(&'a str, &'a str)], cont
     }
 }
 
+/// Citrix puts the year, which the header of BSD syslog lacks, into `cs5`.
+fn year(record: &mut LogRecord<'_>, pairs: &[(&str, &str)]) {
+    const DAY: i64 = 86_400_000_000;
+    let year = pairs.iter().find(|(key, _)| *key == "cs5").and_then(|(_, value)| value.parse::<i32>().ok());
+    let Some((year, time)) = year.filter(|year| (2000..2100).contains(year)).zip(record.event_time) else { return };
+    if pairs.iter().any(|(key, _)| *key == "rt") {
+        return;
+    }
+    let (days, within) = (time.as_micros().div_euclid(DAY), time.as_micros().rem_euclid(DAY));
+    let (_, month, day) = civil_from_days(days);
+    record.event_time = Some(Timestamp::from_micros(days_from_civil(year, month, day) * DAY + within));
+}
+
 fn is_none(value: &str) -> bool {
     matches!(value, "None" | "none" | "(no user)" | "unknown" | "Unknown")
 }
@@ -288,7 +304,7 @@ fn meaning(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{EventType, Timestamp, Zone};
+    use crate::record::{EventType, Zone};
 
     fn read(text: &str) -> Option<LogRecord<'_>> {
         let mut record = LogRecord::text(text);
@@ -322,6 +338,15 @@ mod tests {
             let line = format!("CEF:0|{rest}");
             assert_eq!(read(&line).unwrap().event_type, event_type, "{rest}");
         }
+    }
+
+    #[test]
+    fn the_year_of_citrix() {
+        let line = "<134>Jun 12 23:37:17 192.0.2.1 CEF:0|Citrix|NetScaler|NS11.0|APPFW|APPFW_STARTURL|6|src=203.0.113.77 spt=47606 act=blocked cs5=2015";
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let record = crate::parse::parse(line, &context);
+        assert_eq!(record.event_time.map(|time| time.to_string()).as_deref(), Some("2015-06-12T23:37:17Z"));
+        assert_eq!(record.event_type, EventType::IdsAlert);
     }
 
     #[test]

@@ -28,11 +28,14 @@ mod dhcpd;
 mod dns;
 mod dovecot;
 mod dropbear;
+mod edr;
 mod elastic_stack;
 mod error_log;
+mod eset;
 mod f5;
 mod falco;
 mod filterlog;
+mod fireeye;
 mod fortigate;
 mod fortinet;
 mod ftp;
@@ -45,14 +48,17 @@ mod keycloak;
 mod leef;
 mod login;
 mod logind;
+mod mcafee_epo;
 mod mysql;
 mod netfilter;
+mod netscreen;
 mod openvpn;
 mod pam;
 mod panos;
 mod pfsense;
 mod postfix;
 mod postgresql;
+mod proofpoint;
 mod pulse;
 mod selfhosted;
 mod snort;
@@ -114,14 +120,22 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     dns::NSD,
     dovecot::DIALECT,
     dropbear::DIALECT,
+    edr::CORTEX_XDR,
+    edr::CROWDSTRIKE,
+    edr::DEFENDER,
+    edr::SENTINEL_ONE,
+    edr::SOPHOS_CENTRAL,
+    edr::VISION_ONE,
     elastic_stack::DIALECT,
     error_log::APACHE,
     error_log::NGINX,
+    eset::DIALECT,
     f5::ASM,
     f5::MESSAGES,
     f5::TELEMETRY,
     falco::DIALECT,
     filterlog::DIALECT,
+    fireeye::DIALECT,
     fortigate::DIALECT,
     fortinet::AUTHENTICATOR,
     fortinet::MAIL,
@@ -139,16 +153,19 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     leef::DIALECT,
     login::DIALECT,
     logind::DIALECT,
+    mcafee_epo::DIALECT,
     mysql::AUDIT,
     mysql::ERROR,
     mysql::SLOW,
     netfilter::DIALECT,
+    netscreen::DIALECT,
     openvpn::DIALECT,
     pam::DIALECT,
     panos::DIALECT,
     pfsense::DIALECT,
     postfix::DIALECT,
     postgresql::DIALECT,
+    proofpoint::DIALECT,
     pulse::DIALECT,
     selfhosted::ADGUARD_HOME,
     selfhosted::BASEROW,
