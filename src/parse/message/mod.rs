@@ -26,12 +26,17 @@ mod ids_fast;
 mod infoblox;
 mod login;
 mod logind;
+mod microsoft_dhcp;
+mod mikrotik;
+mod nats;
 mod netfilter;
+mod netscaler;
 mod openvpn;
 mod pam;
 mod pfsense;
 mod postfix;
 mod pulse;
+mod qnap;
 mod snort;
 mod squid;
 mod sshd;
@@ -39,7 +44,9 @@ mod su;
 mod sudo;
 mod suricata;
 mod vsftpd;
+mod vsphere;
 mod webgui;
+mod zeek;
 
 use std::borrow::Cow;
 
@@ -80,12 +87,17 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     envelope::json::DIALECT,
     login::DIALECT,
     logind::DIALECT,
+    microsoft_dhcp::DIALECT,
+    mikrotik::DIALECT,
+    nats::DIALECT,
     netfilter::DIALECT,
+    netscaler::DIALECT,
     openvpn::DIALECT,
     pam::DIALECT,
     pfsense::DIALECT,
     postfix::DIALECT,
     pulse::DIALECT,
+    qnap::DIALECT,
     snort::CSV,
     snort::FULL,
     snort::JSON,
@@ -95,7 +107,9 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     sudo::DIALECT,
     suricata::DIALECT,
     vsftpd::DIALECT,
+    vsphere::DIALECT,
     webgui::DIALECT,
+    zeek::DIALECT,
 ];
 
 /// What was tried on a line, in order, and whether it was right: the dialect's name and what it was tried for.
