@@ -35,16 +35,20 @@ mod openvpn;
 mod pam;
 mod pfsense;
 mod postfix;
+mod probes;
 mod pulse;
 mod qnap;
 mod snort;
 mod squid;
 mod sshd;
+mod stormshield;
+mod strongswan;
 mod su;
 mod sudo;
 mod suricata;
 mod vsftpd;
 mod vsphere;
+mod watchguard;
 mod webgui;
 mod zeek;
 
@@ -91,11 +95,16 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     mikrotik::DIALECT,
     nats::DIALECT,
     netfilter::DIALECT,
+    netscaler::CEF,
     netscaler::DIALECT,
     openvpn::DIALECT,
     pam::DIALECT,
     pfsense::DIALECT,
     postfix::DIALECT,
+    probes::ADGUARD,
+    probes::PORTSENTRY,
+    probes::SCANLOGD,
+    probes::SCREEN_SHARING,
     pulse::DIALECT,
     qnap::DIALECT,
     snort::CSV,
@@ -103,11 +112,14 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     snort::JSON,
     squid::DIALECT,
     sshd::DIALECT,
+    stormshield::DIALECT,
+    strongswan::DIALECT,
     su::DIALECT,
     sudo::DIALECT,
     suricata::DIALECT,
     vsftpd::DIALECT,
     vsphere::DIALECT,
+    watchguard::DIALECT,
     webgui::DIALECT,
     zeek::DIALECT,
 ];

@@ -8,9 +8,9 @@ use std::borrow::Cow;
 
 use super::{failed, is, succeeded};
 use crate::parse::dialect::Dialect;
-use crate::parse::dialect::Mark::Holds;
+use crate::parse::dialect::Mark::{Begins, Holds};
 use crate::parse::{Context, fill, scan};
-use crate::record::{Civil, EventType, LogRecord, Severity, Timestamp, ToldBy};
+use crate::record::{Civil, EventType, LogRecord, Severity, ToldBy, civil_from_days, days_from_civil};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "netscaler",
@@ -25,7 +25,77 @@ pub(super) const DIALECT: Dialect = Dialect {
     ],
 };
 
+/// The application firewall's messages in the Common Event Format, whose customs are NetScaler's own: the year is in `cs5`.
+pub(super) const CEF: Dialect = Dialect {
+    name: "netscaler_cef",
+    product: "Citrix NetScaler Web App Firewall, as CEF",
+    reference: "https://docs.netscaler.com/en-us/citrix-adc/current-release/application-firewall/logs.html",
+    marks: &[Begins("CEF:0|Citrix|NetScaler|"), Holds("CEF:0|Citrix|NetScaler|")],
+    parse: |text, record, _| cef(text.trim_end(), record),
+    samples: &[
+        "Nov 20 06:25:04 <local0.info> 192.0.2.10 CEF:0|Citrix|NetScaler|NS14.1|APPFW|APPFW_STARTURL|6|src=203.0.113.77 spt=48312 method=GET request=http://shop.example.org/.env msg=Disallow Illegal URL. cn1=815 cn2=616 cs1=pr_shop cs2=PPE1 cs3=y3upt2K8 cs4=ALERT cs5=2026 act=blocked",
+    ],
+};
+
 const FORMAT: &str = "netscaler";
+
+fn cef<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
+    let Some((_, rest)) = text.split_once("CEF:0|Citrix|NetScaler|") else { return false };
+    let mut parts = rest.splitn(5, '|');
+    let (Some(_), Some(module), Some(name), Some(_), Some(list)) =
+        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    record.set("citrix.module", module);
+    record.set("event.code", name);
+    let mut rest = list;
+    while let Some((key, behind)) = rest.split_once('=') {
+        // A value goes on to the blank before the next key of this list.
+        let end = behind
+            .match_indices(' ')
+            .map(|(at, _)| at)
+            .find(|at| behind.get(at + 1..).is_some_and(begins_with_key))
+            .unwrap_or(behind.len());
+        let Some((value, next)) = behind.split_at_checked(end) else { break };
+        extension(key, value.trim(), record);
+        rest = next.trim_start();
+    }
+    is(record, "netscaler_cef", EventType::IdsAlert, Severity::Medium);
+    true
+}
+
+fn begins_with_key(text: &str) -> bool {
+    KEYS.iter().any(|key| text.strip_prefix(key).is_some_and(|rest| rest.starts_with('=')))
+}
+
+const KEYS: [&str; 14] =
+    ["src", "spt", "method", "request", "msg", "cn1", "cn2", "cs1", "cs2", "cs3", "cs4", "cs5", "cs6", "act"];
+
+fn extension<'a>(key: &str, value: &'a str, record: &mut LogRecord<'a>) {
+    match key {
+        "src" if record.src_ip.is_none() => record.src_ip = scan::ip(value),
+        "spt" if record.src_port.is_none() => record.src_port = value.parse().ok(),
+        "method" => record.set("http.request.method", value),
+        "request" => record.set("url.original", value),
+        "msg" => record.set("event.reason", value),
+        "cs1" => record.set("rule.ruleset", value),
+        "cs3" => record.set("session.id", value),
+        "cs4" => record.set("log.level", value),
+        "cs5" => {
+            // BSD's time in front has no year.
+            if let (Some(time), Ok(year)) = (record.event_time, value.parse::<i32>())
+                && (1990..2200).contains(&year)
+            {
+                let (_, month, day) = civil_from_days(time.day());
+                let days = days_from_civil(year, month, day) - time.day();
+                record.event_time = Some(time.plus_micros(days * 86_400_000_000));
+            }
+        }
+        "act" => record.action = Some(value.to_ascii_lowercase().into()),
+        _ => {}
+    }
+}
 
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
     let Some((head, body)) = text.trim_end().split_once(" : ") else { return false };
@@ -174,7 +244,7 @@ fn meaning(module: &str, name: &str, what: &str, record: &mut LogRecord<'_>) {
 mod tests {
     use super::*;
     use crate::parse;
-    use crate::record::Zone;
+    use crate::record::{Timestamp, Zone};
 
     #[test]
     fn lines() {
@@ -185,6 +255,7 @@ mod tests {
             (DIALECT.samples[0], LoginFailed, Some("mia"), None),
             (DIALECT.samples[1], ConnectionAllowed, None, Some(48312)),
             (DIALECT.samples[2], IdsAlert, None, None),
+            ("Nov 20 06:25:04 ns1 CEF:0|Citrix|NetScaler|NS14.1|APPFW|APPFW_STARTURL|6|src=203.0.113.77 spt=48312 method=GET request=http://a/?b=c msg=Disallow = x cn1=815 cs5=2026 act=not blocked", IdsAlert, None, Some(48312)),
             ("<134> 20/11/2026:06:25:03 GMT ns1 0-PPE-1 : default SSLVPN LOGIN 816 0 : Context mia@203.0.113.77 - SessionId: 17- User mia - Client_ip 203.0.113.77 - Nat_ip \"Mapped Ip\" - Vserver 192.0.2.4:443 - Browser_type \"x\"", LoginSuccess, Some("mia"), None),
             ("<134> 11/20/2026:06:25:03 GMT ns1 0-PPE-1 : default GUI CMD_EXECUTED 817 0 :  User nsroot - Remote_ip 203.0.113.77 - Command \"login nsroot ********\" - Status \"ERROR: Invalid username or password\"", LoginFailed, Some("nsroot"), None),
         ];
