@@ -49,8 +49,12 @@ mod leef;
 mod login;
 mod logind;
 mod mcafee_epo;
+mod microsoft_dhcp;
+mod mikrotik;
 mod mysql;
+mod nats;
 mod netfilter;
+mod netscaler;
 mod netscreen;
 mod openvpn;
 mod pam;
@@ -58,21 +62,28 @@ mod panos;
 mod pfsense;
 mod postfix;
 mod postgresql;
+mod probes;
 mod proofpoint;
 mod pulse;
+mod qnap;
 mod selfhosted;
 mod snort;
 mod sonicwall;
 mod sophos;
 mod squid;
 mod sshd;
+mod stormshield;
+mod strongswan;
 mod su;
 mod sudo;
 mod suricata;
 mod symantec;
 mod vsftpd;
+mod vsphere;
+mod watchguard;
 mod webgui;
 mod windows;
+mod zeek;
 mod zscaler;
 
 use std::borrow::Cow;
@@ -154,10 +165,15 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     login::DIALECT,
     logind::DIALECT,
     mcafee_epo::DIALECT,
+    microsoft_dhcp::DIALECT,
+    mikrotik::DIALECT,
     mysql::AUDIT,
     mysql::ERROR,
     mysql::SLOW,
+    nats::DIALECT,
     netfilter::DIALECT,
+    netscaler::CEF,
+    netscaler::DIALECT,
     netscreen::DIALECT,
     openvpn::DIALECT,
     pam::DIALECT,
@@ -165,8 +181,13 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     pfsense::DIALECT,
     postfix::DIALECT,
     postgresql::DIALECT,
+    probes::ADGUARD,
+    probes::PORTSENTRY,
+    probes::SCANLOGD,
+    probes::SCREEN_SHARING,
     proofpoint::DIALECT,
     pulse::DIALECT,
+    qnap::DIALECT,
     selfhosted::ADGUARD_HOME,
     selfhosted::BASEROW,
     selfhosted::COUNTER_STRIKE,
@@ -189,13 +210,18 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     sophos::UTM,
     squid::DIALECT,
     sshd::DIALECT,
+    stormshield::DIALECT,
+    strongswan::DIALECT,
     su::DIALECT,
     sudo::DIALECT,
     suricata::DIALECT,
     symantec::DIALECT,
     vsftpd::DIALECT,
+    vsphere::DIALECT,
+    watchguard::DIALECT,
     webgui::DIALECT,
     windows::DIALECT,
+    zeek::DIALECT,
     zscaler::DIALECT,
 ];
 
