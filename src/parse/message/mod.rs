@@ -8,6 +8,7 @@
 
 pub(super) mod access;
 mod account;
+mod audit_json;
 mod auditd;
 mod aws_alb;
 mod cisco_asa;
@@ -23,12 +24,15 @@ mod ids_fast;
 mod iis;
 mod login;
 mod logind;
+mod modsecurity;
+mod mongodb;
 mod mysql;
 mod netfilter;
 mod pam;
 mod pfsense;
 mod postfix;
 mod postgresql;
+mod santa;
 mod sshd;
 mod su;
 mod sudo;
@@ -48,6 +52,14 @@ use crate::record::{EventType, LogRecord, Severity, Timestamp, ToldBy, Zone};
 pub(crate) static DIALECTS: &[Dialect] = &[
     access::DIALECT,
     account::DIALECT,
+    audit_json::CLOUDTRAIL,
+    audit_json::GITHUB,
+    audit_json::GOOGLE,
+    audit_json::KUBERNETES,
+    audit_json::LAUREL,
+    audit_json::MICROSOFT365,
+    audit_json::OSQUERY,
+    audit_json::VAULT,
     auditd::DIALECT,
     aws_alb::DIALECT,
     cisco_asa::DIALECT,
@@ -67,6 +79,8 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     envelope::json::DIALECT,
     login::DIALECT,
     logind::DIALECT,
+    modsecurity::DIALECT,
+    mongodb::DIALECT,
     mysql::AUDIT,
     mysql::ERROR,
     mysql::SLOW,
@@ -75,6 +89,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     pfsense::DIALECT,
     postfix::DIALECT,
     postgresql::DIALECT,
+    santa::DIALECT,
     sshd::DIALECT,
     su::DIALECT,
     sudo::DIALECT,
