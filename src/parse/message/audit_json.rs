@@ -1,5 +1,4 @@
-//! Audit logs as JSON, of services that write nothing else: Kubernetes, HashiCorp Vault, AWS CloudTrail, Google Cloud, GitHub, Microsoft 365, laurel (Linux
-//! audit), osquery; also as Wazuh wraps them (`{"integration":"github","github":{…}}`).
+//! Audit logs as JSON, of services that write nothing else: Kubernetes, HashiCorp Vault, AWS CloudTrail, Google Cloud, GitHub, Microsoft 365; also as Wazuh wraps them (`{"integration":"github","github":{…}}`).
 //!
 //! Sources: the references of the dialects. Severity: refused logins, refused requests and changes of accounts are medium, the rest is low.
 
@@ -9,7 +8,7 @@ use super::{failed, is, succeeded};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::Member;
 use crate::parse::fill::{self, Slot, Slots};
-use crate::parse::{Context, json, scan, token};
+use crate::parse::{Context, json, scan};
 use crate::record::{EventType, LogRecord, Severity, ToldBy, Value};
 
 pub(super) const KUBERNETES: Dialect = Dialect {
@@ -78,30 +77,8 @@ pub(super) const MICROSOFT365: Dialect = Dialect {
     ],
 };
 
-pub(super) const LAUREL: Dialect = Dialect {
-    name: "laurel",
-    product: "laurel: Linux audit as JSON",
-    reference: "https://github.com/threathunters-io/laurel",
-    marks: &[Member("{\"ID\":\""), Member("\"SYSCALL\":{"), Member("\"PROCTITLE\":{")],
-    parse: laurel,
-    samples: &[
-        r#"{"ID":"1795155901.123:42","SYSCALL":{"arch":"0xc000003e","syscall":59,"success":"yes","exit":0,"ppid":810,"pid":811,"auid":1000,"uid":0,"tty":"pts1","comm":"tail","exe":"/usr/bin/tail","key":"rootcmd","SYSCALL":"execve","AUID":"mia","UID":"root"},"EXECVE":{"argc":2,"ARGV":["tail","-f"]}}"#,
-    ],
-};
-
-pub(super) const OSQUERY: Dialect = Dialect {
-    name: "osquery",
-    product: "osquery: results",
-    reference: "https://osquery.readthedocs.io/en/stable/deployment/logging/",
-    marks: &[Member("\"hostIdentifier\"")],
-    parse: osquery,
-    samples: &[
-        r#"{"name":"pack_it_services","hostIdentifier":"mac1.example.org","calendarTime":"Fri Nov 20 06:25:01 2026 UTC","unixTime":"1795155901","epoch":"0","counter":"0","decorations":{"host_uuid":"4AB2","username":"mia"},"columns":{"process":"ftpd","pid":"811"},"action":"added"}"#,
-    ],
-};
-
 /// Reads the object; false where `sure` says that it is another's.
-fn read<'a>(
+pub(super) fn read<'a>(
     text: &'a str,
     record: &mut LogRecord<'a>,
     slots: Slots,
@@ -117,7 +94,7 @@ fn read<'a>(
     understood
 }
 
-fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
+pub(super) fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
     match record.field(name) {
         Some(Value::Str(text)) => text,
         _ => "",
@@ -415,110 +392,6 @@ fn microsoft365<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context
     })
 }
 
-fn laurel<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
-    fn slots(name: &str) -> Option<Slot> {
-        use Slot::{App, Field, Host, Number, Pid, SrcIp, User};
-        Some(match name {
-            "ID" => Field("auditd.log.id"),
-            "NODE" => Host,
-            "SYSCALL.comm" | "comm" => App,
-            "SYSCALL.pid" | "pid" => Pid,
-            "SYSCALL.ppid" => Number("process.parent.pid"),
-            "SYSCALL.exe" | "exe" => Field("process.executable"),
-            "SYSCALL.UID" | "acct" => User,
-            "SYSCALL.AUID" | "AUID" => Field("user.audit.name"),
-            "SYSCALL.SYSCALL" => Field("auditd.data.syscall"),
-            "SYSCALL.key" => Field("rule.name"),
-            "SYSCALL.tty" | "terminal" => Field("process.tty"),
-            "EXECVE.ARGV" => Field("process.args"),
-            "CWD.cwd" => Field("process.working_directory"),
-            "PROCTITLE.ARGV" => Field("process.title"),
-            "addr" => SrcIp,
-            _ => return None,
-        })
-    }
-    let mut filled = record.clone();
-    if !fill::object(text, &mut filled, slots, context) {
-        return false;
-    }
-    let Some((seconds, serial)) = word(&filled, "auditd.log.id").split_once(':') else { return false };
-    let (Some(when), Some(_)) = (seconds.parse::<f64>().ok().and_then(scan::epoch), token::whole_number(serial)) else {
-        return false;
-    };
-    filled.event_time = Some(when);
-    // Records of user space are lists: the first speaks for the event.
-    let kind = filled.fields.iter().find_map(|(name, value)| match value {
-        Value::Json(Cow::Borrowed(list))
-            if list.starts_with('[') && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') && name != "PATH" =>
-        {
-            Some((name.to_string(), *list))
-        }
-        _ => None,
-    });
-    let Some((kind, list)) = kind else {
-        is(&mut filled, "laurel", EventType::System, Severity::Low);
-        *record = filled;
-        return true;
-    };
-    let mut inner = None;
-    json::elements(list, |element| {
-        inner.get_or_insert(element);
-    });
-    if let Some(inner) = inner {
-        fill::object(inner, &mut filled, slots, context);
-    }
-    let failure = matches!(word(&filled, "res"), "failed" | "no" | "0");
-    match &*kind {
-        "USER_LOGIN" | "USER_AUTH" if failure => {
-            let told = if kind == "USER_LOGIN" { ToldBy::Service } else { ToldBy::Pam };
-            failed(&mut filled, "laurel", "user_login", told);
-        }
-        "USER_LOGIN" | "USER_AUTH" => succeeded(&mut filled, "laurel", "user_login"),
-        _ => {
-            let (event_type, severity) = match &*kind {
-                "ADD_USER" | "DEL_USER" | "ADD_GROUP" | "DEL_GROUP" | "USER_MGMT" | "USER_CHAUTHTOK" => {
-                    (EventType::AccountChange, Severity::Medium)
-                }
-                "CONFIG_CHANGE" => (EventType::ConfigChange, Severity::Medium),
-                "SERVICE_START" | "SERVICE_STOP" => (EventType::ServiceChange, Severity::Low),
-                "USER_CMD" => (EventType::PrivilegeUse, Severity::Low),
-                "USER_END" => (EventType::Logout, Severity::Low),
-                _ => (EventType::System, Severity::Low),
-            };
-            is(&mut filled, "laurel", event_type, severity);
-            filled.action = Some(Cow::Owned(kind.to_ascii_lowercase()));
-        }
-    }
-    *record = filled;
-    true
-}
-
-fn osquery<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
-    fn slots(name: &str) -> Option<Slot> {
-        use Slot::{Action, App, Field, Host, Pid, Time, User};
-        Some(match name {
-            "hostIdentifier" => Host,
-            "unixTime" => Time,
-            "decorations.username" => User,
-            "name" => Field("rule.name"),
-            "action" => Action,
-            "columns.process" => App,
-            "columns.pid" => Pid,
-            "decorations.host_uuid" => Field("host.id"),
-            "columns.cmdline" => Field("process.command_line"),
-            "columns.path" => Field("file.path"),
-            _ => return None,
-        })
-    }
-    read(text, record, slots, context, |record| {
-        if record.field("rule.name").is_none() || record.action.is_none() || record.event_time.is_none() {
-            return false;
-        }
-        is(record, "osquery", EventType::System, Severity::Low);
-        true
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -535,8 +408,6 @@ mod tests {
             (&GOOGLE, AccessDenied, "mia", "203.0.113.77"),
             (&GITHUB, AccountChange, "mia", "203.0.113.77"),
             (&MICROSOFT365, LoginFailed, "mia", "203.0.113.77"),
-            (&LAUREL, System, "root", ""),
-            (&OSQUERY, System, "mia", ""),
         ] {
             let mut record = LogRecord::text("");
             assert!((dialect.parse)(dialect.samples[0], &mut record, &context), "{}", dialect.name);

@@ -22,17 +22,21 @@ mod fortigate;
 mod ftp;
 mod ids_fast;
 mod iis;
+mod laurel;
 mod login;
 mod logind;
 mod modsecurity;
 mod mongodb;
 mod mysql;
 mod netfilter;
+mod osquery;
 mod pam;
 mod pfsense;
 mod postfix;
 mod postgresql;
+mod proxies;
 mod santa;
+mod server_logs;
 mod sshd;
 mod su;
 mod sudo;
@@ -56,9 +60,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     audit_json::GITHUB,
     audit_json::GOOGLE,
     audit_json::KUBERNETES,
-    audit_json::LAUREL,
     audit_json::MICROSOFT365,
-    audit_json::OSQUERY,
     audit_json::VAULT,
     auditd::DIALECT,
     aws_alb::DIALECT,
@@ -77,6 +79,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     iis::ACCESS,
     iis::ERROR,
     envelope::json::DIALECT,
+    laurel::DIALECT,
     login::DIALECT,
     logind::DIALECT,
     modsecurity::DIALECT,
@@ -85,11 +88,18 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     mysql::ERROR,
     mysql::SLOW,
     netfilter::DIALECT,
+    osquery::DIALECT,
     pam::DIALECT,
     pfsense::DIALECT,
     postfix::DIALECT,
     postgresql::DIALECT,
+    proxies::CADDY,
+    proxies::ENVOY,
     santa::DIALECT,
+    server_logs::KLOG,
+    server_logs::LIGHTTPD,
+    server_logs::REDIS,
+    server_logs::TOMCAT,
     sshd::DIALECT,
     su::DIALECT,
     sudo::DIALECT,
