@@ -37,6 +37,7 @@ mod postgresql;
 mod proxies;
 mod santa;
 mod server_logs;
+mod snare;
 mod sshd;
 mod su;
 mod sudo;
@@ -100,6 +101,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     server_logs::LIGHTTPD,
     server_logs::REDIS,
     server_logs::TOMCAT,
+    snare::DIALECT,
     sshd::DIALECT,
     su::DIALECT,
     sudo::DIALECT,
