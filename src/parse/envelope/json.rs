@@ -314,7 +314,7 @@ impl<'a> Reader<'a, '_> {
             (_, true, Some(true)) => EventType::LoginSuccess,
             (_, true, Some(false)) => EventType::LoginFailed,
             _ if self.found.notice => EventType::IdsAlert,
-            _ if self.found.method && self.found.status => EventType::HttpRequest,
+            _ if self.found.method && self.found.status || action == "http_request" => EventType::HttpRequest,
             _ => EventType::Other,
         };
         if let Some((_, _, message)) = message {

@@ -27,14 +27,17 @@ pub(super) const DIALECT: Dialect = Dialect {
 };
 
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, _context: &Context<'_>) -> bool {
-    let Some((head, body)) = header(text) else { return false };
+    let is_journal = record.app.as_deref() == Some("audit");
+    let Some((head, body)) = header(text).or_else(|| journal(text).filter(|_| is_journal)) else { return false };
     // Later lines of the same event speak for it only where the first does not.
     let mut rest = body;
     record.fields.reserve(24);
-    record.event_time = Some(head.time);
+    record.event_time = head.time.or(record.event_time);
     record.host = head.node.map(Cow::Borrowed).or(record.host.take());
     record.set("auditd.log.record_type", head.kind);
-    record.set("auditd.log.sequence", head.serial);
+    if let Some(serial) = head.serial {
+        record.set("auditd.log.sequence", serial);
+    }
     let mut found = Found::default();
     while let Some((key, value)) = pair(&mut rest) {
         if key == "type" && rest.trim_start().starts_with("msg=audit(") {
@@ -56,8 +59,8 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, _context: &Context<'_>) 
 struct Header<'a> {
     node: Option<&'a str>,
     kind: &'a str,
-    time: Timestamp,
-    serial: i64,
+    time: Option<Timestamp>,
+    serial: Option<i64>,
 }
 
 /// `[node=web1 ]type=SYSCALL msg=audit(1795155901.123:42): `, `audit: type=1400 audit(…): `.
@@ -72,11 +75,18 @@ fn header(text: &str) -> Option<(Header<'_>, &str)> {
     let rest = rest.strip_prefix("msg=").unwrap_or(rest).strip_prefix("audit(")?;
     let (stamp, rest) = rest.split_once(')')?;
     let (time, serial) = stamp.rsplit_once(':')?;
-    let time = scan::epoch(time.parse().ok()?)?;
+    let time = Some(scan::epoch(time.parse().ok()?)?);
     let is_kind = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'[' | b']'));
     is_kind.then_some(())?;
     let kind = kind_name(kind);
-    Some((Header { node, kind, time, serial: serial.parse().ok()? }, rest.strip_prefix(':').unwrap_or(rest)))
+    Some((Header { node, kind, time, serial: Some(serial.parse().ok()?) }, rest.strip_prefix(':').unwrap_or(rest)))
+}
+
+/// `audit[811]: USER_LOGIN pid=811 …`: the journal has taken the time.
+fn journal(text: &str) -> Option<(Header<'_>, &str)> {
+    let (kind, rest) = text.split_once(' ')?;
+    let is_kind = kind.len() > 2 && kind.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') && rest.contains('=');
+    is_kind.then_some((Header { node: None, kind, time: None, serial: None }, rest))
 }
 
 /// The kernel prints the numbers of the kinds that it makes itself.
@@ -342,6 +352,20 @@ mod tests {
             let record = read(&line);
             assert_eq!((record.event_type, record.username.as_deref().unwrap_or("")), (event_type, user), "{line}");
         }
+    }
+
+    #[test]
+    fn the_journal_has_the_time() {
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let text = "USER_AUTH pid=811 uid=0 auid=4294967295 msg='op=PAM:authentication acct=\"mia\" exe=\"/usr/sbin/sshd\" addr=203.0.113.77 res=failed'";
+        let mut record = LogRecord::text(text);
+        assert!(!parse(text, &mut record, &context));
+        record.app = Some("audit".into());
+        assert!(parse(text, &mut record, &context));
+        assert_eq!(
+            (record.event_type, record.username.as_deref(), record.app.as_deref()),
+            (EventType::LoginFailed, Some("mia"), Some("sshd"))
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub(super) mod access;
 mod account;
 mod alert;
 mod appliances;
+mod audit_json;
 mod auditd;
 mod aws_alb;
 mod barracuda;
@@ -45,18 +46,22 @@ mod iis;
 mod infoblox;
 mod juniper;
 mod keycloak;
+mod laurel;
 mod leef;
 mod login;
 mod logind;
 mod mcafee_epo;
 mod microsoft_dhcp;
 mod mikrotik;
+mod modsecurity;
+mod mongodb;
 mod mysql;
 mod nats;
 mod netfilter;
 mod netscaler;
 mod netscreen;
 mod openvpn;
+mod osquery;
 mod pam;
 mod panos;
 mod pfsense;
@@ -64,9 +69,13 @@ mod postfix;
 mod postgresql;
 mod probes;
 mod proofpoint;
+mod proxies;
 mod pulse;
 mod qnap;
+mod santa;
 mod selfhosted;
+mod server_logs;
+mod snare;
 mod snort;
 mod sonicwall;
 mod sophos;
@@ -110,6 +119,12 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     appliances::THREE_PROXY,
     appliances::VAULTWARDEN,
     appliances::XRDP,
+    audit_json::CLOUDTRAIL,
+    audit_json::GITHUB,
+    audit_json::GOOGLE,
+    audit_json::KUBERNETES,
+    audit_json::MICROSOFT365,
+    audit_json::VAULT,
     auditd::DIALECT,
     aws_alb::DIALECT,
     barracuda::CLOUDGEN,
@@ -161,12 +176,15 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     envelope::json::DIALECT,
     juniper::DIALECT,
     keycloak::DIALECT,
+    laurel::DIALECT,
     leef::DIALECT,
     login::DIALECT,
     logind::DIALECT,
     mcafee_epo::DIALECT,
     microsoft_dhcp::DIALECT,
     mikrotik::DIALECT,
+    modsecurity::DIALECT,
+    mongodb::DIALECT,
     mysql::AUDIT,
     mysql::ERROR,
     mysql::SLOW,
@@ -176,6 +194,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     netscaler::DIALECT,
     netscreen::DIALECT,
     openvpn::DIALECT,
+    osquery::DIALECT,
     pam::DIALECT,
     panos::DIALECT,
     pfsense::DIALECT,
@@ -186,8 +205,11 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     probes::SCANLOGD,
     probes::SCREEN_SHARING,
     proofpoint::DIALECT,
+    proxies::CADDY,
+    proxies::ENVOY,
     pulse::DIALECT,
     qnap::DIALECT,
+    santa::DIALECT,
     selfhosted::ADGUARD_HOME,
     selfhosted::BASEROW,
     selfhosted::COUNTER_STRIKE,
@@ -202,6 +224,11 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     selfhosted::TEAMSPEAK,
     selfhosted::WINGS,
     selfhosted::ZNC,
+    server_logs::KLOG,
+    server_logs::LIGHTTPD,
+    server_logs::REDIS,
+    server_logs::TOMCAT,
+    snare::DIALECT,
     snort::CSV,
     snort::FULL,
     snort::JSON,

@@ -209,7 +209,7 @@ fn technique(record: &mut LogRecord<'_>) {
     }
 }
 
-fn finish(record: &mut LogRecord<'_>) {
+pub(super) fn finish(record: &mut LogRecord<'_>) {
     let id = id(record);
     let channel = word(record, "winlog.channel");
     let provider = word(record, "event.provider");
