@@ -9,10 +9,12 @@
 pub(super) mod access;
 mod account;
 mod appliances;
+mod asterisk;
 mod cisco_asa;
 mod dovecot;
 mod dropbear;
 mod error_log;
+mod exim;
 mod falco;
 mod filterlog;
 mod fortigate;
@@ -21,12 +23,15 @@ mod ids_fast;
 mod keycloak;
 mod login;
 mod logind;
+mod mailboxes;
 mod netfilter;
 mod pam;
 mod pfsense;
 mod postfix;
 mod selfhosted;
+mod services;
 mod sshd;
+mod sso;
 mod su;
 mod sudo;
 mod suricata;
@@ -57,11 +62,13 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     appliances::THREE_PROXY,
     appliances::VAULTWARDEN,
     appliances::XRDP,
+    asterisk::DIALECT,
     cisco_asa::DIALECT,
     dovecot::DIALECT,
     dropbear::DIALECT,
     error_log::APACHE,
     error_log::NGINX,
+    exim::DIALECT,
     falco::DIALECT,
     filterlog::DIALECT,
     fortigate::DIALECT,
@@ -72,6 +79,22 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     keycloak::DIALECT,
     login::DIALECT,
     logind::DIALECT,
+    mailboxes::ASSP,
+    mailboxes::COURIER,
+    mailboxes::CYRUS,
+    mailboxes::DOMINO,
+    mailboxes::GROUP_OFFICE,
+    mailboxes::HORDE,
+    mailboxes::KERIO,
+    mailboxes::ORACLE_IMS,
+    mailboxes::PERDITION,
+    mailboxes::QMAIL,
+    mailboxes::ROUNDCUBE,
+    mailboxes::SENDMAIL,
+    mailboxes::SOGO,
+    mailboxes::SOLID_POP3D,
+    mailboxes::SQUIRRELMAIL,
+    mailboxes::UW_IMAP,
     netfilter::DIALECT,
     pam::DIALECT,
     pfsense::DIALECT,
@@ -90,7 +113,35 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     selfhosted::TEAMSPEAK,
     selfhosted::WINGS,
     selfhosted::ZNC,
+    services::ACTIVE_RESPONSE,
+    services::COWRIE,
+    services::CROWDSEC,
+    services::DOAS,
+    services::DRUPAL,
+    services::DUO,
+    services::EJABBERD,
+    services::FROXLOR,
+    services::GITEA,
+    services::GITLAB,
+    services::JELLYFIN,
+    services::LOGINWINDOW,
+    services::NRPE,
+    services::OPENHAB,
+    services::PHPMYADMIN,
+    services::SCANLOGD,
+    services::SCREEN_SHARING,
+    services::SLAPD,
+    services::STUNNEL,
+    services::SYNOLOGY,
+    services::TINE,
+    services::WAZUH_API,
+    services::WU_FTPD,
     sshd::DIALECT,
+    sso::AUTHELIA,
+    sso::AUTHENTIK,
+    sso::GITLAB_JSON,
+    sso::GRAFANA,
+    sso::NEXTCLOUD,
     su::DIALECT,
     sudo::DIALECT,
     suricata::DIALECT,
