@@ -7,7 +7,8 @@
 //! - `{user}`: an account; `{user'}`: the same, up to the first place where the rest fits
 //! - `{ip}`: an address; `{peer}`: an address and maybe its port; `{from}`: an address or a name; each the remote end
 //! - `{port}`: the remote port; `{dst}`, `{dstpeer}`, `{dport}`: the same of the addressed end
-//! - `{time}`: a time as the envelopes know it; `{dmy}`, `{mdy}`, `{ymd}`: a date in that order, then a clock; `{pid}`, `{host}`; `{#}`: digits, `{_}`: something without blanks, `{*}`: anything
+//! - `{time}`: a time as the envelopes know it; `{dmy}`, `{mdy}`, `{ymd}`: a date in that order, then a clock; `{pid}`, `{host}`; `{#}`: digits, `{_}`: something without blanks, `{*}`: anything;
+//!   `{~}`: anything, up to the last place where the rest fits
 //! - `{=name}`: anything, for the field of that name; `{-name}`: the same without blanks
 
 use super::Context;
@@ -141,6 +142,8 @@ impl<'p, 'a> Found<'p, 'a> {
         let (Some(text), Some((hole, rest))) = (text.strip_prefix(literal), behind.split_once('}')) else { return false };
         match hole {
             "ip" | "peer" | "dst" | "dstpeer" => {
+                // RFC 5321 §4.1.3 marks them.
+                let text = text.strip_prefix("IPv6:").unwrap_or(text);
                 let run = text.bytes().take_while(|b| b.is_ascii_hexdigit() || matches!(b, b'.' | b':' | b'%' | b'[' | b']'));
                 let mut end = run.count();
                 // "::ffff:192.0.2.1", "IPv6:2001:db8::1", "fe80::1%eth0"
@@ -212,7 +215,7 @@ impl<'p, 'a> Found<'p, 'a> {
         let Some(&first) = literal.as_bytes().first() else { return false };
         let here = |at: &usize| text.as_bytes()[*at..].starts_with(literal.as_bytes());
         let mut attempt = |at: usize| accepts(&text[..at]) && self.next(hole, &text[..at], rest, &text[at..]);
-        if hole == "user" {
+        if hole == "user" || hole == "~" {
             memchr::memrchr_iter(first, text.as_bytes()).filter(here).any(&mut attempt)
         } else {
             memchr::memchr_iter(first, text.as_bytes()).filter(here).any(&mut attempt)

@@ -7,10 +7,11 @@ use nom::Parser as _;
 use nom::bytes::complete::take_while1;
 use nom::character::complete::char;
 
+use super::failed;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{App, Holds, Line};
 use crate::parse::scan;
-use crate::record::{Civil, EventType, LogRecord, Severity, Timestamp, Zone};
+use crate::record::{Civil, EventType, LogRecord, Severity, Timestamp, ToldBy, Zone};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "access",
@@ -58,14 +59,26 @@ fn access<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) ->
     }
     if let Some((referrer, rest)) = quoted(rest.trim_start(), |_| true) {
         said(record, "http.request.referrer", referrer);
-        if let Some((agent, _)) = quoted(rest.trim_start(), |_| true) {
+        if let Some((agent, rest)) = quoted(rest.trim_start(), |_| true) {
             said(record, "user_agent.original", agent);
+            if code == Some(401) && is_traefik(rest) {
+                failed(record, "access", "request", ToldBy::Service);
+                return true;
+            }
         }
     }
     record.event_type = EventType::HttpRequest;
     record.severity = Severity::Low;
     record.format.message = "access";
     true
+}
+
+/// Traefik appends ` 72 "router" "server" 0ms`. It has no error log that names who was refused: its 401 is all that tells.
+fn is_traefik(tail: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let Some((count, rest)) = tail.trim().split_once(" \"") else { return false };
+    let Some((_, took)) = rest.rsplit_once("\" ") else { return false };
+    number(count) && took.strip_suffix("ms").is_some_and(number)
 }
 
 /// What stands before the ` [`, the time, and what follows the `] `.
@@ -141,7 +154,7 @@ fn time_first<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>
     let Some((time, rest)) = text.strip_prefix('[').and_then(|t| t.split_once("] ")) else { return false };
     // Without a zone to ask, only whether it is a time matters: the envelope has told when.
     let Some(when) = clf_time(time, zone.or(Some(&Zone::UTC))) else { return false };
-    if !proxy_manager(rest, record) && !ssl_request(rest, record) {
+    if !proxy_manager(rest, record) && !ssl_request(rest, record) && !npmplus(rest, record) {
         return false;
     }
     record.event_time = record.event_time.or(Some(when));
@@ -169,6 +182,30 @@ fn ssl_request<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     if let Ok(bytes) = rest.parse::<i64>() {
         record.set("http.response.body.bytes", bytes);
     }
+    true
+}
+
+/// NPMplus: `[time] host.example 192.0.2.1 0.002 "GET / HTTP/2.0" 200 61 333 referrer agent`, the last two as they came.
+fn npmplus<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
+    let Some((head, tail)) = text.split_once(" \"") else { return false };
+    let mut words = head.split(' ');
+    let (Some(host), Some(peer), Some(seconds), None) = (words.next(), words.next(), words.next(), words.next()) else {
+        return false;
+    };
+    let (Some(ip), Ok(_)) = (scan::ip(peer), seconds.parse::<f64>()) else { return false };
+    let Some((request, rest)) = tail.split_once("\" ") else { return false };
+    let mut words = rest.splitn(5, ' ');
+    let (Some(status), Some(sent)) = (words.next().and_then(|code| code.parse::<u32>().ok()), words.next()) else { return false };
+    record.src_ip = Some(ip);
+    said(record, "url.domain", host);
+    request_line(request, record);
+    record.set("http.response.status_code", status);
+    if let Ok(bytes) = sent.parse::<i64>() {
+        record.set("http.response.body.bytes", bytes);
+    }
+    let _length = words.next();
+    said(record, "http.request.referrer", words.next().unwrap_or(""));
+    said(record, "user_agent.original", words.next().unwrap_or(""));
     true
 }
 
@@ -277,6 +314,7 @@ mod tests {
             (r#"192.0.2.7 - - [11/Feb/2026:08:15:30 +0100] "\x16\x03\x01\x02" 400 150 "-" "-""#, "192.0.2.7", None, r"\x16\x03\x01\x02", 400),
             (r#"[11/Feb/2026:08:15:30 +0100] 192.0.2.7 TLSv1.3 TLS_AES_256_GCM_SHA384 "GET /s HTTP/1.1" 512"#, "192.0.2.7", None, "/s", 0),
             (r#"192.0.2.7 - - [1/Feb/2026:08:15:30 +0100] "GET /"x" HTTP/1.1" 200 5 "-" "x" 0.003 [default] - "10.1.1.1""#, "192.0.2.7", None, r#"/"x""#, 200),
+            (r#"[11/Feb/2026:08:15:30 +0100] shop.example 192.0.2.7 0.041 "GET /n HTTP/2.0" 207 386 1186 - Mozilla/5.0 (X11; Linux)"#, "192.0.2.7", None, "/n", 207),
             (r#"[11/Feb/2026:08:15:30 +0100] - 404 404 - GET https shop.example "/x" [Client 192.0.2.7] [Length 5] [Gzip -] "agent" "-""#, "192.0.2.7", None, "/x", 404),
         ];
         for (line, src, user, url, status) in table {
@@ -293,6 +331,14 @@ mod tests {
         assert_eq!(read(table[4].0).field("url.domain"), Some(&"www.example.net".into()));
         let by_name = read(r#"monitor - - [11/Feb/2026:08:15:30 +0000] "-" 408 -"#);
         assert_eq!(by_name.field("source.domain"), Some(&"monitor".into()));
+    }
+
+    #[test]
+    fn traefik_tells_of_refused_logins_nowhere_else() {
+        let line = r#"192.0.2.7 - eve [11/Feb/2026:08:15:30 +0000] "GET /d/ HTTP/2.0" 401 17 "-" "x" 72 "Auth for d" "/d/" 0ms"#;
+        assert_eq!((read(line).event_type, read(line).told_by), (EventType::LoginFailed, Some(ToldBy::Service)));
+        assert_eq!(super::super::told(None, line).0, Some(ToldBy::Service));
+        assert_eq!(read(&line.replace(" 401 ", " 200 ")).event_type, EventType::HttpRequest);
     }
 
     #[test]

@@ -23,8 +23,8 @@ dialect!(
     [
         (
             Failed,
-            "session",
-            "[{-log.level}] {time} {-service.node.name} <{_}> {-trace.id} {-url.domain} {ip} {user} POST /_session 401 {_} {#}"
+            "request",
+            "[{-log.level}] {time} {-service.node.name} <{_}> {-trace.id} {-url.domain} {ip} {user} {-http.request.method} {-url.original} 401 {_} {#}"
         ),
         (
             Is(HttpRequest),

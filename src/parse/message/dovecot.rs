@@ -150,7 +150,9 @@ fn verdict(reason: &str) -> Verdict {
     if reason.contains("auth failed") || reason.contains("tried to use dis") || reason.contains("authentication failed") {
         return Verdict::Failed(1);
     }
-    if reason.contains("Maximum number of connections") || reason.contains("access denied") {
+    const TURNED_AWAY: [&str; 4] =
+        ["Maximum number of connections", "access denied", "Too many invalid commands", "client didn't finish SASL auth"];
+    if TURNED_AWAY.iter().any(|why| reason.contains(why)) {
         return Verdict::Denied;
     }
     Verdict::Nothing

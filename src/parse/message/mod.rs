@@ -10,6 +10,7 @@ pub(super) mod access;
 mod account;
 mod alert;
 mod appliances;
+mod asterisk;
 mod audit_json;
 mod auditd;
 mod aws_alb;
@@ -33,6 +34,7 @@ mod edr;
 mod elastic_stack;
 mod error_log;
 mod eset;
+mod exim;
 mod f5;
 mod falco;
 mod filterlog;
@@ -50,6 +52,7 @@ mod laurel;
 mod leef;
 mod login;
 mod logind;
+mod mailboxes;
 mod mcafee_epo;
 mod microsoft_dhcp;
 mod mikrotik;
@@ -75,12 +78,14 @@ mod qnap;
 mod santa;
 mod selfhosted;
 mod server_logs;
+mod services;
 mod snare;
 mod snort;
 mod sonicwall;
 mod sophos;
 mod squid;
 mod sshd;
+mod sso;
 mod stormshield;
 mod strongswan;
 mod su;
@@ -119,6 +124,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     appliances::THREE_PROXY,
     appliances::VAULTWARDEN,
     appliances::XRDP,
+    asterisk::DIALECT,
     audit_json::CLOUDTRAIL,
     audit_json::GITHUB,
     audit_json::GOOGLE,
@@ -156,6 +162,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     error_log::APACHE,
     error_log::NGINX,
     eset::DIALECT,
+    exim::DIALECT,
     f5::ASM,
     f5::MESSAGES,
     f5::TELEMETRY,
@@ -180,6 +187,22 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     leef::DIALECT,
     login::DIALECT,
     logind::DIALECT,
+    mailboxes::ASSP,
+    mailboxes::COURIER,
+    mailboxes::CYRUS,
+    mailboxes::DOMINO,
+    mailboxes::GROUP_OFFICE,
+    mailboxes::HORDE,
+    mailboxes::KERIO,
+    mailboxes::ORACLE_IMS,
+    mailboxes::PERDITION,
+    mailboxes::QMAIL,
+    mailboxes::ROUNDCUBE,
+    mailboxes::SENDMAIL,
+    mailboxes::SOGO,
+    mailboxes::SOLID_POP3D,
+    mailboxes::SQUIRRELMAIL,
+    mailboxes::UW_IMAP,
     mcafee_epo::DIALECT,
     microsoft_dhcp::DIALECT,
     mikrotik::DIALECT,
@@ -228,6 +251,29 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     server_logs::LIGHTTPD,
     server_logs::REDIS,
     server_logs::TOMCAT,
+    services::ACTIVE_RESPONSE,
+    services::COWRIE,
+    services::CROWDSEC,
+    services::DOAS,
+    services::DRUPAL,
+    services::DUO,
+    services::EJABBERD,
+    services::FROXLOR,
+    services::GITEA,
+    services::GITLAB,
+    services::JELLYFIN,
+    services::LOGINWINDOW,
+    services::NRPE,
+    services::OPENHAB,
+    services::PHPMYADMIN,
+    services::SCANLOGD,
+    services::SCREEN_SHARING,
+    services::SLAPD,
+    services::STUNNEL,
+    services::SYNOLOGY,
+    services::TINE,
+    services::WAZUH_API,
+    services::WU_FTPD,
     snare::DIALECT,
     snort::CSV,
     snort::FULL,
@@ -237,6 +283,11 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     sophos::UTM,
     squid::DIALECT,
     sshd::DIALECT,
+    sso::AUTHELIA,
+    sso::AUTHENTIK,
+    sso::GITLAB_JSON,
+    sso::GRAFANA,
+    sso::NEXTCLOUD,
     stormshield::DIALECT,
     strongswan::DIALECT,
     su::DIALECT,

@@ -140,6 +140,12 @@ fn sasl<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     };
     let Some((method, reason)) = rest.split_once(" authentication failed") else { return false };
     file(client, record);
+    // Whoever asks for a mechanism that is none has not named an account.
+    if reason.contains("Invalid authentication mechanism") {
+        is(record, FORMAT, EventType::AccessDenied, Severity::Medium);
+        record.set("smtp.auth_method", method);
+        return true;
+    }
     if reason.contains("Connection lost to authentication server") || reason.contains("temporary") {
         is(record, FORMAT, EventType::Other, Severity::Medium);
         return true;
@@ -157,11 +163,11 @@ fn queued<'a>(queue: &'a str, rest: &'a str, record: &mut LogRecord<'a>) -> bool
     let Some(id) = queue.strip_suffix(':').filter(|id| id.bytes().all(|b| b.is_ascii_alphanumeric())) else { return false };
     let (first, more) = word(rest);
     if matches!(first, "reject:" | "milter-reject:" | "reject_warning:") {
-        let understood = reject(first, more, record);
-        if understood {
+        let known = reject(first, more, record);
+        if known {
             record.set("postfix.queue_id", id);
         }
-        return understood;
+        return known;
     }
     let Some(client) = rest.strip_prefix("client=").and_then(client) else { return false };
     let rest = file(client, record);
