@@ -64,13 +64,23 @@ fn timed<'a>(text: &'a str, context: &Context<'_>) -> Option<Header<'a>> {
         return None;
     }
     let text = sequence_number(text).unwrap_or(text);
-    if let Some(found) = header(None, clock_mark(text)) {
+    if let Some(found) = header(None, clock_mark(without_node(text))) {
         return Some(Header { rest: without_zone_name(found.rest), ..found });
+    }
+    // A file, or IOS XR, has the host before the device's own number or node: `192.0.2.1 6705: Feb 17 13:40:03: %PARSER-5-…`.
+    let (host, after) = word(text);
+    let numbered = sequence_number(after).unwrap_or_else(|| without_node(after));
+    if numbered.len() < after.len()
+        && is_host_name(host)
+        && let Some(found) = header(Some(host), clock_mark(numbered))
+        && (is_cisco_tag(clock_mark(found.rest)) || cisco_tag_within(found.rest).is_some())
+    {
+        return Some(found);
     }
     let (host, rest) = text.split_once(": ").filter(|(host, _)| is_host_name(host))?;
     let rest = rest.trim_start_matches(' ');
     let rest = sequence_number(rest).unwrap_or(rest);
-    if let Some(found) = header(Some(host), clock_mark(rest)) {
+    if let Some(found) = header(Some(host), clock_mark(without_node(rest))) {
         return Some(found);
     }
     // Wireless controllers name the task: `wlc1: *emWeb: Aug 22 18:14:03.172: %NIM-3-…`.
@@ -87,6 +97,16 @@ fn timed<'a>(text: &'a str, context: &Context<'_>) -> Option<Header<'a>> {
 /// `*` (clock not set), `.` (set once, out of sync) before a Cisco time; also a stray colon.
 fn clock_mark(text: &str) -> &str {
     text.trim_start_matches(['*', '.', ':', ' '])
+}
+
+/// `RP/0/RSP0/CPU0:`: the node of a router with IOS XR.
+fn without_node(text: &str) -> &str {
+    if !text.starts_with(['R', 'L']) {
+        return text;
+    }
+    let (node, rest) = text.split_at(text.bytes().position(|b| matches!(b, b':' | b' ')).unwrap_or(0));
+    let is_node = (node.starts_with("RP/") || node.starts_with("LC/")) && node.ends_with(|c: char| c.is_ascii_digit());
+    rest.strip_prefix(':').filter(|_| is_node).unwrap_or(text)
 }
 
 /// Cisco devices write no host behind such a time, so a word before the tag is a zone by a name of the administrator's own.
@@ -144,6 +164,7 @@ fn after_time<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'
     // The tag comes first where no host was written; a host never ends in a colon unless something upper-case and a `%` follow.
     let (first, after) = word(rest);
     if let Some(host) = first.strip_suffix(':')
+        && !host.ends_with(']')
         && (is_cisco_tag(after) || after.starts_with(": "))
     {
         record.host = Some(Cow::Borrowed(host));
@@ -441,6 +462,18 @@ mod tests {
             ("<187>Jun  1 09:12:09 n7k : 2026 Jun  1 09:12:00 UTC: %A-6-B: x", "06-01T09:12:00", "n7k", "", 0, "%A-6-B: x"),
             ("<131>wlc1: *emWeb: Jun 01 18:14:03.172: %NIM-3-A: x", "06-01T18:14:03.172", "wlc1", "emWeb", 0, "%NIM-3-A: x"),
             ("%ASA-3-421001: x", "", "", "", 0, "%ASA-3-421001: x"),
+            ("10.0.0.1 77: Jun  1 09:12:00.5: %A-6-B: x", "06-01T09:12:00.5", "10.0.0.1", "", 0, "%A-6-B: x"),
+            ("10.0.0.1 77: Jun  1 09:12:00.5: x", "", "", "", 0, "10.0.0.1 77: Jun  1 09:12:00.5: x"),
+            ("RP/0/RSP0/CPU0:Jun  1 09:12:00 UTC: SSHD_[65]: %A-B-6-C : x", "06-01T09:12:00", "", "SSHD_", 65, "%A-B-6-C : x"),
+            (
+                "<189>42: r1 RP/0/RSP0/CPU0:2026 Jun  1 09:12:00 UTC: sshd[65]: %A-6-C : x",
+                "06-01T09:12:00",
+                "r1",
+                "",
+                0,
+                "%A-6-C : x",
+            ),
+            ("<189>r1: LC/0/1/CPU0:Jun  1 09:12:00 UTC: sshd[65]: %A-6-C : x", "06-01T09:12:00", "r1", "", 0, "%A-6-C : x"),
         ]);
     }
 

@@ -14,7 +14,13 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "cisco_duo",
     product: "Cisco Duo",
     reference: "https://duo.com/docs/adminapi#logs",
-    marks: &[Member("\"isotimestamp\""), Member("\"new_enrollment\""), Member("\"telephony_credits_remaining\"")],
+    marks: &[
+        Member("\"isotimestamp\""),
+        Member("\"new_enrollment\""),
+        Member("\"telephony_credits_remaining\""),
+        Member("\"activity_id\""),
+        Member("\"sekey\""),
+    ],
     parse,
     samples: &[
         r#"{"access_device":{"browser":"Firefox","hostname":null,"ip":"203.0.113.77","os":"Windows"},"application":{"key":"DIEXAMPLE","name":"VPN"},"auth_device":{"ip":"192.0.2.4","name":"+15550100"},"event_type":"authentication","factor":"duo_push","isotimestamp":"2026-11-20T06:25:01.250000+00:00","reason":"user_marked_fraud","result":"fraud","timestamp":1795155901,"txid":"5a1f","user":{"groups":[],"key":"DUEXAMPLE","name":"mia"}}"#,
@@ -27,6 +33,7 @@ pub(super) const DIALECT: Dialect = Dialect {
 const FORMAT: &str = "cisco_duo";
 
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
+    let has = |name: &str| scan::has(text, name);
     let mut read = record.clone();
     if !fill::object(text, &mut read, slots, context) {
         return false;
@@ -45,9 +52,13 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
     }
     let understood = match (word(&read, "event.outcome"), read.action.as_deref(), word(&read, "event.kind_name")) {
         (Some(_), ..) => authentication(&mut read),
-        (None, Some(_), None) => administrator(&mut read),
+        (None, Some(_), None) if has("\"isotimestamp\"") || has("\"actor\"") => administrator(&mut read),
         (None, None, Some(_)) if read.field("credits").is_some() => {
             is(&mut read, FORMAT, EventType::Other, Severity::Low);
+            true
+        }
+        (None, None, Some(_)) if read.field("sekey").is_some() => {
+            is(&mut read, FORMAT, EventType::IdsAlert, Severity::Medium);
             true
         }
         _ if read.field("response.telephony_credits_remaining").is_some() => {
@@ -139,9 +150,9 @@ fn take<'a>(record: &mut LogRecord<'a>, name: &str) -> Option<Value<'a>> {
 fn slots(name: &str) -> Option<Slot> {
     use Slot::{Action, Field, Time, User};
     Some(match name {
-        "timestamp" => Time, "isotimestamp" => Field("isotimestamp"), "username" | "user.name" => User, "email" => Field("user.email"),
-        "user.key" => Field("user.id"), "access_device.ip" | "ip" => Field("source.address"), "access_device.hostname" => Field("source.domain"),
-        "action" => Action, "description" => Field("event.reason"), "reason" => Field("event.reason"), "result" => Field("event.outcome"),
+        "timestamp" | "ts" | "surfaced_timestamp" => Time, "isotimestamp" => Field("isotimestamp"), "username" | "user.name" | "actor.name" | "surfaced_auth.user.name" => User, "email" => Field("user.email"),
+        "user.key" => Field("user.id"), "access_device.ip" | "ip" | "surfaced_auth.access_device.ip" => Field("source.address"), "access_device.hostname" => Field("source.domain"),
+        "action" | "action.name" => Action, "description" => Field("event.reason"), "reason" => Field("event.reason"), "result" => Field("event.outcome"),
         "event_type" | "type" => Field("event.kind_name"), "txid" => Field("transaction.id"), "application.name" | "integration" => Field("service.name"),
         "access_device.location.city" => Field("source.geo.city_name"), "access_device.location.country" => Field("source.geo.country_name"),
         "access_device.location.state" => Field("source.geo.region_name"), "access_device.browser" => Field("user_agent.name"),

@@ -92,8 +92,8 @@ fn head<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) ->
 /// What a code, or a sentence, tells of.
 fn kind(code: u32, said: &str) -> EventType {
     match code {
-        5200 | 5231 | 51_001 | 60_080 => LoginSuccess,
-        5400 | 5418 | 5434 | 5449 | 60_081 => LoginFailed,
+        5200 | 5201 | 5231 | 51_001 | 60_080 => LoginSuccess,
+        5400 | 5401 | 5418 | 5434 | 5449 | 60_081 => LoginFailed,
         51_002 | 51_003 | 60_082 | 3001 => Logout,
         51_000..=51_025 if scan::has(said, "uthentication failed") => LoginFailed,
         5202 | 5203 => PrivilegeUse,

@@ -25,7 +25,8 @@ pub(super) const DIALECT: Dialect = Dialect {
     reference: "https://documentation.meraki.com/General_Administration/Monitoring_and_Reporting/Syslog_Event_Types_and_Log_Samples",
     #[rustfmt::skip]
     marks: &[
-        Begins("events "), Holds(" events type="), Holds(" events dhcp "), Holds("events client_vpn_"), Holds("events anyconnect_vpn_"),
+        Begins("events "), Holds(" events type="), Holds(" events dhcp "), Holds(" events Cellular "), Holds(" events failover to "), Holds(" events Site-to-"), Holds(" events port "), Holds(" events Port "),
+        Holds("events content_filtering_"), Holds("events client_vpn_"), Holds("events anyconnect_vpn_"),
         Holds("flows src="), Holds("flows allow src="), Holds("flows deny src="), Holds("urls src="), Holds("firewall src="),
         Holds("firewall allow src="), Holds("firewall deny src="), Holds("ip_flow_start src="), Holds("ip_flow_end src="),
         Holds("ids-alerts signature="), Holds("security_event "), Holds("airmarshal_events type="),

@@ -52,6 +52,12 @@ pub(super) fn read<'a>(id: u32, text: &'a str, record: &mut LogRecord<'a>) {
             }
             "Message" => record.message = value.trim_matches('"').into(),
             "URL" => record.set("url.original", value),
+            "NAT_InitiatorIP" => record.set("source.nat.ip", value),
+            "NAT_ResponderIP" => record.set("destination.nat.ip", value),
+            "NAT_InitiatorPort" => count("source.nat.port", value, record),
+            "NAT_ResponderPort" => count("destination.nat.port", value, record),
+            "UserAgent" => record.set("user_agent.original", value),
+            "ConnectionDuration" => count("event.duration_seconds", value, record),
             "ApplicationProtocol" => record.set("network.protocol", value),
             "FileName" => record.set("file.name", value),
             "FileSHA256" => record.set("file.hash.sha256", value),

@@ -25,7 +25,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "cisco_asa",
     product: "Cisco ASA and FTD",
     reference: "https://www.cisco.com/c/en/us/td/docs/security/asa/syslog/asa-syslog/syslog-messages.html",
-    marks: &[App("%ASA"), App("%FTD"), App("%PIX"), App("%FWSM"), Begins("%")],
+    marks: &[App("%ASA"), App("%FTD"), App("%PIX"), App("%FWSM"), App("SFIMS"), Begins("%")],
     parse: |text, record, _| parse(text, record),
     samples: &[
         r#"<164>Nov 20 2026 06:25:01 fw1 : %ASA-4-106023: Deny tcp src outside:203.0.113.77/48312 dst inside:192.0.2.4/23 by access-group "outside_in" [0x0, 0x0]"#,
@@ -42,7 +42,7 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
         }
         Err(_) => match record.app.as_deref().and_then(|app| mnemonic(app).ok()) {
             Some((_, found)) => found,
-            None => return false,
+            None => return before_ids(text, record),
         },
     };
     record.fields.reserve(12);
@@ -56,6 +56,18 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
     }
     record.format.message = "cisco_asa";
     true
+}
+
+/// Firepower before version 6.3 wrote connection events without a number: `SFIMS: Protocol: TCP, SrcIP: …, AccessControlRuleAction: Block`.
+fn before_ids<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
+    let is_event =
+        record.app.as_deref() == Some("SFIMS") && scan::has(text, "SrcIP: ") && scan::has(text, "AccessControlRuleAction: ");
+    if is_event {
+        (record.event_type, record.severity) = (EventType::ConnectionAllowed, Severity::Low);
+        events::read(430_003, text, record);
+        record.format.message = "cisco_asa";
+    }
+    is_event
 }
 
 /// `%ASA-6-302013:`; the class that `logging list` can put in between (`%ASA-session-5-106100:`) is skipped. The colon is missing where
@@ -404,6 +416,12 @@ mod tests {
         record.app = Some("%ASA-4-106023".into());
         assert!(parse(message, &mut record));
         assert_eq!(record.src_port, Some(5000));
+        let message =
+            "Protocol: TCP, SrcIP: 198.51.100.9, DstIP: 192.0.2.4, SrcPort: 50122, DstPort: 80, AccessControlRuleAction: Block";
+        let mut record = LogRecord::text(message);
+        record.app = Some("SFIMS".into());
+        assert!(parse(message, &mut record));
+        assert_eq!(short(&record), "connection_blocked low 198.51.100.9 50122 > 192.0.2.4 80 -");
         for other in ["%SYS-5-CONFIG_I: Configured from console", "%ASA-9-106023: x", "%ASA-4-10602: x", ""] {
             assert!(!parse(other, &mut LogRecord::text(other)), "{other}");
         }

@@ -4,21 +4,22 @@
 //! sessions, the text is read, too. Of the rest the device says how bad it is: levels 0 and 1 are high, 2 and 3 medium, the others low. Refused packets
 //! are routine, whatever their level.
 
+mod access;
+
 use std::borrow::Cow;
 
-use super::{failed, is, pam, sshd, succeeded, sudo};
+use super::is;
 use crate::parse::Context;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{Begins, Holds};
-use crate::parse::fill;
 use crate::parse::scan;
-use crate::parse::token::{rfind, whole_number, word};
+use crate::parse::token::{whole_number, word};
 use crate::record::EventType::{
     self, AccessDenied, AccountChange, ConfigChange, ConnectionAllowed, ConnectionBlocked, IdsAlert, LoginFailed, LoginSuccess,
     Logout, Other, ServiceChange, System,
 };
+use crate::record::LogRecord;
 use crate::record::Severity::{self, High, Low, Medium};
-use crate::record::{LogRecord, ToldBy};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "cisco_ios",
@@ -138,18 +139,18 @@ fn detail<'a>(tag: &Tag<'_>, text: &'a str, record: &mut LogRecord<'a>, context:
     match (tag.facility, tag.mnemonic) {
         (_, name) if name.contains("ACCESSLOG") && !name.ends_with("RL") => access_list(text, record),
         ("ACLLOG", _) => flow(text, record),
-        ("SEC_LOGIN", _) => login(tag.mnemonic, text, record),
-        (_, "CONFIG_I" | "VSHD_SYSLOG_CONFIG_I") => configured(text, record),
-        ("SYS", "LOGOUT") => exited(text, record),
-        ("SYS", "TTY_EXPIRE_TIMER") => expired(text, record),
-        ("SSH", _) => ssh(text, record),
-        ("PARSER", "CFGLOG_LOGGEDCMD" | "CFGLOG_LOGGEDCMD_CTRLZ") => command(text, record),
-        ("AAA", "AAA_ACCOUNTING_MESSAGE") => accounting(text, record),
-        (_, "SYSTEM_MSG") => system_message(text, record, context),
+        ("SEC_LOGIN", _) => access::login(tag.mnemonic, text, record),
+        (_, "CONFIG_I" | "VSHD_SYSLOG_CONFIG_I") => access::configured(text, record),
+        ("SYS", "LOGOUT") => access::exited(text, record),
+        ("SYS", "TTY_EXPIRE_TIMER") => access::expired(text, record),
+        ("SSH", _) => access::ssh(text, record),
+        ("PARSER", "CFGLOG_LOGGEDCMD" | "CFGLOG_LOGGEDCMD_CTRLZ") => access::command(text, record),
+        ("AAA", "AAA_ACCOUNTING_MESSAGE") => access::accounting(text, record),
+        (_, "SYSTEM_MSG") => access::system_message(text, record, context),
         ("SNMP", "AUTHFAIL") => {
             let Some(ip) = text.rsplit(' ').find_map(scan::ip) else { return false };
             record.src_ip = Some(ip);
-            refused(record, "snmp_auth")
+            access::refused(record, "snmp_auth")
         }
         ("TCP", "BADAUTH") | ("TCP", "NOAUTH") => {
             let ends = text.rsplit_once(" from ").and_then(|(_, rest)| rest.split_once(" to "));
@@ -161,7 +162,7 @@ fn detail<'a>(tag: &Tag<'_>, text: &'a str, record: &mut LogRecord<'a>, context:
             true
         }
         ("FW" | "FIREWALL", name) if name.contains("SESS_AUDIT_TRAIL") => session(text, record),
-        _ => credentials(tag, text, record),
+        _ => access::credentials(text, record),
     }
 }
 
@@ -254,155 +255,6 @@ fn flow<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     true
 }
 
-/// `Login failed [user: NAME] [Source: 198.51.100.9] [localport: 22] [Reason: …] at …`.
-fn login<'a>(mnemonic: &str, text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    // The name is the visitor's, so what follows it is searched from the right.
-    let Some(at) = rfind(text, "] [Source: ") else { return false };
-    let Some((_, user)) = text[..at].split_once("[user: ") else { return false };
-    let rest = &text[at + "] [Source: ".len()..];
-    fill::account(record, Cow::Borrowed(user.trim()));
-    record.src_ip = rest.split(']').next().and_then(scan::ip);
-    record.dst_port = scan::between(rest, "[localport: ", ']').and_then(|port| port.parse().ok());
-    if let Some(reason) = scan::between(rest, "[Reason: ", ']') {
-        record.set("event.reason", reason);
-    }
-    match mnemonic {
-        "LOGIN_SUCCESS" => succeeded(record, FORMAT, "login"),
-        "LOGIN_FAILED" => failed(record, FORMAT, "login", ToldBy::Service),
-        "QUIET_MODE_ON" => is(record, FORMAT, IdsAlert, Medium),
-        _ => return false,
-    }
-    true
-}
-
-/// `Configured from console by mia on vty0 (192.0.2.9)`, `… by vty0 (192.0.2.9)`, `… by mia on 192.0.2.9@pts/0`.
-fn configured<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((_, who)) = text.split_once(" by ").filter(|_| text.starts_with("Configured from ")) else { return false };
-    let (user, place) = match rfind(who, " on ") {
-        Some(at) => (&who[..at], &who[at + " on ".len()..]),
-        None => (if who.starts_with("vty") || who.starts_with("console") || who.contains(' ') { "" } else { who }, who),
-    };
-    fill::account(record, Cow::Borrowed(user.trim()));
-    record.src_ip = last_address(place).or_else(|| place.split('@').next().and_then(scan::ip));
-    is(record, FORMAT, ConfigChange, Low);
-    record.action = Some(Cow::Borrowed("configured"));
-    true
-}
-
-/// The address in the last parentheses.
-fn last_address(text: &str) -> Option<std::net::IpAddr> {
-    let (_, rest) = text.rsplit_once('(')?;
-    scan::ip(rest.split(')').next()?)
-}
-
-/// `User mia has exited tty session 1(192.0.2.9)`.
-fn exited<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((user, rest)) = text.strip_prefix("User ").and_then(|text| text.rsplit_once(" has exited tty session ")) else {
-        return false;
-    };
-    fill::account(record, Cow::Borrowed(user));
-    record.src_ip = last_address(rest);
-    is(record, FORMAT, Logout, Low);
-    true
-}
-
-/// `(exec timer expired, tty 1 (192.0.2.9)), user mia`.
-fn expired<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((place, user)) = text.split_once("), user ") else { return false };
-    record.src_ip = last_address(place);
-    fill::account(record, Cow::Borrowed(user.trim()));
-    is(record, FORMAT, Logout, Low);
-    true
-}
-
-/// `SSH2 Session request from 192.0.2.9 (tty = 0) using … Succeeded`, `User 'mia' authentication for SSH2 Session from … Failed`,
-/// `SSH2 Session from 192.0.2.9 (tty = 0) for user 'mia' using … closed`.
-fn ssh<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some(at) = rfind(text, " from ") else { return false };
-    let (before, rest) = (&text[..at], &text[at + " from ".len()..]);
-    let (address, after) = word(rest);
-    record.src_ip = scan::ip(address);
-    let worked = text.ends_with("Succeeded");
-    if let Some(user) = before.strip_prefix("User '").and_then(|rest| rest.rsplit_once("' authentication for ")) {
-        fill::account(record, Cow::Borrowed(user.0));
-        if worked {
-            succeeded(record, FORMAT, "ssh_login");
-        } else {
-            failed(record, FORMAT, "ssh_login", ToldBy::Service);
-        }
-        return true;
-    }
-    if let Some((user, _)) = after.split_once("for user '").and_then(|(_, rest)| rest.rsplit_once("' using")) {
-        fill::account(record, Cow::Borrowed(user));
-    }
-    let event_type = if text.ends_with("closed") {
-        Logout
-    } else if worked && scan::has(before, "Session request") {
-        ConnectionAllowed
-    } else {
-        Other
-    };
-    is(record, FORMAT, event_type, Low);
-    true
-}
-
-/// `User:mia  logged command:no shutdown`.
-fn command<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((user, command)) = text.strip_prefix("User:").and_then(|rest| rest.split_once(" logged command:")) else {
-        return false;
-    };
-    if !user.trim().is_empty() && user.trim() != "unknown user" {
-        fill::account(record, Cow::Borrowed(user.trim()));
-    }
-    record.set("process.command_line", command.trim());
-    is(record, FORMAT, ConfigChange, Low);
-    record.action = Some(Cow::Borrowed("logged command"));
-    true
-}
-
-/// NX-OS: `update:192.0.2.9@pts/0:mia:configure terminal ; interface Ethernet1/1 (SUCCESS)`.
-fn accounting<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((kind, rest)) = text.split_once(':') else { return false };
-    let event_type = match kind {
-        "start" => LoginSuccess,
-        "stop" => Logout,
-        "update" => ConfigChange,
-        _ => return false,
-    };
-    // An address of version 6 has colons of its own, but a terminal has none.
-    let Some((place, rest)) = rest.split_once('@') else { return false };
-    let mut parts = rest.splitn(3, ':');
-    let (Some(_terminal), Some(user)) = (parts.next(), parts.next()) else { return false };
-    record.src_ip = scan::ip(place);
-    fill::account(record, Cow::Borrowed(user.trim()));
-    if let Some(command) = parts.next().map(str::trim).filter(|command| !command.is_empty()) {
-        record.set("process.command_line", command);
-    }
-    is(record, FORMAT, event_type, Low);
-    record.action = Some(Cow::Borrowed(kind));
-    true
-}
-
-/// NX-OS passes on what its Linux programs say: `text - program[pid]`.
-fn system_message<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
-    let text = text.rsplit_once(" (message repeated ").map_or(text, |(text, _)| text);
-    let Some((inside, program)) = text.rsplit_once(" - ") else { return false };
-    let (app, pid) = program.split_once('[').map_or((program, None), |(app, pid)| (app, whole_number(pid.trim_end_matches(']'))));
-    if app.is_empty() || app.contains(' ') {
-        return false;
-    }
-    record.app = Some(Cow::Borrowed(app));
-    record.pid = pid.or(record.pid);
-    let inside = inside.trim();
-    let parser = match app {
-        "sudo" => sudo::DIALECT.parse,
-        _ if pam::is_pam(inside) => pam::DIALECT.parse,
-        _ if app.ends_with("sshd") => sshd::DIALECT.parse,
-        _ => return false,
-    };
-    parser(inside, record, context)
-}
-
 /// `Start tcp session: initiator (192.0.2.9:5) -- responder (198.51.100.9:80)`.
 fn session<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     let (Some(from), Some(to)) = (scan::between(text, "initiator (", ')'), scan::between(text, "responder (", ')')) else {
@@ -414,44 +266,6 @@ fn session<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     let started = words.next() == Some("Start");
     record.protocol = words.next().map(scan::protocol);
     is(record, FORMAT, if started { ConnectionAllowed } else { EventType::DataTransfer }, Low);
-    true
-}
-
-fn refused(record: &mut LogRecord<'_>, action: &'static str) -> bool {
-    failed(record, FORMAT, action, ToldBy::Service);
-    true
-}
-
-/// Logins of other services, each with sentences of its own: who stands before the name, what behind it, and how it ended.
-fn credentials<'a>(tag: &Tag<'_>, text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    #[rustfmt::skip]
-    const SENTENCES: [(&str, &str, bool); 10] = [
-        ("Successfully authenticated user '", "' from '", true), ("Failed authentication attempt by user '", "' from '", false),
-        ("Login Successful from host ", " by user '", true), ("Login Success from host ", " by user '", true),
-        ("Login Un-Successful from host ", " by user '", false), ("Login failed from host ", " by user '", false),
-        ("Authentication succeeded for admin user '", "'", true), ("Authentication failed for admin user '", "'", false),
-        ("Login failed. User:", ". ", false), ("User '", "' authenticated successfully from ", true),
-    ];
-    if let Some(rest) = text.strip_prefix("Username entry (") {
-        // A wireless controller's list of who is there.
-        record.username =
-            rest.rsplit_once(") with length (").map(|(name, _)| Cow::Borrowed(name)).filter(|name| !name.is_empty());
-        record.event_type = Other;
-        return true;
-    }
-    let Some((start, between, worked)) = SENTENCES.iter().find(|(start, ..)| scan::has(text, start)) else { return false };
-    let Some((_, rest)) = text.split_once(start) else { return false };
-    let Some((first, second)) = rest.rsplit_once(between) else { return false };
-    let (user, address) = match start.ends_with(" host ") {
-        true => (second.split('\'').next().unwrap_or_default(), first),
-        false => (first, second.split([' ', '\'']).next().unwrap_or_default()),
-    };
-    fill::account(record, Cow::Borrowed(user));
-    (record.src_ip, record.src_port) = end(address);
-    match (worked, tag.level) {
-        (true, _) => succeeded(record, FORMAT, "login"),
-        (false, _) => failed(record, FORMAT, "login", ToldBy::Service),
-    }
     true
 }
 
@@ -512,6 +326,10 @@ mod tests {
             ("%AAA-6-AAA_ACCOUNTING_MESSAGE: update:2001:db8::9@pts/0:mia:configure terminal ; interface Ethernet1/1 (SUCCESS)", "config_change low 2001:db8::9 > - mia"),
             ("%AUTHPRIV-5-SYSTEM_MSG: pam_unix(aaa:auth): authentication failure; logname= uid=0 euid=0 tty= ruser= rhost=192.0.2.9  user=mia - aaad", "login_failed medium 192.0.2.9 > - mia"),
             ("%DAEMON-3-SYSTEM_MSG: Failed password for root from 198.51.100.9 port 50122 ssh2 - dcos_sshd[452]", "login_failed medium 198.51.100.9/50122 > - root"),
+            ("%AUTHPRIV-3-SYSTEM_MSG: pam_aaa:Authentication failed for user mia from 198.51.100.9 - dcos_sshd[452]", "login_failed medium 198.51.100.9 > - mia"),
+            ("%AUTHPRIV-5-SYSTEM_MSG: New user added with username mia - securityd", "account_change medium - > - mia"),
+            ("%AUTHPRIV-6-SYSTEM_MSG: START: ssh pid=811 from=192.0.2.9 - xinetd[7]", "connection_allowed low 192.0.2.9 > - -"),
+            ("%AAA-5-AAA_AUTH_ADMIN_USER: [PA]aaa.c:1334 Authentication failed for admin user 'mia' on 192.0.2.9", "login_failed medium 192.0.2.9 > - mia"),
             ("%SECURITY-SSHD-6-INFO_SUCCESS : Successfully authenticated user 'mia' from '192.0.2.9' on 'vty0'(cipher 'aes')", "login_success low 192.0.2.9 > - mia"),
             ("%WEBSERVER-5-LOGIN_PASSED: Login Successful from host 192.0.2.9 by user 'mia' using crypto cipher 'x'", "login_success low 192.0.2.9 > - mia"),
             ("%EMWEB-1-LOGIN_FAILED: ews_auth.c:2104 Login failed. User:mia. Service-type is not present", "login_failed medium - > - mia"),
