@@ -294,6 +294,18 @@ mod tests {
     }
 
     #[test]
+    fn an_object_right_behind_the_header() {
+        for (frame, app) in [
+            (r#"<5>1 2026-03-08T18:24:49Z vault1 {"a": "b c"}"#, None),
+            (r#"<5>1 2026-03-08T18:24:49Z vault1 app {"a": "b c"}"#, Some("app")),
+        ] {
+            let r = parse(frame);
+            assert_eq!((r.host.as_deref(), r.app.as_deref()), (Some("vault1"), app), "{frame}");
+            assert_eq!((&*r.message, r.error), (r#"{"a": "b c"}"#, None), "{frame}");
+        }
+    }
+
+    #[test]
     fn seconds_since_the_epoch_and_then_the_message() {
         let r = parse("<134>1 1770000123.456789012 MX84_1 flows src=10.0.0.1 dst=192.0.2.7");
         assert_eq!(r.event_time, Some(Timestamp::from_micros(1_770_000_123_456_789)));

@@ -166,8 +166,7 @@ pub(super) fn is_refusal(action: &str) -> bool {
 
 /// The action of a product that let something through, in lower case.
 pub(super) fn is_permission(action: &str) -> bool {
-    const PERMISSIONS: [&str; 10] =
-        ["allow", "accept", "permit", "pass", "bypass", "encrypt", "decrypt", "forward", "req_passed", "start"];
+    const PERMISSIONS: [&str; 9] = ["allow", "accept", "permit", "pass", "bypass", "encrypt", "decrypt", "forward", "req_passed"];
     PERMISSIONS.iter().any(|word| action.starts_with(word))
 }
 

@@ -213,7 +213,12 @@ fn fill_pairs<'a>(record: &mut LogRecord<'a>, pairs: &[(&'a str, &'a str)], cont
             record.event_time = Some(time);
         }
     }
-    if let Some(user) = find("suser").or_else(|| find("duser")).filter(|user| !is_none(user)) {
+    if let Some(user) = find("suser")
+        .or_else(|| find("sourceUserName"))
+        .or_else(|| find("duser"))
+        .or_else(|| find("destinationUserName"))
+        .filter(|user| !is_none(user))
+    {
         fill::account(record, unescape(user));
         if let Some(other) = find("duser").filter(|other| *other != user && !is_none(other)) {
             record.set("destination.user.name", unescape(other));
@@ -256,7 +261,7 @@ pub(super) fn slots(name: &str) -> Option<Slot> {
     use Slot::{Action, App, DstIp, DstPort, Field, Nothing, Number, Pid, Protocol, SrcIp, SrcPort, Time};
     Some(match name {
         "src" | "sourceAddress" => SrcIp, "spt" | "sourcePort" => SrcPort, "dst" | "destinationAddress" => DstIp, "dpt" | "destinationPort" => DstPort,
-        "suser" | "duser" | "dvchost" => Nothing, "dvc" => Field("observer.ip"), "rt" => Time,
+        "suser" | "duser" | "sourceUserName" | "destinationUserName" | "dvchost" => Nothing, "dvc" => Field("observer.ip"), "rt" => Time,
         "proto" | "transportProtocol" => Protocol, "act" | "deviceAction" => Action, "app" => Field("network.protocol"),
         "shost" => Field("source.domain"), "dhost" => Field("destination.domain"),
         "deviceProcessName" => App, "dvcpid" => Pid, "sproc" => Field("process.name"), "dproc" => Field("destination.process.name"),

@@ -5,6 +5,8 @@
 //! (IST, BST): only offsets, GMT and UTC count, else the zone of the source. Severity: attacks are medium, or high where `priority` is critical or
 //! worse; malware is high, a refused login medium, the rest low.
 
+use std::borrow::Cow;
+
 use super::is;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{Begins, Holds};
@@ -142,15 +144,29 @@ fn firewall_meaning(record: &LogRecord<'_>) -> (EventType, Severity) {
 
 fn utm<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
     let Some(at) = scan::find(text, "id=\"").filter(|at| *at < 128) else { return false };
-    let text = &text[at..];
+    let (head, text) = text.split_at(at);
     if !scan::has(text, " sys=\"") || !scan::has(text, " sub=\"") || !scan::has(text, " name=\"") {
         return false;
     }
+    utm_header(head, record, context.zone);
     record.fields.reserve(24);
     pairs::fill(text, SPACED, record, utm_slots, context);
     let (event_type, severity) = utm_meaning(record);
     is(record, "sophos_utm", event_type, severity);
     true
+}
+
+/// The files of the UTM have a header of their own: `2026:11:20-06:25:01 utm1 ulogd[4567]: `.
+fn utm_header<'a>(head: &'a str, record: &mut LogRecord<'a>, zone: &Zone) {
+    let mut words = head.split_ascii_whitespace();
+    let (Some(time), Some(host), Some(program)) = (words.next(), words.next(), words.next()) else { return };
+    let Some((date, clock)) = time.split_once('-') else { return };
+    let Some(time) = scan::iso_time(&format!("{}T{clock}", date.replace(':', "-")), Some(zone)) else { return };
+    record.event_time = Some(time);
+    record.host = Some(Cow::Borrowed(host));
+    let (app, pid) = program.trim_end_matches(':').split_once('[').unwrap_or((program.trim_end_matches(':'), ""));
+    record.app = Some(Cow::Borrowed(app));
+    record.pid = pid.trim_end_matches(']').parse().ok();
 }
 
 #[rustfmt::skip]
@@ -234,9 +250,11 @@ mod tests {
             (r#"sub="http" name="web request blocked" action="block""#, AccessDenied),
             (r#"sub="auth" name="Authentication successful" user="mia""#, LoginSuccess),
         ] {
-            let line = format!(r#"id="1" severity="info" sys="X" {rest}"#);
+            let line = format!(r#"2026:11:20-06:25:01 utm1 httpproxy[811]: id="1" severity="info" sys="X" {rest}"#);
             let mut record = LogRecord::text(&*line);
             assert!(utm(&line, &mut record, &context), "{line}");
+            assert_eq!((record.host.as_deref(), record.app.as_deref(), record.pid), (Some("utm1"), Some("httpproxy"), Some(811)));
+            assert_eq!(record.event_time.map(|time| time.to_string()).as_deref(), Some("2026-11-20T06:25:01Z"));
             assert_eq!(record.event_type, event_type, "{line}");
         }
     }

@@ -7,7 +7,7 @@
 use super::alert;
 use super::is;
 use crate::parse::dialect::Dialect;
-use crate::parse::dialect::Mark::{Begins, Member};
+use crate::parse::dialect::Mark::{Begins, Holds, Member};
 use crate::parse::fill::{self, Slot};
 use crate::parse::{Context, scan, timestamp};
 use crate::record::{EventType, LogRecord, Severity, Timestamp, Value};
@@ -16,7 +16,13 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "zscaler",
     product: "Zscaler Internet Access and Private Access",
     reference: "https://help.zscaler.com/zia/nss-feed-output-format-web-logs",
-    marks: &[Member("zscalernss-"), Member("\"ZENLatitude\""), Member("\"AuditOperationType\""), Begins("{\"sourcetype\"")],
+    marks: &[
+        Member("zscalernss-"),
+        Member("\"ZENLatitude\""),
+        Member("\"AuditOperationType\""),
+        Begins("{\"sourcetype\""),
+        Holds("ZscalerNSS: "),
+    ],
     parse,
     samples: &[
         r#"{"sourcetype":"zscalernss-web","event":{"datetime":"2026-11-20 06:25:01","login":"mia@example.org","proto":"HTTPS","eurl":"www.example.com/x","action":"Allowed","cip":"192.0.2.30","sip":"203.0.113.77","reqmethod":"GET","respcode":"200","threatname":"None"}}"#,
@@ -25,6 +31,9 @@ pub(super) const DIALECT: Dialect = Dialect {
 };
 
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
+    if let Some((_, what)) = text.split_once("ZscalerNSS: ") {
+        return feeder(what, record);
+    }
     let has = |name: &str| scan::has(text, name);
     let is_access = has("zscalernss-");
     let is_private = has("\"ZENLatitude\"") && has("\"Customer\"");
@@ -39,6 +48,18 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
     let (event_type, severity) =
         if is_audit { (EventType::ConfigChange, Severity::Medium) } else { meaning(record, word(record, "zscaler.feed")) };
     is(record, "zscaler", event_type, severity);
+    true
+}
+
+/// What the feeder says of itself: `Zscaler cloud configuration connection to  192.0.2.9:443 lost and unavailable for …`.
+fn feeder<'a>(what: &'a str, record: &mut LogRecord<'a>) -> bool {
+    let Some((_, to)) = what.split_once(" connection to ") else { return false };
+    let (host, port) = scan::host_port(to.trim_start().split(' ').next().unwrap_or_default());
+    let Some(ip) = scan::ip(host) else { return false };
+    (record.dst_ip, record.dst_port) = (Some(ip), port);
+    record.app = Some("ZscalerNSS".into());
+    let severity = if what.contains(" lost") { Severity::Medium } else { Severity::Low };
+    is(record, "zscaler", EventType::ServiceChange, severity);
     true
 }
 

@@ -244,65 +244,43 @@ pub(super) const DECRYPTION: &[Slot] = &[
     Field("panw.panos.root_common_name"),
     Field("tls.client.server_name"),
     Field("error.message"),
+    Field("container.id"),
+    Field("orchestrator.namespace"),
+    Field("orchestrator.resource.name"),
 ];
+
+/// Between these and the end of a decryption log: 21 columns of lists, groups and devices, then the number and the firewall.
+pub(super) const DECRYPTION_SKIPPED: usize = 21;
+
+pub(super) const DECRYPTION_TAIL: &[Slot] =
+    &[Field("event.sequence"), Nothing, Nothing, Nothing, Nothing, Nothing, Field("panw.panos.vsys_name"), Host];
+
+/// What administrators did, from PAN-OS 10.
+pub(super) const AUDIT: &[Slot] =
+    &[Nothing, Field("event.code"), User, Field("process.command_line"), Field("panw.panos.result")];
 
 /// `START` and `END` of a tunnel that is inspected.
+#[rustfmt::skip]
 pub(super) const TUNNEL: &[Slot] = &[
-    Field("log.level"),
-    Field("event.sequence"),
-    Nothing,
-    Field("source.geo.name"),
-    Field("destination.geo.name"),
-    Nothing,
-    Nothing,
-    Nothing,
-    Nothing,
-    Field("panw.panos.vsys_name"),
-    Host,
-    Field("panw.panos.tunnel_id"),
-    Field("panw.panos.monitor_tag"),
-    Field("panw.panos.parent_session_id"),
-    Nothing,
-    Field("panw.panos.tunnel_type"),
-    Number("network.bytes"),
-    Number("source.bytes"),
-    Number("destination.bytes"),
-    Number("network.packets"),
-    Number("source.packets"),
-    Number("destination.packets"),
+    Field("log.level"), Field("event.sequence"), Nothing, Field("source.geo.name"), Field("destination.geo.name"),
+    Nothing, Nothing, Nothing, Nothing, Field("panw.panos.vsys_name"), Host, Field("panw.panos.tunnel_id"),
+    Field("panw.panos.monitor_tag"), Field("panw.panos.parent_session_id"), Nothing, Field("panw.panos.tunnel_type"),
+    Number("network.bytes"), Number("source.bytes"), Number("destination.bytes"), Number("network.packets"),
+    Number("source.packets"), Number("destination.packets"),
 ];
 
+#[rustfmt::skip]
 pub(super) const GTP: &[Slot] = &[
-    Field("panw.panos.gtp.event_type"),
-    Field("panw.panos.gtp.msisdn"),
-    Field("panw.panos.gtp.apn"),
-    Field("panw.panos.gtp.rat"),
-    Field("panw.panos.gtp.message_type"),
-    Field("panw.panos.gtp.end_user_ip"),
-    Nothing,
-    Nothing,
-    Field("panw.panos.gtp.interface"),
-    Field("panw.panos.gtp.cause"),
-    Field("log.level"),
+    Field("panw.panos.gtp.event_type"), Field("panw.panos.gtp.msisdn"), Field("panw.panos.gtp.apn"),
+    Field("panw.panos.gtp.rat"), Field("panw.panos.gtp.message_type"), Field("panw.panos.gtp.end_user_ip"), Nothing,
+    Nothing, Field("panw.panos.gtp.interface"), Field("panw.panos.gtp.cause"), Field("log.level"),
 ];
 
+#[rustfmt::skip]
 pub(super) const SYSTEM: &[Slot] = &[
-    Field("observer.vsys"),
-    Field("event.code"),
-    Field("panw.panos.object"),
-    Nothing,
-    Nothing,
-    Field("panw.panos.module"),
-    Field("log.level"),
-    Field("event.reason"),
-    Field("event.sequence"),
-    Nothing,
-    Nothing,
-    Nothing,
-    Nothing,
-    Nothing,
-    Field("panw.panos.vsys_name"),
-    Host,
+    Field("observer.vsys"), Field("event.code"), Field("panw.panos.object"), Nothing, Nothing,
+    Field("panw.panos.module"), Field("log.level"), Field("event.reason"), Field("event.sequence"), Nothing, Nothing,
+    Nothing, Nothing, Nothing, Field("panw.panos.vsys_name"), Host,
 ];
 
 pub(super) const CONFIG: &[Slot] = &[
@@ -432,66 +410,24 @@ pub(super) const AUTHENTICATION: &[Slot] = &[
     Field("rule.uuid"),
 ];
 
+#[rustfmt::skip]
 pub(super) const HIP_MATCH: &[Slot] = &[
-    User,
-    Field("observer.vsys"),
-    Field("source.domain"),
-    Field("panw.panos.client_os"),
-    SrcIp,
-    Field("panw.panos.match_name"),
-    Nothing,
-    Field("panw.panos.match_type"),
-    Nothing,
-    Nothing,
-    Field("event.sequence"),
-    Nothing,
-    Nothing,
-    Nothing,
-    Nothing,
-    Nothing,
-    Field("panw.panos.vsys_name"),
-    Host,
-    Nothing,
-    Field("panw.panos.source_ipv6"),
-    Field("panw.panos.host_id"),
-    Field("panw.panos.client_serial_number"),
+    User, Field("observer.vsys"), Field("source.domain"), Field("panw.panos.client_os"), SrcIp,
+    Field("panw.panos.match_name"), Nothing, Field("panw.panos.match_type"), Nothing, Nothing, Field("event.sequence"),
+    Nothing, Nothing, Nothing, Nothing, Nothing, Field("panw.panos.vsys_name"), Host, Nothing,
+    Field("panw.panos.source_ipv6"), Field("panw.panos.host_id"), Field("panw.panos.client_serial_number"),
     Field("source.mac"),
 ];
 
+#[rustfmt::skip]
 pub(super) const IP_TAG: &[Slot] = &[
-    Field("observer.vsys"),
-    SrcIp,
-    Field("panw.panos.tag"),
-    Field("event.code"),
-    Nothing,
-    Number("panw.panos.timeout"),
-    Field("panw.panos.data_source_name"),
-    Field("panw.panos.data_source_type"),
-    Field("panw.panos.data_source_subtype"),
-    Field("event.sequence"),
-    Nothing,
-    Nothing,
-    Nothing,
-    Nothing,
-    Nothing,
-    Field("panw.panos.vsys_name"),
-    Host,
+    Field("observer.vsys"), SrcIp, Field("panw.panos.tag"), Field("event.code"), Nothing, Number("panw.panos.timeout"),
+    Field("panw.panos.data_source_name"), Field("panw.panos.data_source_type"), Field("panw.panos.data_source_subtype"),
+    Field("event.sequence"), Nothing, Nothing, Nothing, Nothing, Nothing, Field("panw.panos.vsys_name"), Host,
 ];
 
+#[rustfmt::skip]
 pub(super) const CORRELATION: &[Slot] = &[
-    SrcIp,
-    User,
-    Field("observer.vsys"),
-    Field("panw.panos.category"),
-    Field("log.level"),
-    Nothing,
-    Nothing,
-    Nothing,
-    Nothing,
-    Field("panw.panos.vsys_name"),
-    Host,
-    Nothing,
-    Field("rule.name"),
-    Field("rule.id"),
-    Field("event.reason"),
+    SrcIp, User, Field("observer.vsys"), Field("panw.panos.category"), Field("log.level"), Nothing, Nothing, Nothing,
+    Nothing, Field("panw.panos.vsys_name"), Host, Nothing, Field("rule.name"), Field("rule.id"), Field("event.reason"),
 ];

@@ -35,6 +35,7 @@ pub(super) const DIALECT: Dialect = Dialect {
         Holds(",AUTH,auth"),
         Holds(",CORRELATION,"),
         Holds(",IPTAG,"),
+        Holds(",AUDIT,"),
         Holds(",TUNNEL,"),
         Holds(",START,"),
         Holds(",GTP,"),
@@ -107,10 +108,10 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
         config(values, record, context);
     } else {
         for columns in known {
-            for slot in *columns {
-                let Some(value) = values.next() else { break };
-                file(record, *slot, value, context);
-            }
+            take(&mut values, columns, record, context);
+        }
+        if kind == "DECRYPTION" && values.nth(c::DECRYPTION_SKIPPED - 1).is_some() {
+            take(&mut values, c::DECRYPTION_TAIL, record, context);
         }
     }
     record.host = record.host.take().or(outer);
@@ -119,6 +120,13 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
     field(record, "panw.panos.subtype", subtype);
     is(record, "panos", event_type, severity);
     true
+}
+
+fn take<'a>(values: &mut Csv<'a>, columns: &[Slot], record: &mut LogRecord<'a>, context: &Context<'_>) {
+    for slot in columns {
+        let Some(value) = values.next() else { return };
+        file(record, *slot, value, context);
+    }
 }
 
 fn field<'a>(record: &mut LogRecord<'a>, name: &'static str, value: Cow<'a, str>) {
@@ -138,6 +146,7 @@ fn columns_of(kind: &str) -> Option<&'static [&'static [Slot]]> {
         "SCTP" => &[c::SCTP_SESSION],
         "SYSTEM" => &[c::SYSTEM],
         "CONFIG" => &[c::CONFIG],
+        "AUDIT" => &[c::AUDIT],
         "GLOBALPROTECT" => &[c::GLOBAL_PROTECT],
         "USERID" => &[c::USER_ID],
         "AUTHENTICATION" | "AUTH" => &[c::AUTHENTICATION],
@@ -168,18 +177,14 @@ fn file<'a>(record: &mut LogRecord<'a>, slot: Slot, value: Cow<'a, str>, context
 
 /// A change may stand between its path and its number.
 fn config<'a>(mut values: Csv<'a>, record: &mut LogRecord<'a>, context: &Context<'_>) {
-    for slot in c::CONFIG {
-        let Some(value) = values.next() else { return };
-        file(record, *slot, value, context);
-    }
+    take(&mut values, c::CONFIG, record, context);
     let rest = values.rest.unwrap_or_default();
     let has_number = rest
         .split_once(',')
         .is_some_and(|(number, rest)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) && rest.starts_with("0x"));
     let columns: [&[Slot]; 2] = [if has_number { &[] } else { c::CONFIG_CHANGE }, c::CONFIG_TAIL];
-    for slot in columns.into_iter().flatten() {
-        let Some(value) = values.next() else { return };
-        file(record, *slot, value, context);
+    for columns in columns {
+        take(&mut values, columns, record, context);
     }
 }
 
@@ -210,7 +215,7 @@ fn meaning<'a>(record: &mut LogRecord<'a>, kind: &str, subtype: &str) -> (EventT
         "CONFIG" if word(record, "panw.panos.result").eq_ignore_ascii_case("unauthorized") => {
             (EventType::AccessDenied, Severity::Medium)
         }
-        "CONFIG" => (ConfigChange, Severity::Medium),
+        "CONFIG" | "AUDIT" => (ConfigChange, Severity::Medium),
         "USERID" | "AUTHENTICATION" | "AUTH" => {
             let result = word(record, "panw.panos.result").to_ascii_lowercase();
             match subtype {
@@ -361,6 +366,14 @@ mod tests {
             assert_eq!(record.src_ip, "203.0.113.77".parse().ok(), "{rest}");
             assert_eq!(record.event_time.map(|t| t.to_string()).as_deref(), Some("2026-11-20T06:25:02Z"), "{rest}");
         }
+    }
+
+    #[test]
+    fn the_firewall_stands_behind_what_it_decrypted() {
+        let session = "DECRYPTION,start,0,2026/11/20 06:25:02,192.0.2.30,203.0.113.77,,,r,,,ssl,vsys1,a,b,e1,e2,p,t,9,1,48313,443,0,0,0x0,tcp,allow";
+        let line = head(&format!("{session}{}{}42,0x0,0,0,0,0,vs,fw1,1", ",".repeat(38), ",".repeat(21)));
+        let record = read(&line);
+        assert_eq!((record.field("event.sequence"), record.host.as_deref()), (Some(&"42".into()), Some("fw1")));
     }
 
     #[test]
