@@ -50,6 +50,7 @@ mod vsftpd;
 mod vsphere;
 mod watchguard;
 mod webgui;
+mod wireguard;
 mod zeek;
 
 use std::borrow::Cow;
@@ -88,6 +89,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     haproxy::DIALECT,
     ids_fast::DIALECT,
     infoblox::DIALECT,
+    infoblox::LEASE,
     envelope::json::DIALECT,
     login::DIALECT,
     logind::DIALECT,
@@ -121,6 +123,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     vsphere::DIALECT,
     watchguard::DIALECT,
     webgui::DIALECT,
+    wireguard::DIALECT,
     zeek::DIALECT,
 ];
 
