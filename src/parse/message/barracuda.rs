@@ -96,6 +96,13 @@ fn access<'a>(columns: &mut Columns<'a>, record: &mut LogRecord<'a>) -> Option<(
     record.dst_port = Some(columns.next()?.parse().ok()?);
     record.src_ip = Some(scan::ip(columns.next()?)?);
     record.src_port = Some(columns.next()?.parse().ok()?);
+    is(record, FORMAT, EventType::HttpRequest, Severity::Low);
+    // A site may have its own columns from here on.
+    request(columns, record);
+    Some(())
+}
+
+fn request<'a>(columns: &mut Columns<'a>, record: &mut LogRecord<'a>) -> Option<()> {
     let user = columns.next()?;
     columns.skip(1)?;
     said(record, "http.request.method", columns.next()?);
@@ -121,7 +128,6 @@ fn access<'a>(columns: &mut Columns<'a>, record: &mut LogRecord<'a>) -> Option<(
     if !matches!(user, "" | "-") {
         fill::account(record, user.into());
     }
-    is(record, FORMAT, EventType::HttpRequest, Severity::Low);
     Some(())
 }
 
@@ -133,6 +139,13 @@ fn attack<'a>(columns: &mut Columns<'a>, record: &mut LogRecord<'a>) -> Option<(
     record.src_port = Some(columns.next()?.parse().ok()?);
     record.dst_ip = Some(scan::ip(columns.next()?)?);
     record.dst_port = Some(columns.next()?.parse().ok()?);
+    let severity = if matches!(level, "EMER" | "CRIT") { Severity::High } else { Severity::Medium };
+    is(record, FORMAT, EventType::IdsAlert, severity);
+    attacked(columns, record);
+    Some(())
+}
+
+fn attacked<'a>(columns: &mut Columns<'a>, record: &mut LogRecord<'a>) -> Option<()> {
     said(record, "rule.ruleset", columns.next()?);
     said(record, "rule.category", columns.next()?);
     record.action = Some(columns.next()?.to_ascii_lowercase().into());
@@ -143,8 +156,6 @@ fn attack<'a>(columns: &mut Columns<'a>, record: &mut LogRecord<'a>) -> Option<(
     said(record, "tls.version", columns.next().unwrap_or_default());
     columns.skip(1);
     said(record, "user_agent.original", columns.next().unwrap_or_default());
-    let severity = if matches!(level, "EMER" | "CRIT") { Severity::High } else { Severity::Medium };
-    is(record, FORMAT, EventType::IdsAlert, severity);
     Some(())
 }
 

@@ -6,7 +6,7 @@
 
 use super::{failed, is, succeeded};
 use crate::parse::dialect::Dialect;
-use crate::parse::dialect::Mark::{App, Holds};
+use crate::parse::dialect::Mark::{App, Holds, Member};
 use crate::parse::fill::Slot;
 use crate::parse::pairs::{self, SPACED};
 use crate::parse::{Context, fill, scan};
@@ -23,6 +23,37 @@ pub(super) const DIALECT: Dialect = Dialect {
         r#"<29>Nov 20 06:25:02 nios1 httpd: 2026-11-20 06:25:02.250Z [admin]: Created HostRecord www.example.org DnsView=default address=192.0.2.9: Set address="192.0.2.9""#,
     ],
 };
+
+/// A lease, as the API of BloxOne DDI tells it.
+pub(super) const LEASE: Dialect = Dialect {
+    name: "infoblox_lease",
+    product: "Infoblox BloxOne DDI: DHCP leases",
+    reference: "https://csp.infoblox.com/apidoc/docs/DhcpLeases",
+    marks: &[Member("\"fingerprint_processed\""), Member("\"ha_group\"")],
+    parse: lease,
+    samples: &[
+        r#"{"address":"192.0.2.40","client_id":"01:00:00:5e:00:53:01","ends":"2026-11-20T07:25:01Z","fingerprint":"x","ha_group":"","hardware":"00:00:5e:00:53:01","host":"dhcp/host/1","hostname":"pc1.example.org","last_updated":"2026-11-20T06:25:01Z","starts":"2026-11-20T06:25:01Z","state":"used","type":"DHCPv4: DHCPv4 lease"}"#,
+    ],
+};
+
+fn lease<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
+    if !scan::has(text, "\"hardware\"") || !scan::has(text, "\"ends\"") || !fill::object(text, record, lease_slots, context) {
+        return false;
+    }
+    is(record, "infoblox_lease", EventType::System, Severity::Low);
+    true
+}
+
+fn lease_slots(name: &str) -> Option<Slot> {
+    Some(match name {
+        "last_updated" => Slot::Time,
+        "address" => Slot::Field("client.ip"),
+        "hardware" => Slot::Field("client.mac"),
+        "hostname" => Slot::Field("client.domain"),
+        "state" => Slot::Action,
+        _ => return None,
+    })
+}
 
 const FORMAT: &str = "infoblox_audit";
 

@@ -97,6 +97,7 @@ mod vsphere;
 mod watchguard;
 mod webgui;
 mod windows;
+mod wireguard;
 mod zeek;
 mod zscaler;
 
@@ -180,6 +181,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     iis::ACCESS,
     iis::ERROR,
     infoblox::DIALECT,
+    infoblox::LEASE,
     envelope::json::DIALECT,
     juniper::DIALECT,
     keycloak::DIALECT,
@@ -299,6 +301,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     watchguard::DIALECT,
     webgui::DIALECT,
     windows::DIALECT,
+    wireguard::DIALECT,
     zeek::DIALECT,
     zscaler::DIALECT,
 ];

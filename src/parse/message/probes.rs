@@ -143,7 +143,7 @@ fn adguard<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>)
             None => (None, text.strip_prefix('[').unwrap_or(text)),
         };
     let what = rest.split_once("] ").map_or(rest, |(_, what)| what);
-    if let Some((_, end)) = what.rsplit_once("/control/login: from ip ")
+    if let Some((_, end)) = what.strip_prefix("POST ").and_then(|what| what.rsplit_once("/control/login: from ip "))
         && let Some((address, reason)) = end.split_once(": ")
         && set_remote(record, address)
     {
