@@ -27,6 +27,7 @@ mod login;
 mod logind;
 mod modsecurity;
 mod mongodb;
+mod mssql;
 mod mysql;
 mod netfilter;
 mod osquery;
@@ -68,6 +69,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     cisco_asa::DIALECT,
     dovecot::DIALECT,
     dropbear::DIALECT,
+    elastic_stack::AUDIT,
     elastic_stack::DIALECT,
     error_log::APACHE,
     error_log::NGINX,
@@ -85,6 +87,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     logind::DIALECT,
     modsecurity::DIALECT,
     mongodb::DIALECT,
+    mssql::DIALECT,
     mysql::AUDIT,
     mysql::ERROR,
     mysql::SLOW,
