@@ -45,7 +45,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, _context: &Context<'_>) 
         }
         found.take(key, value, head.kind, record);
     }
-    if record.app.as_deref().is_none_or(|app| matches!(app, "auditd" | "audit" | "audispd" | "kernel"))
+    if record.app.as_deref().is_none_or(|app| matches!(app, "auditd" | "audit" | "audispd" | "audisp-syslog" | "kernel"))
         && let Some(app) = found.comm.or_else(|| found.exe.take().and_then(file_of))
     {
         record.app = Some(app);

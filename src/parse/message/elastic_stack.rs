@@ -8,9 +8,21 @@ use std::borrow::Cow;
 
 use super::{failed, is, succeeded};
 use crate::parse::dialect::Dialect;
-use crate::parse::dialect::Mark::Line;
+use crate::parse::dialect::Mark::{Line, Member};
+use crate::parse::fill::{self, Slot};
 use crate::parse::{Context, scan, timestamp, token};
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
+
+pub(super) const AUDIT: Dialect = Dialect {
+    name: "elasticsearch_audit",
+    product: "Elasticsearch: audit log as JSON",
+    reference: "https://www.elastic.co/docs/deploy-manage/security/logging-configuration/logfile-audit-output",
+    marks: &[Member("\"origin.address\""), Member("\"origin.type\""), Member("\"authentication_failed\"")],
+    parse: audit_json,
+    samples: &[
+        r#"{"type":"audit","timestamp":"2026-11-20T06:25:01,123+0000","node.id":"n1","event.type":"rest","event.action":"authentication_failed","user.name":"mia","origin.type":"rest","origin.address":"203.0.113.77:50123","url.path":"/_cat","realm":"native"}"#,
+    ],
+};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "elastic_stack",
@@ -142,25 +154,57 @@ fn audit<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
             record.set(ecs, value);
         }
     }
-    match *event {
-        "authentication_failed" | "realm_authentication_failed" => {
-            failed(record, "elastic_stack", "authentication_failed", ToldBy::Service)
-        }
-        "authentication_success" => succeeded(record, "elastic_stack", "authentication_success"),
-        _ => {
-            let (event_type, severity) = match *event {
-                "access_denied" | "anonymous_access_denied" | "tampered_request" | "run_as_denied" => {
-                    (EventType::AccessDenied, Severity::Medium)
-                }
-                "connection_denied" => (EventType::ConnectionBlocked, Severity::Low),
-                "connection_granted" => (EventType::ConnectionAllowed, Severity::Low),
-                _ => (EventType::Other, Severity::Low),
-            };
-            is(record, "elastic_stack", event_type, severity);
-            record.action = Some(Cow::Borrowed(event));
-        }
-    }
+    outcome(event, "elastic_stack", record);
+    record.action = Some(Cow::Borrowed(event));
     true
+}
+
+/// One object an event, since 6.5: the words are those of the text.
+fn audit_json<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
+    fn slots(name: &str) -> Option<Slot> {
+        use Slot::{Action, Field, Host, SrcIp, Time, User};
+        Some(match name {
+            "timestamp" | "@timestamp" => Time,
+            "event.action" => Action,
+            "user.name" => User,
+            "origin.address" => SrcIp,
+            "host.name" => Host,
+            "node.name" => Field("elasticsearch.node.name"),
+            "url.path" => Field("url.path"),
+            "origin.type" => Field("elasticsearch.audit.origin.type"),
+            "action" => Field("elasticsearch.audit.action"),
+            _ => return None,
+        })
+    }
+    let mut filled = record.clone();
+    if !fill::object(text, &mut filled, slots, context) || filled.field("event.type").is_none() || filled.event_time.is_none() {
+        return false;
+    }
+    let Some(action) = filled.action.clone() else { return false };
+    outcome(&action, "elasticsearch_audit", &mut filled);
+    filled.action = Some(action);
+    *record = filled;
+    true
+}
+
+/// What an event of the audit log means.
+fn outcome(event: &str, format: &'static str, record: &mut LogRecord<'_>) {
+    let (event_type, severity) = match event {
+        "authentication_failed" | "realm_authentication_failed" => {
+            return failed(record, format, "authentication_failed", ToldBy::Service);
+        }
+        "authentication_success" => return succeeded(record, format, "authentication_success"),
+        "access_denied" | "anonymous_access_denied" | "tampered_request" | "run_as_denied" => {
+            (EventType::AccessDenied, Severity::Medium)
+        }
+        "connection_denied" => (EventType::ConnectionBlocked, Severity::Low),
+        "connection_granted" => (EventType::ConnectionAllowed, Severity::Low),
+        "put_user" | "change_password" | "delete_user" | "put_role" | "delete_role" | "create_apikey" | "invalidate_apikeys" => {
+            (EventType::AccountChange, Severity::Medium)
+        }
+        _ => (EventType::Other, Severity::Low),
+    };
+    is(record, format, event_type, severity);
 }
 
 /// `information/ApiListener: message`.
@@ -217,6 +261,18 @@ fn collector<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
 mod tests {
     use super::*;
     use crate::record::{Timestamp, Zone};
+
+    #[test]
+    fn the_audit_log() {
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let mut record = LogRecord::text("");
+        assert!(audit_json(AUDIT.samples[0], &mut record, &context));
+        assert_eq!(
+            (record.event_type, record.username.as_deref(), record.src_port),
+            (EventType::LoginFailed, Some("mia"), Some(50123))
+        );
+        assert_eq!(record.action.as_deref(), Some("authentication_failed"));
+    }
 
     #[test]
     fn kinds() {

@@ -58,6 +58,7 @@ mod microsoft_dhcp;
 mod mikrotik;
 mod modsecurity;
 mod mongodb;
+mod mssql;
 mod mysql;
 mod nats;
 mod netfilter;
@@ -159,6 +160,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     edr::SENTINEL_ONE,
     edr::SOPHOS_CENTRAL,
     edr::VISION_ONE,
+    elastic_stack::AUDIT,
     elastic_stack::DIALECT,
     error_log::APACHE,
     error_log::NGINX,
@@ -210,6 +212,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     mikrotik::DIALECT,
     modsecurity::DIALECT,
     mongodb::DIALECT,
+    mssql::DIALECT,
     mysql::AUDIT,
     mysql::ERROR,
     mysql::SLOW,

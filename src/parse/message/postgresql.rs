@@ -93,6 +93,12 @@ const LEVELS: [&str; 17] = [
 fn stderr<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
     let Some((prefix, level, what)) = level(text) else { return false };
     let is_syslog = record.app.as_deref().is_some_and(|app| app.starts_with("postgres"));
+    // A T within the time, or a month by name, is syslog's: what follows is a host, not a prefix.
+    let is_syslog_time = prefix.as_bytes().get(10) == Some(&b'T')
+        || prefix.starts_with(|c: char| c.is_ascii_uppercase()) && timestamp::reading(prefix).is_ok();
+    if record.format.envelope.is_empty() && is_syslog_time {
+        return false;
+    }
     let read = prefix_of(prefix, record, context);
     if !(read || is_syslog) {
         return false;
@@ -170,7 +176,7 @@ fn prefix_of<'a>(prefix: &'a str, record: &mut LogRecord<'a>, context: &Context<
             }
         }
     }
-    sure || prefix.trim().is_empty() && record.event_time.is_some()
+    sure
 }
 
 /// The parts between colons, but an IPv6 address whole.
@@ -371,6 +377,15 @@ fn judge(level: &str, what: &str, record: &mut LogRecord<'_>) {
 mod tests {
     use super::*;
     use crate::record::{Timestamp, Zone};
+
+    #[test]
+    fn lines_of_others() {
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        for line in ["2026-11-20T06:25:01Z host1 backup[3]: LOG:  done", "Nov 20 06:25:01 host1 backup: LOG:  done", "LOG:  done"]
+        {
+            assert_ne!(crate::parse::parse(line, &context).format.message, "postgresql", "{line}");
+        }
+    }
 
     #[test]
     fn prefixes() {

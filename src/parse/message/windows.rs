@@ -11,7 +11,7 @@ use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{Holds, Member};
 use crate::parse::fill::{self, Slot};
 use crate::parse::json::Scalar;
-use crate::parse::{Context, scan};
+use crate::parse::{Context, json, scan};
 use crate::record::{EventType, LogRecord, Severity, ToldBy, Value};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -37,8 +37,7 @@ pub(super) const DIALECT: Dialect = Dialect {
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
     let mut filled = record.clone();
     filled.fields.reserve(48);
-    let read =
-        if text.starts_with('<') { xml(text, &mut filled, context) } else { fill::object(text, &mut filled, slots, context) };
+    let read = if text.starts_with('<') { xml(text, &mut filled, context) } else { object(text, "", 0, &mut filled, context) };
     let has = |name: &str| filled.field(name).is_some();
     if !read || !has("event.code") || !(has("winlog.channel") || has("event.provider")) {
         return false;
@@ -50,29 +49,54 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
     true
 }
 
-/// By the last part of the name, whatever its case and whatever it stands in.
-fn slots(name: &str) -> Option<Slot> {
-    let last = name.rsplit('.').next()?;
+/// Objects inside objects that are read; deeper ones are kept as they are.
+const MAX_NESTING: u8 = 5;
+
+/// Members go by their own name and that of what they stand in: paths differ by shipper and say nothing.
+fn object<'a>(text: &'a str, parent: &str, nesting: u8, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
+    json::members(text, |name, raw| match Scalar::of(raw) {
+        Scalar::Object(inner) if inner != "{}" && nesting < MAX_NESTING => {
+            let is_attribute = name == "#attributes";
+            let within = if is_attribute || is_data(parent) { parent } else { &name };
+            // Its syntax was checked with the whole.
+            object(inner, within, nesting + 1, record, context);
+        }
+        value => {
+            let slot = slots(&name, parent, nesting);
+            let is_plain = slot.is_some() || nesting == 0 || is_data(parent);
+            let name = if is_plain { name } else { Cow::Owned(format!("{parent}.{name}")) };
+            fill::file(record, slot, name, value, context);
+        }
+    })
+    .is_ok()
+}
+
+/// What the event itself says, whatever its schema calls the parts.
+fn is_data(parent: &str) -> bool {
+    matches!(parent, "EventData" | "UserData" | "event_data" | "user_data" | "eventdata" | "userData" | "ruleAndFileData")
+}
+
+/// By its name, whatever its case.
+fn slots(name: &str, parent: &str, nesting: u8) -> Option<Slot> {
     let mut lower = [0_u8; 32];
-    let lower = lower.get_mut(..last.len())?;
-    lower.copy_from_slice(last.as_bytes());
+    let lower = lower.get_mut(..name.len())?;
+    lower.copy_from_slice(name.as_bytes());
     lower.make_ascii_lowercase();
-    let nested = name.len() != last.len();
-    slot(std::str::from_utf8(lower).ok()?, name, nested)
+    slot(std::str::from_utf8(lower).ok()?, parent, nesting > 0)
 }
 
 #[rustfmt::skip]
-fn slot(last: &str, name: &str, nested: bool) -> Option<Slot> {
+fn slot(last: &str, parent: &str, nested: bool) -> Option<Slot> {
     use Slot::{Action, DstIp, DstPort, Field, Host, Nothing, Number, Pid, Protocol, SrcIp, SrcPort, Time, User};
-    let in_data = name.contains("ata.");
+    let in_data = is_data(parent);
     Some(match last {
         "systemtime" | "@timestamp" | "eventtime" | "timecreated" => Time,
         "utctime" if in_data => Field("event.created"),
         "computer" | "computer_name" => Host, "hostname" if !nested => Host,
-        "eventid" | "event_id" | "eventidentifier" => Field("event.code"), "code" if name == "event.code" => Field("event.code"),
-        "#text" if name.contains("EventID") => Field("event.code"),
+        "eventid" | "event_id" | "eventidentifier" => Field("event.code"), "code" if parent == "event" => Field("event.code"),
+        "#text" if parent == "EventID" => Field("event.code"),
         "channel" => Field("winlog.channel"),
-        "provider_name" | "providername" | "sourcename" => Field("event.provider"), "name" if name.contains("Provider") => Field("event.provider"),
+        "provider_name" | "providername" | "sourcename" => Field("event.provider"), "name" if matches!(parent, "Provider" | "provider") => Field("event.provider"),
         "eventrecordid" | "record_id" | "recordnumber" => Field("winlog.record_id"),
         "message" => Nothing, "keywords" => Field("winlog.keywords"), "eventtype" => Field("winlog.event_type"),
         "targetusername" => Field("user.target.name"), "targetdomainname" => Field("user.target.domain"), "targetusersid" | "targetsid" => Field("user.target.id"),
@@ -83,6 +107,10 @@ fn slot(last: &str, name: &str, nested: bool) -> Option<Slot> {
         "ipport" | "sourceport" => SrcPort,
         "destinationip" | "destaddress" | "destinationaddress" => DstIp, "destinationport" | "destport" => DstPort,
         "sourcehostname" | "workstationname" | "workstation" | "clientname" => Field("source.domain"), "destinationhostname" => Field("destination.domain"),
+        "sourceuser" | "detection user" | "remediation user" => User,
+        "threat name" => Field("threat.indicator.name"), "scriptblocktext" => Field("powershell.file.script_block_text"),
+        "servicename" if in_data => Field("service.name"), "imagepath" => Field("service.executable"), "details" => Field("registry.data.strings"),
+        "sourceimage" => Field("process.executable"), "targetimage" => Field("process.target.executable"), "imageloaded" => Field("dll.path"),
         "protocol" if in_data || !nested => Protocol,
         "processid" if in_data => Pid, "newprocessid" => Field("process.pid"),
         "image" | "newprocessname" | "processname" => Field("process.executable"), "commandline" => Field("process.command_line"),
@@ -91,7 +119,7 @@ fn slot(last: &str, name: &str, nested: bool) -> Option<Slot> {
         "targetfilename" => Field("file.path"), "targetobject" => Field("registry.path"), "queryname" => Field("dns.question.name"),
         "logontype" => Field("winlog.logon.type"), "status" if in_data || !nested => Field("winlog.status"),
         "failurereason" => Field("event.reason"), "hashes" => Field("file.hash"),
-        "action" if name == "event.action" => Action, "outcome" if name == "event.outcome" => Field("event.outcome"),
+        "action" if parent == "event" => Action, "outcome" if parent == "event" => Field("event.outcome"),
         "xmlns" => Nothing,
         _ => return None,
     })
@@ -108,7 +136,7 @@ fn xml<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> 
         let inside = behind.split('<').next().unwrap_or_default();
         let mut file = |name: &'a str, value: &'a str| {
             if !value.trim().is_empty() {
-                let slot = slots(name);
+                let slot = slots(name, "EventData", 1);
                 fill::file(record, slot, Cow::Borrowed(name), Scalar::Text(unescaped(value)), context);
             }
         };
