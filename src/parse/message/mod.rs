@@ -19,6 +19,7 @@ mod falco;
 mod filterlog;
 mod fortigate;
 mod ftp;
+mod guards;
 mod ids_fast;
 mod keycloak;
 mod login;
@@ -36,7 +37,9 @@ mod su;
 mod sudo;
 mod suricata;
 mod vsftpd;
+mod wazuh;
 mod webgui;
+mod webmail;
 
 use std::borrow::Cow;
 
@@ -74,6 +77,19 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     fortigate::DIALECT,
     ftp::PROFTPD,
     ftp::PURE_FTPD,
+    guards::ACTIVE_RESPONSE,
+    guards::COWRIE,
+    guards::CROWDSEC,
+    guards::DANTE,
+    guards::DIRECT_ADMIN,
+    guards::DOAS,
+    guards::DUO,
+    guards::FAIL2BAN,
+    guards::SCANLOGD,
+    guards::SUHOSIN,
+    guards::WAZUH_API,
+    guards::WEBMIN,
+    guards::XINETD,
     ids_fast::DIALECT,
     envelope::json::DIALECT,
     keycloak::DIALECT,
@@ -83,17 +99,12 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     mailboxes::COURIER,
     mailboxes::CYRUS,
     mailboxes::DOMINO,
-    mailboxes::GROUP_OFFICE,
-    mailboxes::HORDE,
     mailboxes::KERIO,
     mailboxes::ORACLE_IMS,
     mailboxes::PERDITION,
     mailboxes::QMAIL,
-    mailboxes::ROUNDCUBE,
     mailboxes::SENDMAIL,
-    mailboxes::SOGO,
     mailboxes::SOLID_POP3D,
-    mailboxes::SQUIRRELMAIL,
     mailboxes::UW_IMAP,
     netfilter::DIALECT,
     pam::DIALECT,
@@ -113,12 +124,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     selfhosted::TEAMSPEAK,
     selfhosted::WINGS,
     selfhosted::ZNC,
-    services::ACTIVE_RESPONSE,
-    services::COWRIE,
-    services::CROWDSEC,
-    services::DOAS,
     services::DRUPAL,
-    services::DUO,
     services::EJABBERD,
     services::FROXLOR,
     services::GITEA,
@@ -127,14 +133,14 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     services::LOGINWINDOW,
     services::NRPE,
     services::OPENHAB,
+    services::OPENSCAP,
+    services::OPENSMTPD,
     services::PHPMYADMIN,
-    services::SCANLOGD,
     services::SCREEN_SHARING,
     services::SLAPD,
     services::STUNNEL,
     services::SYNOLOGY,
     services::TINE,
-    services::WAZUH_API,
     services::WU_FTPD,
     sshd::DIALECT,
     sso::AUTHELIA,
@@ -146,7 +152,15 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     sudo::DIALECT,
     suricata::DIALECT,
     vsftpd::DIALECT,
+    wazuh::OSSEC,
+    wazuh::WAZUH,
     webgui::DIALECT,
+    webmail::GROUP_OFFICE,
+    webmail::HORDE,
+    webmail::OPEN_WEBMAIL,
+    webmail::ROUNDCUBE,
+    webmail::SOGO,
+    webmail::SQUIRRELMAIL,
 ];
 
 /// What was tried on a line, in order, and whether it was right: the dialect's name and what it was tried for.
