@@ -50,7 +50,7 @@ async fn bench(lines: u64) {
     let file = dir.path().join("mixed.log");
     let start = jiff::Timestamp::now().as_second() - (lines / 200) as i64;
     let mut out = BufWriter::new(std::fs::File::create(&file).unwrap());
-    let mut mixed = mixed::Mixed::new();
+    let mut mixed = mixed::Mixed::new(256);
     for _ in 0..lines {
         mixed.write_line(&mut out, start).unwrap();
     }

@@ -1,9 +1,11 @@
 //! Lines per second that one core parses: `cargo bench --bench parse`. Criterion's `elem/s` are lines.
 
 use std::hint::black_box;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tocsin::parse::{self, Context};
+use tocsin::parse::{self, Context, Format};
 use tocsin::record::{Timestamp, Zone};
 
 /// What OpenSSH says on a machine that is being guessed at.
@@ -40,23 +42,46 @@ const SERVER: &[&str] = &[
 const DEVICES: &str = include_str!("lines/devices.txt");
 
 fn throughput(c: &mut Criterion) {
-    let zone = Zone::named("Europe/Paris").expect("the zone database has Paris");
-    let now = Timestamp::parse_rfc3339("2026-11-20T06:40:00Z").expect("a valid time");
-    let context = Context { now, zone: &zone };
     let devices: Vec<&str> = DEVICES.lines().collect();
     let mixed: Vec<&str> = SSHD.iter().chain(SERVER).chain(&devices).copied().collect();
-    for (name, lines) in [("sshd", SSHD), ("devices", &devices), ("mixed", &mixed)] {
+    let formats = parse::formats();
+    let every: Vec<&str> = formats.iter().flat_map(|format| format.samples).copied().collect();
+    for (name, lines) in [("sshd", SSHD), ("devices", &devices), ("mixed", &mixed), ("every format", &every)] {
         let mut group = c.benchmark_group("parse");
         group.throughput(Throughput::Elements(lines.len() as u64));
-        group.bench_function(name, |b| {
-            b.iter(|| {
-                for line in lines {
-                    let text = parse::text(black_box(line.as_bytes()));
-                    black_box(parse::parse(&text, &context));
-                }
-            });
-        });
+        group.bench_function(name, |b| b.iter(|| read(lines)));
         group.finish();
+    }
+    each(&formats);
+}
+
+fn read(lines: &[&str]) {
+    static ZONE: LazyLock<Zone> = LazyLock::new(|| Zone::named("Europe/Paris").expect("the zone database has Paris"));
+    let now = Timestamp::parse_rfc3339("2026-11-20T06:40:00Z").expect("a valid time");
+    let context = Context { now, zone: &ZONE };
+    for line in lines {
+        let text = parse::text(black_box(line.as_bytes()));
+        black_box(parse::parse(&text, &context));
+    }
+}
+
+/// The lines of each format alone, the slowest first: a tenth of a second each.
+fn each(formats: &[Format]) {
+    let rate = |format: &Format| {
+        let (began, mut lines) = (Instant::now(), 0);
+        while began.elapsed() < Duration::from_millis(100) {
+            for _ in 0..100 {
+                read(format.samples);
+            }
+            lines += 100 * format.samples.len();
+        }
+        lines as f64 / began.elapsed().as_secs_f64()
+    };
+    let mut rates: Vec<(f64, &str)> = formats.iter().map(|format| (rate(format), format.name)).collect();
+    rates.sort_by(|a, b| a.0.total_cmp(&b.0));
+    println!("{} formats, lines/s on one core, the slowest:", rates.len());
+    for (rate, name) in rates.iter().take(12) {
+        println!("{name:<28} {rate:>12.0}");
     }
 }
 

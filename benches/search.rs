@@ -122,7 +122,7 @@ async fn generate(store: &Store, connection: &mut sqlx::PgConnection, rows: i64)
     for day in 0..DAYS {
         store.ensure_partition(BEGIN.day() + day).await.unwrap();
     }
-    let (mut mixed, mut line) = (mixed::Mixed::new(), Vec::new());
+    let (mut mixed, mut line) = (mixed::Mixed::new(256), Vec::new());
     let mut id = 0;
     while id < rows {
         let mut encoded = Rows::default();

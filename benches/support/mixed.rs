@@ -6,6 +6,8 @@ use std::io::Write;
 pub struct Mixed {
     chance: u64,
     number: u64,
+    /// Networks of 254 addresses from which passwords are guessed.
+    attackers: u64,
 }
 
 const USERS: [&str; 12] =
@@ -13,8 +15,8 @@ const USERS: [&str; 12] =
 const HOSTS: [&str; 6] = ["srv1", "srv2", "web1", "mail1", "db1", "edge"];
 
 impl Mixed {
-    pub fn new() -> Mixed {
-        Mixed { chance: 20_261_120, number: 0 }
+    pub fn new(attackers: u64) -> Mixed {
+        Mixed { chance: 20_261_120, number: 0, attackers }
     }
 
     fn below(&mut self, n: u64) -> u64 {
@@ -33,6 +35,7 @@ impl Mixed {
         let user = USERS[self.below(12) as usize];
         let host = HOSTS[self.below(6) as usize];
         let id = self.below(65_536);
+        let guesser = a % self.attackers;
         match self.below(20) {
             0..=4 => writeln!(
                 out,
@@ -46,12 +49,14 @@ impl Mixed {
                 out,
                 "{head} fw2 filterlog[{pid}]: 5,,,1000000103,igb1,match,block,in,4,0x0,,64,{id},0,DF,6,tcp,60,198.{a}.{b}.{c},192.0.2.30,{port},22,0,S,3233342,,64240,,mss"
             ),
-            11 => writeln!(out, "{head} {host} sshd[{pid}]: Failed password for {user} from 198.51.{a}.{c} port {port} ssh2"),
+            11 => {
+                writeln!(out, "{head} {host} sshd[{pid}]: Failed password for {user} from 198.51.{guesser}.{c} port {port} ssh2")
+            }
             12 => writeln!(
                 out,
                 "{head} {host} sshd[{pid}]: Accepted publickey for {user} from 192.0.2.{c} port {port} ssh2: ED25519 SHA256:0k7cLsV0m1vV7q2i8oGv0J3sYb3k5m9n1p3r5t7v9x1"
             ),
-            13 => writeln!(out, "{head} {host} sshd[{pid}]: Connection closed by 198.51.{a}.{c} port {port} [preauth]"),
+            13 => writeln!(out, "{head} {host} sshd[{pid}]: Connection closed by 198.51.{guesser}.{c} port {port} [preauth]"),
             14 => writeln!(
                 out,
                 "{head} {host} sudo:   {user} : TTY=pts/0 ; PWD=/home/{user} ; USER=root ; COMMAND=/usr/bin/systemctl restart app{b}"

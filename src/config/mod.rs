@@ -120,6 +120,7 @@ pub struct Syslog {
     pub udp: Option<String>,
     pub tcp: Option<String>,
     pub timezone: String,
+    pub format: Option<String>,
     pub max_frame_bytes: Bytes,
     pub max_connections: usize,
     pub max_connections_per_peer: Option<usize>,
@@ -136,6 +137,7 @@ pub struct Files {
     pub paths: Vec<String>,
     pub read_from: ReadFrom,
     pub timezone: String,
+    pub format: Option<String>,
     pub max_line_bytes: Bytes,
     pub poll_interval: Span,
 }
@@ -153,6 +155,7 @@ pub struct Webhook {
     pub signature_header: Option<String>,
     pub unauthenticated: bool,
     pub timezone: String,
+    pub format: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -295,6 +298,7 @@ impl Default for Syslog {
             udp: None,
             tcp: None,
             timezone: "local".into(),
+            format: None,
             max_frame_bytes: Bytes(1 << 20),
             max_connections: 1024,
             max_connections_per_peer: None,
@@ -312,6 +316,7 @@ impl Default for Files {
             paths: Vec::new(),
             read_from: ReadFrom::Beginning,
             timezone: "local".into(),
+            format: None,
             max_line_bytes: Bytes(1 << 20),
             poll_interval: secs(2),
         }
@@ -329,6 +334,7 @@ impl Default for Webhook {
             signature_header: None,
             unauthenticated: false,
             timezone: "local".into(),
+            format: None,
         }
     }
 }
@@ -620,6 +626,12 @@ mod tests {
                  \"100 ms\", \"5 s\", \"10 m\", \"24 h\" or \"7 d\"",
             ]
         );
+    }
+
+    #[test]
+    fn a_format_that_there_is_not_is_told() {
+        let got = load_text("[[syslog]]\nname = \"a\"\ntcp = \"127.0.0.1:0\"\nformat = \"cisco-asa\"\n").unwrap_err();
+        assert!(got[0].starts_with("t.toml:4: syslog[0].format: no such format; did you mean \"cisco_asa\"?"), "{}", got[0]);
     }
 
     #[test]

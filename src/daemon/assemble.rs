@@ -9,10 +9,9 @@ use axum::Router;
 use axum::http::HeaderName;
 use tracing::info;
 
-use super::{DaemonError, network_sources, zone};
+use super::{DaemonError, network_sources, source};
 use crate::config::{Config, Syslog, Webhook, address};
 use crate::detect::Rules;
-use crate::frame::Source;
 use crate::http::server::{self, Server};
 use crate::journal::{self, Journal};
 use crate::listen::refused::Refusals;
@@ -165,7 +164,7 @@ pub fn webhooks(config: &Config, journal: &Journal, stats: &Stats, refusals: &Ar
 pub fn tails(config: &Config, saved: &Saved, stats: &Arc<Stats>) -> Result<Vec<(String, Tail)>, DaemonError> {
     let mut tails = Vec::new();
     for files in &config.files {
-        let source = Arc::new(Source { name: files.name.clone(), zone: zone(&files.timezone)? });
+        let source = source(&files.name, &files.timezone, files.format.as_deref())?;
         let mut options = tail::Options::new(files.name.clone(), files.paths.clone(), source);
         options.read_from = files.read_from;
         options.max_line_bytes = files.max_line_bytes.as_usize();

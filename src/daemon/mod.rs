@@ -612,12 +612,16 @@ fn zone(name: &str) -> Result<Zone, DaemonError> {
     Zone::named(name).map_err(|e| DaemonError::Setting { key: "timezone".into(), what: e.to_string() })
 }
 
+/// The source of a validated configuration.
+fn source(name: &str, timezone: &str, format: Option<&str>) -> Result<Arc<Source>, DaemonError> {
+    let format = format.map(str::parse).transpose();
+    let format = format.map_err(|what| DaemonError::Setting { key: "format".into(), what })?;
+    Ok(Arc::new(Source { name: name.to_owned(), zone: zone(timezone)?, format }))
+}
+
 /// The sources of the journal by name.
 fn network_sources(config: &Config) -> Result<HashMap<String, Arc<Source>>, DaemonError> {
-    let syslog = config.syslog.iter().map(|s| (&s.name, &s.timezone));
-    let webhooks = config.webhook.iter().map(|w| (&w.name, &w.timezone));
-    syslog
-        .chain(webhooks)
-        .map(|(name, zone_name)| Ok((name.clone(), Arc::new(Source { name: name.clone(), zone: zone(zone_name)? }))))
-        .collect()
+    let syslog = config.syslog.iter().map(|s| (&s.name, &s.timezone, s.format.as_deref()));
+    let webhooks = config.webhook.iter().map(|w| (&w.name, &w.timezone, w.format.as_deref()));
+    syslog.chain(webhooks).map(|(name, timezone, format)| Ok((name.clone(), source(name, timezone, format)?))).collect()
 }

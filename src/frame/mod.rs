@@ -9,6 +9,7 @@ pub mod octet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::parse::Named;
 use crate::record::{Timestamp, Zone};
 
 /// A configured source: what becomes `logs.source`, and how its lines are to be read.
@@ -18,6 +19,8 @@ pub struct Source {
     pub name: String,
     /// The zone of times that name none.
     pub zone: Zone,
+    /// What its lines are read as first, where somebody said so.
+    pub format: Option<Named>,
 }
 
 /// Where frames come from.

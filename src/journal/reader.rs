@@ -310,7 +310,7 @@ impl Origins {
     fn index(&mut self, batch: &mut Batch, source: &str, peer: Option<IpAddr>) -> u32 {
         let sources = &mut self.sources;
         let known = self.entries.entry((source.into(), peer)).or_insert_with(|| {
-            let unknown = || Arc::new(Source { name: source.to_owned(), zone: sources.default_zone.clone() });
+            let unknown = || Arc::new(Source { name: source.to_owned(), zone: sources.default_zone.clone(), format: None });
             let source = sources.known.get(source).cloned().unwrap_or_else(unknown);
             Known { origin: Arc::new(Origin { source, peer, path: None }), batch: 0, index: 0 }
         });

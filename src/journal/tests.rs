@@ -78,7 +78,7 @@ async fn what_is_acknowledged_is_read_with_its_origin_and_position() {
     let dir = tempfile::tempdir().unwrap();
     let stats = Stats::default();
     let journal = Journal::open(dir.path(), small(), 0, &stats).unwrap();
-    let named = Arc::new(crate::frame::Source { name: "lan".into(), zone: Zone::UTC });
+    let named = Arc::new(crate::frame::Source { name: "lan".into(), zone: Zone::UTC, format: None });
     let known = [("lan".to_owned(), Arc::clone(&named))].into();
     let mut reader = Reader::new(&journal, 0, Sources { known, default_zone: Zone::UTC });
     let handle = journal.handle();

@@ -204,7 +204,10 @@ impl<D: Database> Worker<D> {
             let text = parse::text(bytes);
             let context = Context { now: frame.received_at, zone: &origin.source.zone };
             // A parser that fails on a line must not fail on it again and again.
-            let parsed = std::panic::catch_unwind(AssertUnwindSafe(|| parse::parse(&text, &context)));
+            let parsed = std::panic::catch_unwind(AssertUnwindSafe(|| match origin.source.format {
+                Some(format) => parse::parse_as(&text, &context, format),
+                None => parse::parse(&text, &context),
+            }));
             let mut record = parsed.unwrap_or_else(|_| {
                 self.panics_total.add(1);
                 LogRecord { error: Some("the parser failed".into()), ..LogRecord::text(&*text) }

@@ -91,9 +91,46 @@ impl<'r> Row<'r> {
         self.value()?.map(text).transpose()
     }
 
+    /// A `bigint` that is not NULL.
+    pub fn int8(&mut self) -> Result<i64, sqlx::Error> {
+        int8(present(self.value()?)?)
+    }
+
+    /// A `boolean`; NULL is none.
+    pub fn truth(&mut self) -> Result<bool, sqlx::Error> {
+        Ok(self.value()?.is_some_and(|value| value == [1]))
+    }
+
+    /// A `text[]` of one dimension, whose elements are not NULL.
+    pub fn texts(&mut self) -> Result<Texts<'r>, sqlx::Error> {
+        // The number of dimensions, whether there are NULLs, the type of the elements; for each dimension its length and lower bound.
+        let value = present(self.value()?)?;
+        let (head, rest) = value.split_at_checked(12).ok_or_else(malformed)?;
+        match int4(&head[..4])? {
+            0 => Ok(Texts(&[])),
+            1 => rest.get(8..).map(Texts).ok_or_else(malformed),
+            _ => Err(malformed()),
+        }
+    }
+
     /// A `timestamptz`.
     pub fn time(&mut self) -> Result<Option<Timestamp>, sqlx::Error> {
         self.value()?.map(time).transpose()
+    }
+}
+
+/// The elements of an array that were not read yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Texts<'r>(&'r [u8]);
+
+impl<'r> Iterator for Texts<'r> {
+    type Item = &'r str;
+
+    fn next(&mut self) -> Option<&'r str> {
+        let (length, rest) = self.0.split_first_chunk::<4>()?;
+        let (element, rest) = rest.split_at_checked(usize::try_from(i32::from_be_bytes(*length)).ok()?)?;
+        self.0 = rest;
+        std::str::from_utf8(element).ok()
     }
 }
 

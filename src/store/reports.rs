@@ -4,7 +4,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Executor as _, Row as _};
 
 use super::StoreError;
-use super::copied::{Copied, Row, present};
+use super::copied::{Copied, Row, Texts, present};
 use crate::record::Timestamp;
 
 /// From a time up to, and not including, another, in microseconds since 1970.
@@ -120,7 +120,8 @@ pub async fn busiest(
 /// An incident as far as it is counted.
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs)]
-pub struct Opened<'r> {
+pub struct Case<'r> {
+    pub id: i64,
     pub severity: &'r str,
     pub status: &'r str,
     pub priority: &'r str,
@@ -133,29 +134,43 @@ pub struct Opened<'r> {
     pub resolved_at: Option<Timestamp>,
     /// It became part of another one.
     pub is_merged: bool,
+    /// The remote end that it rests on.
+    pub remote: Option<&'r str>,
+    pub events: i64,
+    /// Accounts that its events name.
+    pub usernames: Texts<'r>,
+    /// Somebody wrote down what was learned from it.
+    pub has_lesson: bool,
 }
 
-/// Hands out the incidents that were opened, in any order: to count them here by everything at once takes a fraction of what it takes the
-/// database to go through them for each figure.
+/// Hands out the incidents that were opened or resolved in a period, in any order: to count them here by everything at once takes a fraction
+/// of what it takes the database to go through them for each figure.
 ///
 /// # Errors
 /// The statement failed.
-pub async fn each_opened(
+pub async fn each_case(
     connection: &mut PgConnection,
     (from, to): Span,
-    each: &mut (dyn FnMut(Opened<'_>) + Send),
+    each: &mut (dyn FnMut(Case<'_>) + Send),
 ) -> Result<(), StoreError> {
     let failed = || StoreError::at("read the incidents of a period");
     // COPY takes no parameters; these are numbers.
+    let within = |column: &str| {
+        let time = |micros: i64| format!("timestamptz 'epoch' + {micros} * interval '1 microsecond'");
+        format!("{column} >= {} AND {column} < {}", time(from), time(to))
+    };
     let select = format!(
-        "SELECT severity, status, priority, category, detector, attack_vector, created_at, first_seen, acknowledged_at, resolved_at, \
-             CASE WHEN merged_into IS NOT NULL THEN '' END \
-         FROM incidents WHERE created_at >= timestamptz 'epoch' + {from} * interval '1 microsecond' \
-             AND created_at < timestamptz 'epoch' + {to} * interval '1 microsecond'"
+        "SELECT id, severity, status, priority, category, detector, attack_vector, created_at, first_seen, acknowledged_at, resolved_at, \
+             merged_into IS NOT NULL, coalesce(group_values->>'src_ip', group_values->>'src_host'), event_count, usernames, \
+             lessons_learned <> '' \
+         FROM incidents WHERE {} OR {}",
+        within("created_at"),
+        within("resolved_at")
     );
     let mut rows = Copied::begin(connection, &select).await.map_err(failed())?;
     let mut read = |mut row: Row<'_>| {
-        each(Opened {
+        each(Case {
+            id: row.int8()?,
             severity: present(row.text()?)?,
             status: present(row.text()?)?,
             priority: present(row.text()?)?,
@@ -166,7 +181,11 @@ pub async fn each_opened(
             first_seen: row.time()?,
             acknowledged_at: row.time()?,
             resolved_at: row.time()?,
-            is_merged: row.value()?.is_some(),
+            is_merged: row.truth()?,
+            remote: row.text()?,
+            events: row.int8()?,
+            usernames: row.texts()?,
+            has_lesson: row.truth()?,
         });
         Ok(())
     };
@@ -242,24 +261,18 @@ pub async fn overdue(connection: &mut PgConnection, now: Timestamp, most: i64) -
     Ok((rows.into_iter().map(|(task, _)| task).collect(), all))
 }
 
-/// What was learned from the incidents that were resolved, the latest first, and the number of all of them.
+/// What was learned from these incidents, the one that was resolved last first.
 ///
 /// # Errors
-/// A statement failed.
-pub async fn lessons(connection: &mut PgConnection, (from, to): Span, most: i64) -> Result<(Vec<Lesson>, i64), StoreError> {
-    let rows: Vec<(String, String, String, i64)> = sqlx::query_as(
-        "SELECT number, title, lessons_learned, count(*) OVER () FROM incidents \
-         WHERE resolved_at >= timestamptz 'epoch' + $1 * interval '1 microsecond' \
-             AND resolved_at < timestamptz 'epoch' + $2 * interval '1 microsecond' AND lessons_learned <> '' \
-         ORDER BY resolved_at DESC, id DESC LIMIT $3",
+/// The statement failed.
+pub async fn lessons(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<Lesson>, StoreError> {
+    let rows: Result<Vec<(String, String, String)>, sqlx::Error> = sqlx::query_as(
+        "SELECT number, title, lessons_learned FROM incidents WHERE id = ANY ($1) ORDER BY resolved_at DESC, id DESC",
     )
-    .bind(from)
-    .bind(to)
-    .bind(most)
+    .bind(ids)
     .fetch_all(connection)
-    .await
-    .map_err(StoreError::at("read what was learned"))?;
-    let all = rows.first().map_or(0, |row| row.3);
-    let lesson = |(incident, title, lessons_learned, _)| Lesson { incident, title, lessons_learned };
-    Ok((rows.into_iter().map(lesson).collect(), all))
+    .await;
+    let lesson = |(incident, title, lessons_learned)| Lesson { incident, title, lessons_learned };
+    let rows = rows.map_err(StoreError::at("read what was learned"))?;
+    Ok(rows.into_iter().map(lesson).collect())
 }

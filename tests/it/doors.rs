@@ -66,6 +66,26 @@ async fn each_door_stores_what_comes_in_and_stopping_loses_nothing() {
     assert_eq!(database.number("SELECT count(*) FROM logs WHERE message = 'at the last moment'").await, 1);
 }
 
+/// Lines that nobody could recognise, of a program that was named: they are read as its, and counted with what came before a restart.
+#[tokio::test]
+async fn a_source_whose_format_was_named_is_read_so() {
+    let (database, state) = (Database::new().await, state_dir());
+    let log = state.path().join("bare.log");
+    let configuration = format!(
+        "[database]\nurl = {:?}\n[[files]]\nname = \"bare\"\npaths = [{log:?}]\npoll_interval = \"50 ms\"\nformat = \"sshd\"\n",
+        database.url()
+    );
+    let failed = |n: i32| format!("Failed password for root from 192.0.2.1 port {n} ssh2\n");
+    std::fs::write(&log, failed(1) + &failed(2)).unwrap();
+    let daemon = Daemon::start(state.path(), &configuration).await;
+    database.wait_for("SELECT count(*) FROM logs WHERE event_type = 'login_failed' AND app = 'sshd'", 2).await;
+    assert_eq!(daemon.stop().await.0, Some(0));
+    std::fs::write(&log, failed(1) + &failed(2) + &failed(3)).unwrap();
+    let daemon = Daemon::start(state.path(), &configuration).await;
+    database.wait_for("SELECT count(*) FROM incidents WHERE detector = 'login_failures' AND event_count = 3", 1).await;
+    assert_eq!(daemon.stop().await.0, Some(0));
+}
+
 #[tokio::test]
 async fn a_repeated_delivery_is_stored_once_also_after_a_restart() {
     let (database, state) = (Database::new().await, state_dir());

@@ -8,9 +8,9 @@
 //! A period consists of whole hours, since log records are counted by the hour.
 
 mod chart;
+mod figures;
 mod html;
 pub mod incident;
-mod opened;
 mod sections;
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use serde::Serialize;
 pub use html::page;
 pub use sections::{Cell, Section, csv, sections};
 
-use self::opened::Figures;
+use self::figures::Figures;
 use super::levels::{self, Due, DueFilter, Kept};
 use super::{Actor, Casework, CaseworkError, Permission};
 use crate::record::{Severity, Timestamp};
@@ -76,6 +76,11 @@ impl Period {
 
     fn span(self) -> rows::Span {
         (self.from * HOUR_MICROS, self.to * HOUR_MICROS)
+    }
+
+    /// A time lies in it.
+    fn holds(self, time: Timestamp) -> bool {
+        (self.from * HOUR_MICROS..self.to * HOUR_MICROS).contains(&time.as_micros())
     }
 
     /// UTC days that it touches, in days since 1970.
@@ -190,16 +195,22 @@ impl Casework {
         let (now, span) = (Timestamp::now(), period.span());
         rows::begin(connection).await?;
         let totals_before = rows::totals(connection, period.before().span()).await?.into();
-        let mut incidents = Figures::new(&self.settings.levels, now);
-        rows::each_opened(connection, span, &mut |incident| incidents.add(&incident)).await?;
+        let mut incidents = Figures::new(&self.settings.levels, period, now);
+        rows::each_case(connection, span, &mut |incident| incidents.add(&incident)).await?;
         let logs = rows::logs(connection, span).await?;
         let senders = rows::busiest(connection, span, TOP).await?;
-        let sources = rows::attackers(connection, span, TOP).await?;
-        let accounts = rows::accounts(connection, span, TOP).await?;
+        let top_sources = match incidents.attackers() {
+            Some(counted) => counted,
+            None => rows::attackers(connection, span, TOP).await?.into_iter().map(Attacker::from).collect(),
+        };
+        let top_accounts = match incidents.top_accounts() {
+            Some(counted) => counted,
+            None => rows::accounts(connection, span, TOP).await?.into_iter().map(Count::from).collect(),
+        };
         let (overdue_tasks, overdue_tasks_total) = rows::overdue(connection, now, LISTED).await?;
         let overdue = DueFilter { overdue: true, ..DueFilter::default() };
         let overdue = levels::due(connection, &self.settings.levels, &overdue, now, LISTED as usize).await?;
-        let (lessons_learned, lessons_learned_total) = rows::lessons(connection, span, LISTED).await?;
+        let lessons_learned = rows::lessons(connection, &incidents.lessons()).await?;
         store::commit(connection).await?;
         reading.done();
 
@@ -234,16 +245,28 @@ impl Casework {
             logs_by_severity: worst_first(&summed(|row| &row.severity)),
             logs_by_day: each_day(period, &by_day),
             top_senders: senders.into_iter().map(|(source, host, log_records)| Sender { source, host, log_records }).collect(),
-            top_sources: sources.into_iter().map(|(remote, incidents, events)| Attacker { remote, incidents, events }).collect(),
-            top_accounts: accounts.into_iter().map(|(name, count)| Count { name, count }).collect(),
+            top_sources,
+            top_accounts,
             service_levels: incidents.promises.kept(),
             overdue_incidents: overdue.due,
             overdue_incidents_total: overdue.overdue,
             overdue_tasks,
             overdue_tasks_total,
             lessons_learned,
-            lessons_learned_total,
+            lessons_learned_total: incidents.lessons_total,
         })
+    }
+}
+
+impl From<(String, i64)> for Count {
+    fn from((name, count): (String, i64)) -> Count {
+        Count { name, count }
+    }
+}
+
+impl From<(String, i64, i64)> for Attacker {
+    fn from((remote, incidents, events): (String, i64, i64)) -> Attacker {
+        Attacker { remote, incidents, events }
     }
 }
 

@@ -132,6 +132,8 @@ fn column(name: &str) -> Option<(Column, u8)> {
         "network.transport" | "proto" => (Protocol, 1), "transport" | "protocol" => (Protocol, 2),
         "event.action" | "action" => (Action, 1), "eventid" | "event_action" => (Action, 2),
         "message" | "MESSAGE" => (Message, 1), "msg" | "log" | "short_message" => (Message, 2), "event.original" => (Message, 3),
+        // Exports of Splunk, whole or as events.
+        "_raw" | "result._raw" => (Message, 4), "result.host" => (Host, 4), "result._time" => (Time, 7),
         "severity" => (Level, 1), "log.level" | "level" | "log_level" | "loglevel" | "lvl" => (Level, 2), "PRIORITY" => (Level, 3),
         "event_type" => (Type, 1),
         "http.request.method" | "request_method" | "RequestMethod" | "method" => (Method, 1),
@@ -312,7 +314,7 @@ impl<'a> Reader<'a, '_> {
             (_, true, Some(true)) => EventType::LoginSuccess,
             (_, true, Some(false)) => EventType::LoginFailed,
             _ if self.found.notice => EventType::IdsAlert,
-            _ if self.found.method && self.found.status => EventType::HttpRequest,
+            _ if self.found.method && self.found.status || action == "http_request" => EventType::HttpRequest,
             _ => EventType::Other,
         };
         if let Some((_, _, message)) = message {

@@ -115,6 +115,13 @@ fn cisco_tag_within(text: &str) -> Option<&str> {
     Some(&text[at + 2..]).filter(|tag| is_cisco_tag(tag))
 }
 
+/// `<local0.info> `: how BSD's syslogd -v and others write a priority into a file.
+fn bracketed_priority(text: &str) -> Option<(Priority, &str)> {
+    let (words, rest) = text.strip_prefix('<')?.split_once("> ")?;
+    let (facility, severity) = words.split_once('.')?;
+    Some((Priority::from_words(facility, severity)?, rest.trim_start_matches(' ')))
+}
+
 /// What follows the time: host and tag in all their combinations.
 fn after_time<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) {
     let rest = text.strip_prefix(':').unwrap_or(text).trim_start_matches(' ');
@@ -130,6 +137,10 @@ fn after_time<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'
         priority.apply(record);
         return after_host_or_tag(rest, record);
     }
+    let rest = bracketed_priority(rest).map_or(rest, |(priority, rest)| {
+        priority.apply(record);
+        rest
+    });
     // The tag comes first where no host was written; a host never ends in a colon unless something upper-case and a `%` follow.
     let (first, after) = word(rest);
     if let Some(host) = first.strip_suffix(':')
@@ -403,6 +414,8 @@ mod tests {
             ("Jun  1 22:14:15 mx1 {\"a\": 1}", "06-01T22:14:15", "mx1", "", 0, "{\"a\": 1}"),
             ("Jun  1 22:14:15 mx1", "06-01T22:14:15", "mx1", "", 0, ""),
             ("Jun  1 22:14:15", "06-01T22:14:15", "", "", 0, ""),
+            ("Jun  1 22:14:15 <local0.info> mx1 app[12]: x", "06-01T22:14:15", "mx1", "app", 12, "x"),
+            ("Jun  1 22:14:15 <b.c> x", "06-01T22:14:15", "", "", 0, "<b.c> x"),
             ("Jun  1 22:14:15 last message repeated 2 times", "06-01T22:14:15", "", "", 0, "last message repeated 2 times"),
             ("\u{feff}<34>Jun  1 22:14:15 mx1 app: x\r", "06-01T22:14:15", "mx1", "app", 0, "x"),
             ("<34>  Jun  1 22:14:15 mx1 app: x", "06-01T22:14:15", "mx1", "app", 0, "x"),

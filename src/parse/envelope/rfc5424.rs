@@ -77,6 +77,11 @@ fn header<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) 
     for (slot, (max, expected)) in names.iter_mut().zip([(255, "HOSTNAME"), (48, "APP-NAME"), (128, "PROCID"), (32, "MSGID")]) {
         // An empty or unprintable field, or the end: nothing after it can be told apart.
         let Ok((after, name)) = field(rest) else { return finish(record, names, broken(rest, expected)) };
+        // CyberArk leaves out what stands between the host and an object.
+        if expected != "HOSTNAME" && name.starts_with("{\"") {
+            file(record, names);
+            return Ok(rest.strip_prefix(' ').unwrap_or(rest));
+        }
         *slot = (name != "-").then_some(name);
         if name.len() > max && record.error.is_none() {
             record.error = Some(format!("rfc5424: {expected} is longer than {max} bytes").into());

@@ -186,12 +186,16 @@ fn apache<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) ->
         }
     }
     let denied = scan::has(what, "client denied by server configuration")
+        || what.starts_with("ModSecurity: Access denied")
         || scan::has(what, "client used wrong authentication scheme")
         || scan::has(what, "invalid nonce")
         || scan::has(what, "authorization failure")
         || scan::has(what, "access to ");
     let refused = refused && peer.is_some();
     finish(record, refused, denied && peer.is_some(), user.filter(|_| refused), peer.is_some(), level);
+    if what.starts_with("ModSecurity: Warning") && peer.is_some() {
+        (record.event_type, record.severity) = (EventType::IdsAlert, Severity::Medium);
+    }
     record.format.message = "apache_error";
     true
 }

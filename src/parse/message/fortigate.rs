@@ -29,8 +29,19 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
     if scan::find(text, "date=").is_none_or(|at| at > 64) || !scan::has(text, "type=") {
         return false;
     }
+    // FortiManager and FortiAnalyzer write alike.
+    if scan::has(text, " desc=")
+        && (scan::has(text, " userfrom=") || scan::has(text, " device_id=FM") || scan::has(text, " operation="))
+    {
+        return false;
+    }
     record.fields.reserve(32);
     pairs::fill(text, SPACED, record, slots, context);
+    if word(record, "dir") == "outbound" || word(record, "init") == "local" {
+        // A tunnel that this end began.
+        std::mem::swap(&mut record.src_ip, &mut record.dst_ip);
+        std::mem::swap(&mut record.src_port, &mut record.dst_port);
+    }
     record.event_time = time(record, context.zone).or(record.event_time);
     let (event_type, severity) = meaning(record);
     is(record, "fortigate", event_type, severity);
@@ -42,8 +53,8 @@ fn slots(name: &str) -> Option<Slot> {
     use Slot::{Action, DstIp, DstPort, Field, Host, Number, Protocol, SrcIp, SrcPort, User};
     Some(match name {
         "devname" | "device_name" => Host, "devid" | "device_id" => Field("observer.serial_number"),
-        "srcip" | "src" | "remip" => SrcIp, "srcport" | "src_port" => SrcPort,
-        "dstip" | "dst" | "locip" => DstIp, "dstport" | "dst_port" => DstPort,
+        "srcip" | "src" | "remip" => SrcIp, "srcport" | "src_port" | "remport" => SrcPort,
+        "dstip" | "dst" | "locip" => DstIp, "dstport" | "dst_port" | "locport" => DstPort,
         "proto" => Protocol, "action" => Action, "user" | "unauthuser" => User,
         "srcintf" | "src_int" => Field("observer.ingress.interface.name"), "dstintf" | "dst_int" => Field("observer.egress.interface.name"),
         "policyid" => Field("rule.id"), "policyname" => Field("rule.name"), "attack" | "virus" => Field("threat.indicator.name"),
@@ -77,8 +88,8 @@ fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
 
 fn meaning(record: &LogRecord<'_>) -> (EventType, Severity) {
     use EventType::{
-        AccessDenied, ConfigChange, ConnectionAllowed, ConnectionBlocked, DataTransfer, HttpRequest, IdsAlert, LoginFailed,
-        LoginSuccess, Logout, MalwareDetected, Other, System,
+        AccessDenied, ConfigChange, ConnectionAllowed, ConnectionBlocked, DataTransfer, IdsAlert, LoginFailed, LoginSuccess,
+        Logout, MalwareDetected, Other, System,
     };
     let action = record.action.as_deref().unwrap_or_default();
     let refused = matches!(action, "deny" | "denied" | "block" | "blocked" | "drop" | "dropped" | "reset" | "violation");
@@ -95,7 +106,9 @@ fn meaning(record: &LogRecord<'_>) -> (EventType, Severity) {
         (_, "virus") => (MalwareDetected, rated().max(Severity::High)),
         (_, "ips" | "anomaly" | "attack" | "signature") => (IdsAlert, rated()),
         ("utm" | "webfilter" | "app-ctrl" | "dlp" | "emailfilter" | "waf", _) if refused => (AccessDenied, Severity::Low),
-        (_, "webfilter") => (HttpRequest, Severity::Low),
+        // What a filter let pass, a page among it: the request itself is not logged.
+        (_, "webfilter" | "app-ctrl" | "dns" | "ssl") => (ConnectionAllowed, Severity::Low),
+        ("attack", _) => (IdsAlert, rated()),
         ("utm", _) => (DataTransfer, Severity::Low),
         ("event", _) => {
             let failed = matches!(word(record, "status"), "failed" | "failure" | "fail" | "authentication_failed")
@@ -140,7 +153,7 @@ mod tests {
             (r#"type="utm" subtype="virus" action="blocked" virus="EICAR""#, MalwareDetected, Severity::High),
             (r#"type="utm" subtype="ips" severity="critical" action="dropped""#, IdsAlert, Severity::Critical),
             (r#"type="utm" subtype="webfilter" action="blocked""#, AccessDenied, Severity::Low),
-            (r#"type="utm" subtype="webfilter" action="passthrough""#, HttpRequest, Severity::Low),
+            (r#"type="utm" subtype="webfilter" action="passthrough""#, ConnectionAllowed, Severity::Low),
             (r#"type="event" subtype="system" action="login" status="success" user="admin""#, LoginSuccess, Severity::Low),
             (r#"type="event" subtype="system" action="login" status="failed" user="admin""#, LoginFailed, Severity::Medium),
             (r#"type="event" subtype="vpn" action="ssl-login-fail" user="mia""#, LoginFailed, Severity::Medium),

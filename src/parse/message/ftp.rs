@@ -42,7 +42,10 @@ pub(super) fn proftpd<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool 
         let verdicts = [" (Login failed)", ": no such user found", ": Login successful", ": no such user"];
         let Some((user, verdict)) = verdicts.into_iter().find_map(|verdict| user.rfind(verdict).map(|at| (&user[..at], verdict)))
         else {
-            return false;
+            if place.is_some() {
+                is(record, FORMAT, EventType::Other, Severity::Low);
+            }
+            return place.is_some();
         };
         set_user(record, user.trim_end_matches(':'));
         if verdict == ": Login successful" {
@@ -65,6 +68,8 @@ pub(super) fn proftpd<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool 
         text if text.starts_with("FTP session closed") => EventType::Logout,
         text if text.starts_with("FTP session opened") => EventType::Other,
         text if text.starts_with("ProFTPD ") => EventType::ServiceChange,
+        // Whoever is named in such a place, it is ProFTPD that speaks.
+        _ if place.is_some() => EventType::Other,
         _ => return false,
     };
     is(record, FORMAT, event_type, Severity::Low);

@@ -1,4 +1,4 @@
-//! What guards other services, in sentences: Duo, doas, scanlogd, portsentry, Wazuh's API and active response, CrowdSec, Cowrie, fail2ban, Suhosin, xinetd,
+//! What guards other services, in sentences: Duo, doas, Wazuh's API and active response, CrowdSec, Cowrie, fail2ban, Suhosin, xinetd,
 //! Dante, Webmin, DirectAdmin.
 //!
 //! Sources: the pages below and the programs' own format strings. Failed logins, refusals, bans and scans are medium, the rest low.
@@ -48,32 +48,6 @@ dialect!(
         (Denied, "command_not_permitted", "command not permitted for {user'}: {=process.command_line}"),
         (Denied, "command_not_permitted", "failed command for {user'}: {=process.command_line}"),
         (Failed, "auth", "failed auth for {user}"),
-    ]
-);
-
-dialect!(
-    SCANLOGD,
-    "scanlogd",
-    "",
-    "scanlogd and portsentry",
-    "https://www.openwall.com/scanlogd/",
-    [App("scanlogd"), App("portsentry"), Line(" Port: ")],
-    [
-        "<177>Nov 20 06:25:01 web1 scanlogd: 203.0.113.77 to 192.0.2.10 ports 80, 81, 83, 88, ..., f????uxy, TOS 00, TTL 49 @06:25:01",
-        "1795155901 - 11/20/2026 06:25:01 Host: 203.0.113.77/203.0.113.77 Port: 1 TCP Blocked"
-    ],
-    [
-        (Minds(IdsAlert), "port_scan", "{ip}:{port} to {dst} ports {=scanlogd.ports}, TOS {*}"),
-        (Minds(IdsAlert), "port_scan", "{ip} to {dst} ports {=scanlogd.ports}, TOS {*}"),
-        (Minds(IdsAlert), "port_scan", "{ip} to {dst} ports {=scanlogd.ports}"),
-        (Minds(ConnectionBlocked), "blocked", "{epoch} - {_} {_} Host: {from}/{ip} Port: {dport} {-network.transport} Blocked"),
-        (Minds(IdsAlert), "port_scan", "attackalert: Connect from host: {from}/{ip} to {-network.transport} port: {dport}"),
-        (
-            Minds(IdsAlert),
-            "port_scan",
-            "attackalert: {=event.reason} from host: {from}/{ip} to {-network.transport} port: {dport}{*}"
-        ),
-        (Minds(ConnectionBlocked), "blocked", "attackalert: Host {ip} has been blocked{*}"),
     ]
 );
 

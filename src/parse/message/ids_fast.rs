@@ -43,7 +43,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
 }
 
 /// `02/11/2026-08:15:30.250000`, `02/11/26-…`, `02/11-…`.
-fn time<'t>(text: &'t str, now: Timestamp, zone: &Zone) -> Option<(&'t str, Option<Timestamp>)> {
+pub(super) fn time<'t>(text: &'t str, now: Timestamp, zone: &Zone) -> Option<(&'t str, Option<Timestamp>)> {
     let (rest, (month, _, day, year, _)) =
         (scan::digits(2, 2), char('/'), scan::digits(2, 2), opt(preceded(char('/'), scan::digits(2, 4))), one_of("- "))
             .parse(text)
@@ -109,7 +109,7 @@ fn is_rule(text: &str) -> bool {
 }
 
 /// `192.0.2.1:80`, `192.0.2.1`, `2001:db8:0000:0000:0000:0000:0000:0001:80` (eight groups, then the port).
-fn endpoint(text: &str) -> Option<(Option<IpAddr>, Option<u16>)> {
+pub(super) fn endpoint(text: &str) -> Option<(Option<IpAddr>, Option<u16>)> {
     let text = text.split_ascii_whitespace().next()?;
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if host.contains(':') && scan::ip(text).is_none() => (host, port.parse().ok()),

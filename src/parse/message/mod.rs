@@ -8,38 +8,100 @@
 
 pub(super) mod access;
 mod account;
+mod alert;
 mod appliances;
 mod asterisk;
+mod audit_json;
+mod auditd;
+mod aws_alb;
+mod barracuda;
+mod cef;
+mod checkpoint;
 mod cisco_asa;
+mod cisco_duo;
+mod cisco_esa;
+mod cisco_ios;
+mod cisco_ise;
+mod cisco_meraki;
+mod cisco_secure_endpoint;
+mod cisco_umbrella;
+mod cyberark;
+mod dhcpd;
+mod dns;
 mod dovecot;
 mod dropbear;
+mod edr;
+mod elastic_stack;
 mod error_log;
+mod eset;
 mod exim;
+mod f5;
 mod falco;
 mod filterlog;
+mod fireeye;
 mod fortigate;
+mod fortinet;
 mod ftp;
 mod guards;
+mod haproxy;
 mod ids_fast;
+mod iis;
+mod infoblox;
+mod juniper;
 mod keycloak;
+mod laurel;
+mod leef;
 mod login;
 mod logind;
 mod mailboxes;
+mod mcafee_epo;
+mod microsoft_dhcp;
+mod mikrotik;
+mod modsecurity;
+mod mongodb;
+mod mysql;
+mod nats;
 mod netfilter;
+mod netscaler;
+mod netscreen;
+mod openvpn;
+mod osquery;
 mod pam;
+mod panos;
 mod pfsense;
 mod postfix;
+mod postgresql;
+mod probes;
+mod proofpoint;
+mod proxies;
+mod pulse;
+mod qnap;
+mod santa;
 mod selfhosted;
+mod server_logs;
 mod services;
+mod snare;
+mod snort;
+mod sonicwall;
+mod sophos;
+mod squid;
 mod sshd;
 mod sso;
+mod stormshield;
+mod strongswan;
 mod su;
 mod sudo;
 mod suricata;
+mod symantec;
 mod vsftpd;
+mod vsphere;
+mod watchguard;
 mod wazuh;
 mod webgui;
 mod webmail;
+mod windows;
+mod zeek;
+mod zscaler;
 
 use std::borrow::Cow;
 
@@ -66,15 +128,54 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     appliances::VAULTWARDEN,
     appliances::XRDP,
     asterisk::DIALECT,
+    audit_json::CLOUDTRAIL,
+    audit_json::GITHUB,
+    audit_json::GOOGLE,
+    audit_json::KUBERNETES,
+    audit_json::MICROSOFT365,
+    audit_json::VAULT,
+    auditd::DIALECT,
+    aws_alb::DIALECT,
+    barracuda::CLOUDGEN,
+    barracuda::WAF,
+    cef::DIALECT,
+    checkpoint::DIALECT,
     cisco_asa::DIALECT,
+    cisco_duo::DIALECT,
+    cisco_esa::DIALECT,
+    cisco_ios::DIALECT,
+    cisco_ise::DIALECT,
+    cisco_meraki::DIALECT,
+    cisco_secure_endpoint::DIALECT,
+    cisco_umbrella::DIALECT,
+    cyberark::DIALECT,
+    dhcpd::DIALECT,
+    dns::BIND,
+    dns::COREDNS,
+    dns::NSD,
     dovecot::DIALECT,
     dropbear::DIALECT,
+    edr::CORTEX_XDR,
+    edr::CROWDSTRIKE,
+    edr::DEFENDER,
+    edr::SENTINEL_ONE,
+    edr::SOPHOS_CENTRAL,
+    edr::VISION_ONE,
+    elastic_stack::DIALECT,
     error_log::APACHE,
     error_log::NGINX,
+    eset::DIALECT,
     exim::DIALECT,
+    f5::ASM,
+    f5::MESSAGES,
+    f5::TELEMETRY,
     falco::DIALECT,
     filterlog::DIALECT,
+    fireeye::DIALECT,
     fortigate::DIALECT,
+    fortinet::AUTHENTICATOR,
+    fortinet::MAIL,
+    fortinet::MANAGER,
     ftp::PROFTPD,
     ftp::PURE_FTPD,
     guards::ACTIVE_RESPONSE,
@@ -85,14 +186,20 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     guards::DOAS,
     guards::DUO,
     guards::FAIL2BAN,
-    guards::SCANLOGD,
     guards::SUHOSIN,
     guards::WAZUH_API,
     guards::WEBMIN,
     guards::XINETD,
+    haproxy::DIALECT,
     ids_fast::DIALECT,
+    iis::ACCESS,
+    iis::ERROR,
+    infoblox::DIALECT,
     envelope::json::DIALECT,
+    juniper::DIALECT,
     keycloak::DIALECT,
+    laurel::DIALECT,
+    leef::DIALECT,
     login::DIALECT,
     logind::DIALECT,
     mailboxes::ASSP,
@@ -106,11 +213,36 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     mailboxes::SENDMAIL,
     mailboxes::SOLID_POP3D,
     mailboxes::UW_IMAP,
+    mcafee_epo::DIALECT,
+    microsoft_dhcp::DIALECT,
+    mikrotik::DIALECT,
+    modsecurity::DIALECT,
+    mongodb::DIALECT,
+    mysql::AUDIT,
+    mysql::ERROR,
+    mysql::SLOW,
+    nats::DIALECT,
     netfilter::DIALECT,
+    netscaler::CEF,
+    netscaler::DIALECT,
+    netscreen::DIALECT,
+    openvpn::DIALECT,
+    osquery::DIALECT,
     pam::DIALECT,
+    panos::DIALECT,
     pfsense::DIALECT,
     postfix::DIALECT,
-    selfhosted::ADGUARD_HOME,
+    postgresql::DIALECT,
+    probes::ADGUARD,
+    probes::PORTSENTRY,
+    probes::SCANLOGD,
+    probes::SCREEN_SHARING,
+    proofpoint::DIALECT,
+    proxies::CADDY,
+    proxies::ENVOY,
+    pulse::DIALECT,
+    qnap::DIALECT,
+    santa::DIALECT,
     selfhosted::BASEROW,
     selfhosted::COUNTER_STRIKE,
     selfhosted::GUACAMOLE,
@@ -124,6 +256,10 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     selfhosted::TEAMSPEAK,
     selfhosted::WINGS,
     selfhosted::ZNC,
+    server_logs::KLOG,
+    server_logs::LIGHTTPD,
+    server_logs::REDIS,
+    server_logs::TOMCAT,
     services::DRUPAL,
     services::EJABBERD,
     services::FROXLOR,
@@ -136,22 +272,34 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     services::OPENSCAP,
     services::OPENSMTPD,
     services::PHPMYADMIN,
-    services::SCREEN_SHARING,
     services::SLAPD,
     services::STUNNEL,
     services::SYNOLOGY,
     services::TINE,
     services::WU_FTPD,
+    snare::DIALECT,
+    snort::CSV,
+    snort::FULL,
+    snort::JSON,
+    sonicwall::DIALECT,
+    sophos::FIREWALL,
+    sophos::UTM,
+    squid::DIALECT,
     sshd::DIALECT,
     sso::AUTHELIA,
     sso::AUTHENTIK,
     sso::GITLAB_JSON,
     sso::GRAFANA,
     sso::NEXTCLOUD,
+    stormshield::DIALECT,
+    strongswan::DIALECT,
     su::DIALECT,
     sudo::DIALECT,
     suricata::DIALECT,
+    symantec::DIALECT,
     vsftpd::DIALECT,
+    vsphere::DIALECT,
+    watchguard::DIALECT,
     wazuh::OSSEC,
     wazuh::WAZUH,
     webgui::DIALECT,
@@ -161,6 +309,9 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     webmail::ROUNDCUBE,
     webmail::SOGO,
     webmail::SQUIRRELMAIL,
+    windows::DIALECT,
+    zeek::DIALECT,
+    zscaler::DIALECT,
 ];
 
 /// What was tried on a line, in order, and whether it was right: the dialect's name and what it was tried for.
@@ -263,7 +414,12 @@ fn understand<'a>(
         watch(dialect, sign, understood);
         understood
     };
-    if named.is_some_and(|Named(dialect)| tried(dialect, Sign::Named, record)) {
+    if let Some(Named(dialect)) = named
+        && tried(dialect, Sign::Named, record)
+    {
+        // So that what is stored is recognised again.
+        let program = dialect.marks.iter().find_map(|mark| if let Mark::App(app) = mark { Some(*app) } else { None });
+        record.app = record.app.take().or(program.map(Cow::Borrowed));
         return true;
     }
     // A service's PAM lines are PAM's, whoever logged them.

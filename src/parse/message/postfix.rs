@@ -163,11 +163,11 @@ fn queued<'a>(queue: &'a str, rest: &'a str, record: &mut LogRecord<'a>) -> bool
     let Some(id) = queue.strip_suffix(':').filter(|id| id.bytes().all(|b| b.is_ascii_alphanumeric())) else { return false };
     let (first, more) = word(rest);
     if matches!(first, "reject:" | "milter-reject:" | "reject_warning:") {
-        let known = reject(first, more, record);
-        if known {
+        let understood = reject(first, more, record);
+        if understood {
             record.set("postfix.queue_id", id);
         }
-        return known;
+        return understood;
     }
     let Some(client) = rest.strip_prefix("client=").and_then(client) else { return false };
     let rest = file(client, record);

@@ -171,36 +171,6 @@ dialect!(
 );
 
 dialect!(
-    SCREEN_SHARING,
-    "screensharingd",
-    "",
-    "macOS: Screen Sharing",
-    "https://support.apple.com/guide/mac-help/mh11848/mac",
-    [App("screensharingd")],
-    [
-        "<38>Nov 20 06:25:01 mac1 screensharingd[117]: Authentication: FAILED :: User Name: mia :: Viewer Address: 203.0.113.77 :: Type: DH"
-    ],
-    [
-        (
-            Failed,
-            "login",
-            "Authentication: FAILED :: User Name: {user} :: {*}:: Viewer Address: {ip} :: Type: {=network.auth_method}"
-        ),
-        (Failed, "login", "Authentication: FAILED :: User Name: {user} :: Viewer Address: {ip} :: Type: {=network.auth_method}"),
-        (
-            Login,
-            "login",
-            "Authentication: SUCCEEDED :: User Name: {user} :: {*}:: Viewer Address: {ip} :: Type: {=network.auth_method}"
-        ),
-        (
-            Login,
-            "login",
-            "Authentication: SUCCEEDED :: User Name: {user} :: Viewer Address: {ip} :: Type: {=network.auth_method}"
-        ),
-    ]
-);
-
-dialect!(
     LOGINWINDOW,
     "loginwindow",
     "",

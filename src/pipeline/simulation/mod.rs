@@ -374,7 +374,7 @@ impl Simulation {
         if lines.is_empty() {
             return;
         }
-        let source = Arc::new(Source { name: "auth".into(), zone: Zone::UTC });
+        let source = Arc::new(Source { name: "auth".into(), zone: Zone::UTC, format: None });
         let mut batch = Batch { origins: vec![Arc::new(Origin { source, peer: None, path: None })], ..Batch::default() };
         for line in lines {
             let start = batch.bytes.len() as u32;

@@ -57,7 +57,7 @@ impl World {
     pub fn new(globs: &[&str]) -> World {
         allow_many_files();
         let dir = tempfile::tempdir().unwrap();
-        let source = Arc::new(Source { name: "test".into(), zone: Zone::UTC });
+        let source = Arc::new(Source { name: "test".into(), zone: Zone::UTC, format: None });
         let paths = globs.iter().map(|g| dir.path().join(g).to_str().unwrap().to_owned()).collect();
         let mut options = Options::new("test", paths, source);
         options.poll_interval = Duration::from_millis(10);

@@ -99,7 +99,7 @@ impl Model {
     fn new(patterns: &[&str]) -> Model {
         meanwhile::finish();
         let dir = tempfile::tempdir().unwrap();
-        let source = Arc::new(Source { name: "test".into(), zone: Zone::UTC });
+        let source = Arc::new(Source { name: "test".into(), zone: Zone::UTC, format: None });
         let paths = patterns.iter().map(|p| dir.path().join(p).to_str().unwrap().to_owned()).collect();
         let mut options = Options::new("test", paths, source);
         options.settle = Duration::ZERO;

@@ -1,13 +1,17 @@
-//! The incidents that were opened in a period, counted by everything at once.
+//! The incidents of a period, counted by everything at once.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
-use super::{Count, Spread, most_first, worst_first};
+use super::{Attacker, Count, LISTED, Period, Spread, TOP, most_first, worst_first};
 use crate::casework::levels::Promises;
 use crate::record::Timestamp;
 use crate::record::case::{Priority, Status};
 use crate::record::levels::{Course, Levels};
-use crate::store::reports::Opened;
+use crate::store::reports::Case;
+
+/// Names of remote ends, and of accounts, that are counted in memory: beyond that the database counts them, by way of its disk.
+const MAX_NAMES: usize = 100_000;
 
 /// What they come to.
 pub(super) struct Figures<'l> {
@@ -26,10 +30,17 @@ pub(super) struct Figures<'l> {
     pub resolve: Durations,
     /// How often what is promised was kept.
     pub promises: Promises<'l>,
+    period: Period,
+    remotes: Option<HashMap<String, (i64, i64)>>,
+    accounts: Option<HashMap<String, i64>>,
+    /// The incidents with a lesson that were resolved last, the first of them on top.
+    lessons: BinaryHeap<Reverse<(Timestamp, i64)>>,
+    /// All that have one.
+    pub lessons_total: i64,
 }
 
 impl<'l> Figures<'l> {
-    pub fn new(levels: &'l Levels, now: Timestamp) -> Figures<'l> {
+    pub fn new(levels: &'l Levels, period: Period, now: Timestamp) -> Figures<'l> {
         Figures {
             severities: Tally::default(),
             categories: Tally::default(),
@@ -41,11 +52,29 @@ impl<'l> Figures<'l> {
             acknowledge: Durations::default(),
             resolve: Durations::default(),
             promises: Promises::new(levels, now),
+            period,
+            remotes: Some(HashMap::new()),
+            accounts: Some(HashMap::new()),
+            lessons: BinaryHeap::new(),
+            lessons_total: 0,
         }
     }
 
-    pub fn add(&mut self, incident: &Opened<'_>) {
-        let Opened { created_at, first_seen, acknowledged_at, resolved_at, .. } = *incident;
+    pub fn add(&mut self, incident: &Case<'_>) {
+        if let Some(resolved_at) = incident.resolved_at.filter(|at| incident.has_lesson && self.period.holds(*at)) {
+            self.lessons_total += 1;
+            self.lessons.push(Reverse((resolved_at, incident.id)));
+            if self.lessons.len() > LISTED as usize {
+                self.lessons.pop();
+            }
+        }
+        if self.period.holds(incident.created_at) {
+            self.add_opened(incident);
+        }
+    }
+
+    fn add_opened(&mut self, incident: &Case<'_>) {
+        let Case { created_at, first_seen, acknowledged_at, resolved_at, .. } = *incident;
         self.severities.add(incident.severity);
         self.categories.add(incident.category);
         self.detectors.add(incident.detector.unwrap_or("reported by people"));
@@ -62,6 +91,37 @@ impl<'l> Figures<'l> {
         let priority = incident.priority.parse().unwrap_or(Priority::P4);
         let status = incident.status.parse().unwrap_or(Status::Open);
         self.promises.add(&Course { priority, status, created_at, acknowledged_at, resolved_at });
+        if let Some(remote) = incident.remote {
+            count(&mut self.remotes, remote, |(incidents, events)| {
+                *incidents += 1;
+                *events += incident.events;
+            });
+        }
+        for name in incident.usernames {
+            count(&mut self.accounts, name, |incidents| *incidents += 1);
+        }
+    }
+
+    /// The remote ends with most incidents; `None` where there were too many to be counted here.
+    pub fn attackers(&mut self) -> Option<Vec<Attacker>> {
+        let all = self.remotes.take()?.into_iter();
+        let mut all: Vec<Attacker> = all.map(|(remote, (incidents, events))| Attacker { remote, incidents, events }).collect();
+        all.sort_unstable_by(|a, b| (b.incidents, b.events, &a.remote).cmp(&(a.incidents, a.events, &b.remote)));
+        all.truncate(TOP as usize);
+        Some(all)
+    }
+
+    /// The accounts that most incidents name; `None` where there were too many to be counted here.
+    pub fn top_accounts(&mut self) -> Option<Vec<Count>> {
+        let mut all: Vec<Count> = self.accounts.take()?.into_iter().map(|(name, count)| Count { name, count }).collect();
+        all.sort_unstable_by(|a, b| (b.count, &a.name).cmp(&(a.count, &b.name)));
+        all.truncate(TOP as usize);
+        Some(all)
+    }
+
+    /// The ids of the incidents whose lessons are listed.
+    pub fn lessons(&self) -> Vec<i64> {
+        self.lessons.iter().map(|Reverse((_, id))| *id).collect()
     }
 
     pub fn by_severity(&self) -> Vec<Count> {
@@ -82,6 +142,18 @@ impl<'l> Figures<'l> {
 
     pub fn by_attack_vector(&self) -> Vec<Count> {
         most_first(&self.attack_vectors.0)
+    }
+}
+
+/// Counts a name, unless there are too many: then none is counted any more.
+fn count<T: Default>(counts: &mut Option<HashMap<String, T>>, name: &str, add: impl FnOnce(&mut T)) {
+    let Some(known) = counts else { return };
+    if let Some(so_far) = known.get_mut(name) {
+        add(so_far);
+    } else if known.len() < MAX_NAMES {
+        add(known.entry(name.to_owned()).or_default());
+    } else {
+        *counts = None;
     }
 }
 
@@ -130,6 +202,18 @@ fn quantile(sorted: &[f64], fraction: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_beyond_the_limit_is_not_counted_here() {
+        let mut counts: Option<HashMap<String, i64>> = Some(HashMap::new());
+        for n in 0..MAX_NAMES {
+            count(&mut counts, &n.to_string(), |c| *c += 1);
+        }
+        count(&mut counts, "7", |c| *c += 1);
+        assert_eq!(counts.as_ref().unwrap()["7"], 2);
+        count(&mut counts, "one more", |c| *c += 1);
+        assert!(counts.is_none());
+    }
 
     #[test]
     fn quantiles_lie_between_values() {
