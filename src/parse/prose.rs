@@ -7,7 +7,7 @@
 //! - `{user}`: an account; `{user'}`: the same, up to the first place where the rest fits
 //! - `{ip}`: an address; `{peer}`: an address and maybe its port; `{from}`: an address or a name; each the remote end
 //! - `{port}`: the remote port; `{dst}`, `{dstpeer}`, `{dport}`: the same of the addressed end
-//! - `{time}`: a time as the envelopes know it; `{dmy}`, `{mdy}`, `{ymd}`: a date in that order, then a clock; `{pid}`, `{host}`; `{#}`: digits, `{_}`: something without blanks, `{*}`: anything;
+//! - `{time}`: a time as the envelopes know it; `{dmy}`, `{mdy}`, `{ymd}`: a date in that order, then a clock; `{epoch}`: seconds since 1970; `{pid}`, `{host}`; `{#}`: digits, `{_}`: something without blanks, `{*}`: anything;
 //!   `{~}`: anything, up to the last place where the rest fits
 //! - `{=name}`: anything, for the field of that name; `{-name}`: the same without blanks
 
@@ -152,7 +152,7 @@ impl<'p, 'a> Found<'p, 'a> {
                 }
                 self.address(hole, rest, text, end)
             }
-            "port" | "dport" | "pid" | "#" => {
+            "port" | "dport" | "pid" | "epoch" | "#" => {
                 let end = text.bytes().take_while(u8::is_ascii_digit).count();
                 end > 0 && self.next(hole, &text[..end], rest, &text[end..])
             }
@@ -252,6 +252,7 @@ impl<'p, 'a> Found<'p, 'a> {
                 "port" => record.src_port = port_number(value).filter(|port| *port > 0),
                 "dport" => record.dst_port = port_number(value),
                 "pid" => record.pid = value.parse().ok().or(record.pid),
+                "epoch" => record.event_time = value.parse().ok().and_then(scan::epoch).or(record.event_time),
                 "host" => record.host = Some(Cow::Borrowed(value)),
                 "time" => {
                     let read = timestamp::reading(value).ok().and_then(|(_, reading)| reading.instant(context));
@@ -292,7 +293,7 @@ fn date(text: &str, order: &str, zone: &Zone) -> Option<(usize, Timestamp)> {
                 _ => day = value as u8,
             }
         }
-        rest = rest.strip_prefix(['-', '/', '.', ' ']).unwrap_or(rest);
+        rest = rest.strip_prefix(['-', '/', '.', ' ', ':']).unwrap_or(rest);
     }
     let year = if year < 100 { 2000 + year } else { year };
     let (rest, (hour, minute, second, micros)) = scan::clock(rest.trim_start_matches([' ', ':', '-', 'T'])).ok()?;

@@ -7,11 +7,10 @@ use nom::Parser as _;
 use nom::bytes::complete::take_while1;
 use nom::character::complete::char;
 
-use super::failed;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{App, Holds, Line};
 use crate::parse::scan;
-use crate::record::{Civil, EventType, LogRecord, Severity, Timestamp, ToldBy, Zone};
+use crate::record::{Civil, EventType, LogRecord, Severity, Timestamp, Zone};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "access",
@@ -62,7 +61,8 @@ fn access<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) ->
         if let Some((agent, rest)) = quoted(rest.trim_start(), |_| true) {
             said(record, "user_agent.original", agent);
             if code == Some(401) && is_traefik(rest) {
-                failed(record, "access", "request", ToldBy::Service);
+                (record.event_type, record.severity) = (EventType::AccessDenied, Severity::Medium);
+                record.format.message = "access";
                 return true;
             }
         }
@@ -334,10 +334,9 @@ mod tests {
     }
 
     #[test]
-    fn traefik_tells_of_refused_logins_nowhere_else() {
+    fn traefik_tells_of_refusals_nowhere_else() {
         let line = r#"192.0.2.7 - eve [11/Feb/2026:08:15:30 +0000] "GET /d/ HTTP/2.0" 401 17 "-" "x" 72 "Auth for d" "/d/" 0ms"#;
-        assert_eq!((read(line).event_type, read(line).told_by), (EventType::LoginFailed, Some(ToldBy::Service)));
-        assert_eq!(super::super::told(None, line).0, Some(ToldBy::Service));
+        assert_eq!(read(line).event_type, EventType::AccessDenied);
         assert_eq!(read(&line.replace(" 401 ", " 200 ")).event_type, EventType::HttpRequest);
     }
 

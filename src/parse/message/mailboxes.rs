@@ -1,5 +1,5 @@
-//! Mail servers and webmail whose lines about logins are single sentences: Courier, Cyrus, UW IMAP, solid-pop3d, qmail and vpopmail, Perdition, Kerio Connect,
-//! ASSP, Domino, Oracle Messaging Server, Roundcube, SOGo, SquirrelMail, Horde, Group Office.
+//! Mail servers whose lines about logins are single sentences: Courier, Cyrus, UW IMAP, solid-pop3d, qmail and vpopmail, Perdition, Kerio Connect,
+//! ASSP, Domino, Oracle Messaging Server, Sendmail.
 //!
 //! Sources: the pages below and the programs' own format strings. A failed login and a refusal are medium, the rest low. A login's
 //! name is the client's word, so what follows it is looked for from the right.
@@ -75,7 +75,6 @@ dialect!(
         App("timsieved"),
         App("nntp"),
         App("nntps"),
-        App("httpd"),
         Begins("badlogin: ")
     ],
     [
@@ -226,6 +225,7 @@ dialect!(
         Line("] Message from IP address "),
         Line("] IP address "),
         Line("] Relay attempt from IP address "),
+        Line("] SMTP Spam attack detected from "),
         Line("] HTTP/WebMail: "),
         Line("] IMAP: "),
         Line("] POP3: ")
@@ -259,6 +259,7 @@ dialect!(
         (Denied, "connection", "[{dmy}] Client with IP address {ip} {=event.reason}"),
         (Denied, "message", "[{dmy}] Message from IP address {ip}, sender <{=email.from.address}> rejected: {=event.reason}"),
         (Denied, "blacklist", "[{dmy}] IP address {ip} found in {=rule.name}"),
+        (Denied, "spam", "[{dmy}] SMTP Spam attack detected from {ip}, {=event.reason}"),
         (Denied, "relay", "[{dmy}] Relay attempt from IP address {ip}{*}"),
         (Denied, "connection", "[{dmy}] SMTP server connection from {ip} {=event.reason}"),
     ]
@@ -353,120 +354,6 @@ dialect!(
             "<co ts=\"{time}\" {*} ap=\"TCP|{dst}|{dport}|{ip}|{port}\" {*}us=\"{user}\" di=\"535 {=event.reason}\"/>"
         ),
         (Is(Other), "connection", "<co ts=\"{time}\" {*} ap=\"TCP|{dst}|{dport}|{ip}|{port}\" {*}"),
-    ]
-);
-
-dialect!(
-    ROUNDCUBE,
-    "roundcube",
-    "",
-    "Roundcube",
-    "https://github.com/roundcube/roundcubemail/wiki/Configuration",
-    [
-        App("roundcube"),
-        Line("IMAP Error: Login failed for "),
-        Holds("IMAP Error: Login failed for "),
-        Line("Failed login for "),
-        Holds("Failed login for "),
-        Line("Successful login for ")
-    ],
-    [
-        "[20-Nov-2026 06:25:01 -0500]: IMAP Error: Login failed for mia@example.org from 203.0.113.77. AUTHENTICATE PLAIN: Authentication failed. in /srv/rcube_imap.php on line 184 (POST /?_task=login&_action=login)",
-        "[20-Nov-2026 06:25:01 +0100]: <1q2w3e4r> Failed login for mia from 203.0.113.77 in session 1q2w3e4r5t6z (error: 0)"
-    ],
-    [
-        (Failed, "login", "[{dmy}]: IMAP Error: Login failed for {user} from {ip}. AUTHENTICATE {=event.reason}"),
-        (Failed, "login", "[{dmy}]: IMAP Error: Login failed for {user} from {ip}{*}"),
-        (
-            Failed,
-            "login",
-            "[{dmy}]: <{_}> IMAP Error: Login failed for {user} against {=server.address} from {ip}. {=event.reason}"
-        ),
-        (Failed, "login", "[{dmy}]: <{_}> IMAP Error: Login failed for {user} from {ip}. AUTHENTICATE {=event.reason}"),
-        (Failed, "login", "[{dmy}]: <{_}> IMAP Error: Login failed for {user} from {ip}. {=event.reason}"),
-        (Failed, "login", "[{dmy}]: <{_}> Failed login for {user} from {ip} in session {_} ({=event.reason})"),
-        (Failed, "login", "[{dmy}]: <{_}> Failed login for {user} from {ip}{*} in session {_} ({=event.reason})"),
-        (Failed, "login", "[{dmy}]: Failed login for {user} from {ip}{*} in session {_} ({=event.reason})"),
-        (Login, "login", "[{dmy}]: <{_}> Successful login for {user} (ID: {#}) from {ip}{*}"),
-        (Failed, "login", "IMAP Error: Login failed for {user} against {=server.address} from {ip}. {=event.reason}"),
-        (Failed, "login", "IMAP Error: Login failed for {user} from {ip}. AUTHENTICATE {=event.reason}"),
-        (Failed, "login", "IMAP Error: Login failed for {user} from {ip}. {=event.reason}"),
-        (Failed, "login", "IMAP Error: Login failed for {user} from {ip}"),
-        (Failed, "login", "<{_}> IMAP Error: Login failed for {user} from {ip}. AUTHENTICATE {=event.reason}"),
-        (Failed, "login", "<{_}> IMAP Error: Login failed for {user} from {ip}{*}"),
-        (Failed, "login", "<{_}> Failed login for {user} from {ip}{*} in session {_} ({=event.reason})"),
-        (Failed, "login", "Failed login for {user} from {ip}{*} in session {_} ({=event.reason})"),
-        (Failed, "login", "Failed login for {user} from {ip}"),
-        (Login, "login", "<{_}> Successful login for {user} (ID: {#}) from {ip}{*}"),
-        (Login, "login", "Successful login for {user} (ID: {#}) from {ip}{*}"),
-    ]
-);
-
-dialect!(
-    SOGO,
-    "sogo",
-    "",
-    "SOGo",
-    "https://www.sogo.nu/support/faq/how-to-block-brute-force-attacks.html",
-    [App("sogod"), Holds("SOGoRootPage Login from '"), Holds("SOGoRootPage successful login from '")],
-    [
-        "<30>Nov 20 06:25:01 mx1 sogod[268]: SOGoRootPage Login from '203.0.113.77' for user 'mia' might not have worked - password policy: 65535  grace: -1  expire: -1  bound: 0"
-    ],
-    [
-        (Failed, "login", "{*}SOGoRootPage Login from '{ip}' for user '{user}' might not have worked{*}"),
-        (Failed, "login", "{*}SOGoRootPage Login from '{ip}, {*}' for user '{user}' might not have worked{*}"),
-        (Login, "login", "{*}SOGoRootPage successful login from '{ip}' for user '{user}'{*}"),
-        (Login, "login", "{*}SOGoRootPage successful login from '{ip}, {*}' for user '{user}'{*}"),
-    ]
-);
-
-dialect!(
-    SQUIRRELMAIL,
-    "squirrelmail",
-    "",
-    "SquirrelMail: Squirrel Logger",
-    "https://squirrelmail.org/plugin_view.php?id=52",
-    [Line("[LOGIN_ERROR]"), Holds("[LOGIN_ERROR]"), Line("[LOGIN] "), Line("[LOGOUT] ")],
-    ["11/20/2026 06:25:01 [LOGIN_ERROR] mia (example.org) from 203.0.113.77: Unknown user or password incorrect."],
-    [
-        (Failed, "login_error", "{mdy} [LOGIN_ERROR] {user} ({*}) from {ip}: {=event.reason}"),
-        (Login, "login", "{mdy} [LOGIN] {user} ({*}) from {ip}{*}"),
-        (Logout, "logout", "{mdy} [LOGOUT] {user} ({*}) from {ip}{*}"),
-        (Failed, "login_error", "[LOGIN_ERROR] {user} ({*}) from {ip}: {=event.reason}"),
-    ]
-);
-
-dialect!(
-    HORDE,
-    "horde",
-    "",
-    "Horde",
-    "https://www.horde.org/apps/horde/docs/INSTALL",
-    [App("HORDE"), App("horde"), Holds("FAILED LOGIN for "), Holds("Login success for ")],
-    [
-        "<34>Nov 20 06:25:01 mx1 HORDE: [imp] FAILED LOGIN for mia@example.org [203.0.113.77] to {localhost:143 [imap]} [pid 123 on line 116 of \"/srv/imp/lib/Auth.php\"]"
-    ],
-    [
-        (Failed, "login", "{*}FAILED LOGIN for {user} [{ip}] to {*}"),
-        (Failed, "login", "{*}FAILED LOGIN for {user} [{ip}] (forwarded for [{*}]) to {*}"),
-        (Failed, "login", "{*}FAILED LOGIN for {user} ({ip}) to {*}"),
-        (Login, "login", "{*}Login success for {user} [{ip}] {*}"),
-        (Login, "login", "{*}Login success for {user} ({ip}) {*}"),
-    ]
-);
-
-dialect!(
-    GROUP_OFFICE,
-    "group-office",
-    "",
-    "Group-Office",
-    "https://groupoffice.readthedocs.io/en/latest/system-administrator/security.html",
-    [Line("]LOGIN FAILED for user: \""), Line("]LOGIN SUCCESS for user: \""), Line("] LOGIN FAILED for user: \"")],
-    ["[2026-11-20 06:25:01]LOGIN FAILED for user: \"mia\" from IP: 203.0.113.77"],
-    [
-        (Failed, "login", "[{time}]LOGIN FAILED for user: \"{user}\" from IP: {ip}"),
-        (Failed, "login", "[{time}] LOGIN FAILED for user: \"{user}\" from IP: {ip}"),
-        (Login, "login", "[{time}]LOGIN SUCCESS for user: \"{user}\" from IP: {ip}"),
     ]
 );
 

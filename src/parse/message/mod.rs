@@ -42,6 +42,7 @@ mod fireeye;
 mod fortigate;
 mod fortinet;
 mod ftp;
+mod guards;
 mod haproxy;
 mod ids_fast;
 mod iis;
@@ -96,7 +97,9 @@ mod symantec;
 mod vsftpd;
 mod vsphere;
 mod watchguard;
+mod wazuh;
 mod webgui;
+mod webmail;
 mod windows;
 mod wireguard;
 mod zeek;
@@ -178,6 +181,18 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     fortinet::MANAGER,
     ftp::PROFTPD,
     ftp::PURE_FTPD,
+    guards::ACTIVE_RESPONSE,
+    guards::COWRIE,
+    guards::CROWDSEC,
+    guards::DANTE,
+    guards::DIRECT_ADMIN,
+    guards::DOAS,
+    guards::DUO,
+    guards::FAIL2BAN,
+    guards::SUHOSIN,
+    guards::WAZUH_API,
+    guards::WEBMIN,
+    guards::XINETD,
     haproxy::DIALECT,
     ids_fast::DIALECT,
     iis::ACCESS,
@@ -195,17 +210,12 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     mailboxes::COURIER,
     mailboxes::CYRUS,
     mailboxes::DOMINO,
-    mailboxes::GROUP_OFFICE,
-    mailboxes::HORDE,
     mailboxes::KERIO,
     mailboxes::ORACLE_IMS,
     mailboxes::PERDITION,
     mailboxes::QMAIL,
-    mailboxes::ROUNDCUBE,
     mailboxes::SENDMAIL,
-    mailboxes::SOGO,
     mailboxes::SOLID_POP3D,
-    mailboxes::SQUIRRELMAIL,
     mailboxes::UW_IMAP,
     mcafee_epo::DIALECT,
     microsoft_dhcp::DIALECT,
@@ -238,7 +248,6 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     pulse::DIALECT,
     qnap::DIALECT,
     santa::DIALECT,
-    selfhosted::ADGUARD_HOME,
     selfhosted::BASEROW,
     selfhosted::COUNTER_STRIKE,
     selfhosted::GUACAMOLE,
@@ -261,7 +270,6 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     services::CROWDSEC,
     services::DOAS,
     services::DRUPAL,
-    services::DUO,
     services::EJABBERD,
     services::FROXLOR,
     services::GITEA,
@@ -270,14 +278,13 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     services::LOGINWINDOW,
     services::NRPE,
     services::OPENHAB,
+    services::OPENSCAP,
+    services::OPENSMTPD,
     services::PHPMYADMIN,
-    services::SCANLOGD,
-    services::SCREEN_SHARING,
     services::SLAPD,
     services::STUNNEL,
     services::SYNOLOGY,
     services::TINE,
-    services::WAZUH_API,
     services::WU_FTPD,
     snare::DIALECT,
     snort::CSV,
@@ -302,7 +309,15 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     vsftpd::DIALECT,
     vsphere::DIALECT,
     watchguard::DIALECT,
+    wazuh::OSSEC,
+    wazuh::WAZUH,
     webgui::DIALECT,
+    webmail::GROUP_OFFICE,
+    webmail::HORDE,
+    webmail::OPEN_WEBMAIL,
+    webmail::ROUNDCUBE,
+    webmail::SOGO,
+    webmail::SQUIRRELMAIL,
     windows::DIALECT,
     wireguard::DIALECT,
     zeek::DIALECT,

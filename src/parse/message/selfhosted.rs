@@ -182,32 +182,6 @@ dialect!(
 );
 
 dialect!(
-    ADGUARD_HOME,
-    "adguard-home",
-    "",
-    "AdGuard Home",
-    "https://github.com/AdguardTeam/AdGuardHome/wiki/Configuration",
-    [
-        Line("/control/login: from ip "),
-        Holds("/control/login: from ip "),
-        Line("[info] auth: "),
-        Holds("[info] auth: "),
-        Line("auth: failed to login"),
-    ],
-    [
-        "2026/11/20 06:25:01.126560 [error] POST dns.example /control/login: from ip 203.0.113.77: invalid username or password",
-        "2026/11/20 06:25:01.400712 [info] auth: user \"mia\" successfully logged in from ip 203.0.113.77"
-    ],
-    [
-        (Failed, "login", "{time} [{_}] POST {=url.domain} /control/login: from ip {ip}: {=event.reason}"),
-        (Failed, "login", "[{_}] POST {=url.domain} /control/login: from ip {ip}: {=event.reason}"),
-        (Failed, "login", "{time} [{_}] auth: failed to login user \"{user}\" from ip {ip}{*}"),
-        (Login, "login", "{time} [{_}] auth: user \"{user}\" successfully logged in from ip {ip}"),
-        (Login, "login", "[{_}] auth: user \"{user}\" successfully logged in from ip {ip}"),
-    ]
-);
-
-dialect!(
     TEAMSPEAK,
     "teamspeak",
     "",

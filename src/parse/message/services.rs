@@ -1,12 +1,12 @@
-//! Services whose lines about logins are single sentences: Gitea, GitLab, Jellyfin, Froxlor, Tine, OpenLDAP's slapd, WU-FTPD, macOS Screen Sharing, Duo, doas,
-//! Synology DSM, scanlogd, portsentry, ejabberd, stunnel, NRPE, phpMyAdmin, Drupal, Wazuh's API and active response, CrowdSec, Cowrie, openHAB.
+//! Services whose lines about logins are single sentences: Gitea, GitLab, Jellyfin, Froxlor, Tine, OpenLDAP's slapd, WU-FTPD, macOS,
+//! Synology DSM, ejabberd, stunnel, NRPE, phpMyAdmin, Drupal, openHAB, OpenSMTPD, OpenSCAP.
 //!
 //! Sources: the pages below and the programs' own format strings. Failed logins and refusals are medium, the rest low.
 
-use crate::parse::dialect::Mark::{App, Holds, Line};
+use crate::parse::dialect::Mark::{App, Begins, Holds, Line};
 use crate::parse::prose::Means::{Denied, Failed, Is, Login, Logout, Minds};
 use crate::parse::prose::dialect;
-use crate::record::EventType::{ConnectionAllowed, ConnectionBlocked, HttpRequest, IdsAlert, Other, PrivilegeUse};
+use crate::record::EventType::{ConnectionAllowed, HttpRequest, Other};
 
 dialect!(
     GITEA,
@@ -171,36 +171,6 @@ dialect!(
 );
 
 dialect!(
-    SCREEN_SHARING,
-    "screensharingd",
-    "",
-    "macOS: Screen Sharing",
-    "https://support.apple.com/guide/mac-help/mh11848/mac",
-    [App("screensharingd")],
-    [
-        "<38>Nov 20 06:25:01 mac1 screensharingd[117]: Authentication: FAILED :: User Name: mia :: Viewer Address: 203.0.113.77 :: Type: DH"
-    ],
-    [
-        (
-            Failed,
-            "login",
-            "Authentication: FAILED :: User Name: {user} :: {*}:: Viewer Address: {ip} :: Type: {=network.auth_method}"
-        ),
-        (Failed, "login", "Authentication: FAILED :: User Name: {user} :: Viewer Address: {ip} :: Type: {=network.auth_method}"),
-        (
-            Login,
-            "login",
-            "Authentication: SUCCEEDED :: User Name: {user} :: {*}:: Viewer Address: {ip} :: Type: {=network.auth_method}"
-        ),
-        (
-            Login,
-            "login",
-            "Authentication: SUCCEEDED :: User Name: {user} :: Viewer Address: {ip} :: Type: {=network.auth_method}"
-        ),
-    ]
-);
-
-dialect!(
     LOGINWINDOW,
     "loginwindow",
     "",
@@ -216,49 +186,6 @@ dialect!(
         (Login, "login", "{*}loginComplete, with userID:{-user.id}"),
         (Logout, "session_destroyed", "{*}Session {-session.id} destroyed"),
         (Is(Other), "session_created", "{*}Session {-session.id} created"),
-    ]
-);
-
-dialect!(
-    DUO,
-    "duo-unix",
-    "",
-    "Duo Unix",
-    "https://duo.com/docs/duounix",
-    [App("pam_duo"), App("login_duo"), Holds(" Duo login for '")],
-    ["<37>Nov 20 06:25:01 web1 login_duo[811]: Successful Duo login for 'mia' from 203.0.113.77"],
-    [
-        (Login, "duo_login", "{*}Successful Duo login for '{user}' from {from}"),
-        (Login, "duo_login", "{*}Skipped Duo login for '{user}' from {from}: {=event.reason}"),
-        (Login, "duo_login", "{*}Failsafe Duo login for '{user}' from {from}: {=event.reason}"),
-        (Failed, "duo_login", "{*}Failed Duo login for '{user}' from {from}: {=event.reason}"),
-        (Failed, "duo_login", "{*}Failed Duo login for '{user}' from {from}"),
-        (Failed, "duo_login", "{*}Aborted Duo login for '{user}' from {from}: {=event.reason}"),
-        (Failed, "duo_login", "{*}Aborted Duo login for '{user}' from {from}"),
-        (Failed, "duo_login", "{*}Denied Duo login for '{user}' from {from}{*}"),
-        (Failed, "duo_login", "{*}Error in Duo login for '{user}' from {from}: {=event.reason}"),
-        (Failed, "duo_login", "{*}Error in Duo login for '{user}': {=event.reason}"),
-    ]
-);
-
-dialect!(
-    DOAS,
-    "doas",
-    "",
-    "OpenBSD doas",
-    "https://man.openbsd.org/doas",
-    [App("doas")],
-    ["<38>Nov 20 06:25:01 bsd1 doas: mia ran command /bin/ksh as root from /home/mia"],
-    [
-        (
-            Is(PrivilegeUse),
-            "run",
-            "{user'} ran command {=process.command_line} as {-user.effective.name} from {=process.working_directory}"
-        ),
-        (Is(PrivilegeUse), "run", "{user'} ran command as {-user.effective.name}: {=process.command_line}"),
-        (Denied, "command_not_permitted", "command not permitted for {user'}: {=process.command_line}"),
-        (Denied, "command_not_permitted", "failed command for {user'}: {=process.command_line}"),
-        (Failed, "auth", "failed auth for {user}"),
     ]
 );
 
@@ -288,32 +215,6 @@ dialect!(
             "logout",
             "{*}User [{user}] from [{=source.domain}({ip})] logged out the server via [{=network.application}]{*}"
         ),
-    ]
-);
-
-dialect!(
-    SCANLOGD,
-    "scanlogd",
-    "",
-    "scanlogd and portsentry",
-    "https://www.openwall.com/scanlogd/",
-    [App("scanlogd"), App("portsentry"), Line(" Port: ")],
-    [
-        "<177>Nov 20 06:25:01 web1 scanlogd: 203.0.113.77 to 192.0.2.10 ports 80, 81, 83, 88, ..., f????uxy, TOS 00, TTL 49 @06:25:01",
-        "1795155901 - 11/20/2026 06:25:01 Host: 203.0.113.77/203.0.113.77 Port: 1 TCP Blocked"
-    ],
-    [
-        (Minds(IdsAlert), "port_scan", "{ip}:{port} to {dst} ports {=scanlogd.ports}, TOS {*}"),
-        (Minds(IdsAlert), "port_scan", "{ip} to {dst} ports {=scanlogd.ports}, TOS {*}"),
-        (Minds(IdsAlert), "port_scan", "{ip} to {dst} ports {=scanlogd.ports}"),
-        (Minds(ConnectionBlocked), "blocked", "{#} - {mdy} Host: {from}/{ip} Port: {dport} {-network.transport} Blocked"),
-        (Minds(IdsAlert), "port_scan", "attackalert: Connect from host: {from}/{ip} to {-network.transport} port: {dport}"),
-        (
-            Minds(IdsAlert),
-            "port_scan",
-            "attackalert: {=event.reason} from host: {from}/{ip} to {-network.transport} port: {dport}{*}"
-        ),
-        (Minds(ConnectionBlocked), "blocked", "attackalert: Host {ip} has been blocked{*}"),
     ]
 );
 
@@ -351,6 +252,7 @@ dialect!(
     ["<30>Nov 20 06:25:01 web1 stunnel: LOG5[7]: Service [imaps] accepted connection from 203.0.113.77:51522"],
     [
         (Denied, "handshake", "{time} LOG{_}: SSL_accept from {peer} : {=event.reason}"),
+        (Denied, "handshake", "{ymd} LOG{_}: SSL_accept from {peer} : {=event.reason}"),
         (Denied, "handshake", "LOG{_}: SSL_accept from {peer} : {=event.reason}"),
         (Is(ConnectionAllowed), "accept", "{time} LOG{_}: Service [{=service.name}] accepted connection from {peer}"),
         (Is(ConnectionAllowed), "accept", "LOG{_}: Service [{=service.name}] accepted connection from {peer}"),
@@ -422,124 +324,6 @@ dialect!(
 );
 
 dialect!(
-    WAZUH_API,
-    "wazuh-api",
-    "",
-    "Wazuh API",
-    "https://documentation.wazuh.com/current/user-manual/api/configuration.html",
-    [Line("with parameters {"), Holds("with parameters {")],
-    [
-        "2026/11/20 06:25:01 INFO: mia 203.0.113.77 \"POST /security/user/authenticate\" with parameters {} and body {} done in 0.354s: 400"
-    ],
-    [
-        (
-            Login,
-            "authenticate",
-            "{time} {-log.level}: {user'} {ip} \"POST /security/user/authenticate{*}\" with parameters {*} done in {_}s: 200"
-        ),
-        (
-            Failed,
-            "authenticate",
-            "{time} {-log.level}: {user'} {ip} \"POST /security/user/authenticate{*}\" with parameters {*} done in {_}s: {-http.response.status_code}"
-        ),
-        (
-            Denied,
-            "request",
-            "{time} {-log.level}: {user'} {ip} \"{-http.request.method} {-url.original}\" with parameters {*} done in {_}s: 401"
-        ),
-        (
-            Denied,
-            "request",
-            "{time} {-log.level}: {user'} {ip} \"{-http.request.method} {-url.original}\" with parameters {*} done in {_}s: 403"
-        ),
-        (
-            Is(HttpRequest),
-            "request",
-            "{time} {-log.level}: {user'} {ip} \"{-http.request.method} {-url.original}\" with parameters {*} done in {_}s: {-http.response.status_code}"
-        ),
-        (
-            Is(HttpRequest),
-            "request",
-            "INFO: {user'} {ip} \"{-http.request.method} {-url.original}\" with parameters {*} done in {_}s: {-http.response.status_code}"
-        ),
-    ]
-);
-
-dialect!(
-    ACTIVE_RESPONSE,
-    "ossec-active-response",
-    "",
-    "OSSEC and Wazuh: active response",
-    "https://documentation.wazuh.com/current/user-manual/capabilities/active-response/",
-    [Line("/active-response/bin/"), Holds("/active-response/bin/")],
-    ["Fri Nov 20 06:25:01 CET 2026 /var/ossec/active-response/bin/firewall-drop.sh add - 203.0.113.77 1795155901.60385 31151"],
-    [
-        (Minds(ConnectionBlocked), "add", "{time} {-process.executable} add {user} {ip} {=event.id} {-rule.id}"),
-        (Is(Other), "delete", "{time} {-process.executable} delete {user} {ip} {=event.id} {-rule.id}"),
-        (Minds(ConnectionBlocked), "add", "{-process.executable} add {user} {ip} {=event.id} {-rule.id}"),
-        (Is(Other), "delete", "{-process.executable} delete {user} {ip} {=event.id} {-rule.id}"),
-    ]
-);
-
-dialect!(
-    CROWDSEC,
-    "crowdsec",
-    "",
-    "CrowdSec: its own log",
-    "https://docs.crowdsec.net/docs/getting_started/concepts/",
-    [Line("performed '"), Line(" ban on Ip "), Holds("performed '"), Holds(" ban on Ip ")],
-    [
-        "time=\"2026-11-20T06:25:01Z\" level=info msg=\"Ip 203.0.113.77 performed 'crowdsecurity/ssh-bf' (6 events over 3.4s) at 2026-11-20 06:25:01 +0000 UTC\"",
-        "time=\"2026-11-20T06:25:01Z\" level=info msg=\"(localhost/crowdsec) crowdsecurity/ssh-bf by ip 203.0.113.77 (DE/64496) : 4h ban on Ip 203.0.113.77\""
-    ],
-    [
-        (
-            Minds(IdsAlert),
-            "alert",
-            "time=\"{time}\" level={-log.level} msg=\"Ip {ip} performed '{=rule.name}' ({=event.reason}) at {*}\"{*}"
-        ),
-        (
-            Minds(ConnectionBlocked),
-            "ban",
-            "time=\"{time}\" level={-log.level} msg=\"({=observer.name}) {=rule.name} by ip {ip} ({=source.as}) : {-event.duration.text} ban on Ip {*}\"{*}"
-        ),
-        (
-            Minds(ConnectionBlocked),
-            "ban",
-            "time=\"{time}\" level={-log.level} msg=\"({=observer.name}) {=rule.name} : {-event.duration.text} ban on Ip {ip}\"{*}"
-        ),
-        (Minds(IdsAlert), "alert", "{*}Ip {ip} performed '{=rule.name}' ({=event.reason}) at {*}"),
-    ]
-);
-
-dialect!(
-    COWRIE,
-    "cowrie",
-    "",
-    "Cowrie honeypot: text log",
-    "https://docs.cowrie.org/en/latest/OUTPUT.html",
-    [
-        App("cowrie"),
-        Line("[cowrie."),
-        Line("[HoneyPotSSHTransport,"),
-        Line("[CowrieTelnetTransport,"),
-        Holds("[cowrie."),
-        Holds("[HoneyPotSSHTransport,")
-    ],
-    [
-        "2026-11-20T06:25:01+0000 [cowrie.ssh.factory.CowrieSSHFactory] New connection: 203.0.113.77:47630 (192.0.2.10:2222) [session: 3e5a9212b91f]",
-        "2026-11-20T06:25:01.123456Z [HoneyPotSSHTransport,3,203.0.113.77] login attempt [b'root'/b'secret'] failed"
-    ],
-    [
-        (Is(ConnectionAllowed), "session.connect", "{time} [{*}] New connection: {peer} ({dstpeer}) [session: {-session.id}]"),
-        (Failed, "login.failed", "{time} [{_},{#},{ip}] login attempt [b'{user'}'/b'{*}'] failed"),
-        (Login, "login.success", "{time} [{_},{#},{ip}] login attempt [b'{user'}'/b'{*}'] succeeded"),
-        (Is(Other), "", "{time} [{_},{#},{ip}] {*}"),
-        (Is(Other), "", "{time} [{*},{_},{#},{ip}] {*}"),
-    ]
-);
-
-dialect!(
     OPENHAB,
     "openhab",
     "",
@@ -558,5 +342,77 @@ dialect!(
             "",
             "{ip} -  {user'} [{dmy}] \"{-http.request.method} {-url.original} HTTP/{-http.version}\" {-http.response.status_code} {-http.response.body.bytes}"
         ),
+    ]
+);
+
+dialect!(
+    OPENSMTPD,
+    "opensmtpd",
+    "",
+    "OpenSMTPD",
+    "https://man.openbsd.org/smtpd.8",
+    [
+        App("opensmtpd"),
+        Holds(" smtp authentication user="),
+        Holds(" smtp connected address="),
+        Holds(" smtp event="),
+        Holds(" smtp failed-command "),
+        Holds(" smtp disconnected "),
+        Begins("smtp-in: ")
+    ],
+    [
+        "<22>Nov 20 06:25:01 mx1 smtpd[811]: 4eb1d1b6e0b1a5a7 smtp authentication user=mia address=203.0.113.77 host=pc1.example result=permfail",
+        "<22>Nov 20 06:25:01 mx1 smtpd[811]: 4eb1d1b6e0b1a5a7 smtp connected address=203.0.113.77 host=pc1.example"
+    ],
+    [
+        (Failed, "login", "{-session.id} smtp authentication user={user} address={ip} host={-source.domain} result=permfail"),
+        (Login, "login", "{-session.id} smtp authentication user={user} address={ip} host={-source.domain} result=ok"),
+        (Is(Other), "connected", "{-session.id} smtp connected address={ip} host={-source.domain}"),
+        (Is(Other), "event", "{-session.id} smtp event={-event.action.name} address={ip} host={-source.domain}{*}"),
+        (Denied, "failed-command", "{-session.id} smtp failed-command command=\"{=smtp.command}\" result=\"{=event.reason}\""),
+        (Is(Other), "disconnected", "{-session.id} smtp disconnected reason={-event.reason}"),
+        (Is(Other), "connection", "smtp-in: New session {-session.id} from host {-source.domain} [{ip}]"),
+        (Failed, "login", "smtp-in: Authentication failed for user {user} on session {-session.id}"),
+        (Login, "login", "smtp-in: Accepted authentication for user {user} on session {-session.id}"),
+        (Denied, "rejected", "smtp-in: Failed command on session {-session.id}: \"{=smtp.command}\" => {=event.reason}"),
+        (Is(Other), "disconnect", "smtp-in: Received disconnect from session {-session.id}"),
+        (Minds(Other), "disconnect", "smtp-in: Disconnecting session {-session.id}: {=event.reason}"),
+        (Is(Other), "closed", "smtp-in: Closing session {-session.id}"),
+    ]
+);
+
+dialect!(
+    OPENSCAP,
+    "openscap",
+    "",
+    "OpenSCAP as Wazuh runs it",
+    "https://documentation.wazuh.com/3.13/user-manual/capabilities/policy-monitoring/openscap/",
+    [App("oscap"), Line("oscap: msg: \""), Line("oscap: ERROR: ")],
+    [
+        "oscap: msg: \"xccdf-result\", scan-id: \"0011\", content: \"ssg.xml\", title: \"Ensure /tmp Located On Separate Partition\", id: \"xccdf_tmp\", result: \"fail\", severity: \"medium\", description: \"-\""
+    ],
+    [
+        (
+            Is(Other),
+            "fail",
+            "oscap: msg: \"xccdf-result\", scan-id: \"{=oscap.scan.id}\", content: \"{=oscap.content}\", title: \"{=rule.name}\", id: \"{=rule.id}\", result: \"{=event.outcome.text}\", severity: \"{=log.level}\", {*}"
+        ),
+        (
+            Is(Other),
+            "overview",
+            "oscap: msg: \"{-event.kind.text}\", scan-id: \"{=oscap.scan.id}\", content: \"{=oscap.content}\", {*}score: \"{=event.risk_score}\"."
+        ),
+        (Minds(Other), "error", "oscap: ERROR: {=error.message}"),
+        (
+            Is(Other),
+            "fail",
+            "msg: \"xccdf-result\", scan-id: \"{=oscap.scan.id}\", content: \"{=oscap.content}\", title: \"{=rule.name}\", id: \"{=rule.id}\", result: \"{=event.outcome.text}\", severity: \"{=log.level}\", {*}"
+        ),
+        (
+            Is(Other),
+            "overview",
+            "msg: \"{-event.kind.text}\", scan-id: \"{=oscap.scan.id}\", content: \"{=oscap.content}\", {*}score: \"{=event.risk_score}\"."
+        ),
+        (Minds(Other), "error", "ERROR: {=error.message}"),
     ]
 );
