@@ -272,7 +272,12 @@ fn meaning(kind: &str, result: Option<bool>, denied: bool, record: &mut LogRecor
     let went_well = result != Some(false);
     match kind {
         "USER_LOGIN" if went_well => succeeded(record, "auditd", "user_login"),
-        "USER_LOGIN" => failed(record, "auditd", "user_login", ToldBy::Service),
+        // The attempt is USER_AUTH's to tell, which comes before; this says that no session came of it.
+        "USER_LOGIN" => {
+            is(record, "auditd", AccessDenied, Severity::Medium);
+            record.action = Some(Cow::Borrowed("user_login"));
+            record.set("event.outcome", "failure");
+        }
         "USER_AUTH" if went_well => succeeded(record, "auditd", "user_auth"),
         "USER_AUTH" | "USER_ERR" => failed(record, "auditd", "user_auth", ToldBy::Pam),
         "USER_ACCT" if went_well && !is_pam_account => succeeded(record, "auditd", "user_acct"),

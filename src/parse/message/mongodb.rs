@@ -141,6 +141,13 @@ fn about<'a>(what: &'a str, record: &mut LogRecord<'a>) {
 
 fn meaning(component: &str, what: &str, record: &mut LogRecord<'_>) {
     let says = |part: &str| scan::has(what, part);
+    if says("Failed to authenticate ") && record.src_ip.is_none() {
+        // MongoDB before 3.2 says for whom and not from where: there is nobody to hold it against.
+        is(record, "mongodb", EventType::AccessDenied, Severity::Medium);
+        record.action = Some("authentication_failed".into());
+        record.set("event.outcome", "failure");
+        return;
+    }
     if says("uthentication failed") || says("ailed to authenticate") {
         return failed(record, "mongodb", "authentication_failed", ToldBy::Service);
     }
@@ -178,7 +185,7 @@ mod tests {
             (DIALECT.samples[2], ConnectionAllowed, "", "203.0.113.79"),
             (
                 "2016-11-20T00:24:00.110+0100 [conn5] Failed to authenticate eve@admin with mechanism MONGODB-CR: AuthenticationFailed x",
-                LoginFailed,
+                AccessDenied,
                 "eve",
                 "",
             ),

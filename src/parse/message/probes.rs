@@ -165,7 +165,6 @@ fn adguard<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>)
 #[cfg(test)]
 mod tests {
     use super::super::tests::check;
-    use super::*;
     use crate::record::EventType::*;
     use crate::record::ToldBy::Service;
 

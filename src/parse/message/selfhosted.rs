@@ -3,7 +3,7 @@
 //! Sources: the programs themselves (the pages below), whose sentences stand here as they are. A failed login is medium, a login low. Where an
 //! application logs requests only, a refused one (401) to the address that takes passwords is the failed login.
 
-use crate::parse::dialect::Mark::{App, Begins, Holds, Line};
+use crate::parse::dialect::Mark::{App, Holds, Line};
 use crate::parse::prose::Means::{Announced, Denied, Failed, Is, Login, Minds};
 use crate::parse::prose::dialect;
 use crate::record::EventType;

@@ -15,11 +15,11 @@ use crate::parse::dialect::Mark::{Begins, Holds};
 use crate::parse::scan;
 use crate::parse::token::{whole_number, word};
 use crate::record::EventType::{
-    self, AccessDenied, AccountChange, ConfigChange, ConnectionAllowed, ConnectionBlocked, IdsAlert, LoginFailed, LoginSuccess,
-    Logout, Other, ServiceChange, System,
+    self, AccessDenied, AccountChange, ConfigChange, ConnectionAllowed, ConnectionBlocked, IdsAlert, Logout, Other,
+    ServiceChange, System,
 };
 use crate::record::LogRecord;
-use crate::record::Severity::{self, High, Low, Medium};
+use crate::record::Severity::{High, Low, Medium};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "cisco_ios",
