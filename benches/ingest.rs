@@ -113,7 +113,7 @@ async fn ingest(database: &PgConnectOptions, file: &Path, lines: u64) -> Figures
         rules: Arc::default(),
     };
     let (saved, engine) = pipeline::take_over(&store, &options).await.unwrap();
-    let source = Arc::new(Source { name: "bench".into(), zone: Zone::UTC });
+    let source = Arc::new(Source { name: "bench".into(), zone: Zone::UTC, format: None });
     let tail = tail::Options::new("bench", vec![file.to_string_lossy().into_owned()], source);
     let tail = tail::Tail::new(tail, Vec::new(), Arc::clone(&stats)).unwrap();
     let (out, batches) = mpsc::channel(2);

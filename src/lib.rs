@@ -31,8 +31,8 @@
 //! | room | what it does |
 //! | --- | --- |
 //! | [`record`], [`stats`], [`random`] | the typed log record, incidents, time; counters; chance |
+//! | [`parse`] | frame → record: envelopes (syslog, JSON), then messages, one file per product, each known by its marks |
 //! | [`frame`] | bytes → frames, batches of frames with their positions |
-//! | [`parse`] | frame → record: envelopes (syslog, JSON), then messages, one file per product |
 //! | [`detect`] | records → changes of incidents: sliding windows over event time; `detect::sigma` reads operators' rules |
 //! | [`journal`] | what came over the network, on disk until it is committed |
 //! | [`listen`] | the doors: UDP, TCP, webhooks |
@@ -64,6 +64,8 @@
 //!   in its own.
 //! - Files that are evidence are in the database, sealed in pieces, not in a directory beside it: there is one thing to back up, and nothing
 //!   goes astray between a row and its file.
+//! - Parsing stands above framing: a source, which frames come with, can be said to write a format. And a source's last format is not
+//!   remembered: a line has to be the same record after a restart and in a replay, and looking for marks costs less than remembering.
 //! - A TCP connection of which not everything is on disk is always reset, never closed in order: an orderly end is the only
 //!   acknowledgement that syslog over TCP has room for.
 
@@ -71,9 +73,10 @@ pub mod random;
 pub mod record;
 pub mod stats;
 
+pub mod parse;
+
 pub mod detect;
 pub mod frame;
-pub mod parse;
 
 pub mod journal;
 pub mod listen;

@@ -266,7 +266,10 @@ async fn a_daemon_that_was_down_does_it_at_its_start_and_not_again() {
          UPDATE maintenance_runs SET began_at = now() - interval '2 days'",
     )
     .await;
-    let configuration = format!("[retention]\nlogs = \"40 d\"\n[database]\nurl = {:?}\n", database.url());
+    let configuration = format!(
+        "[retention]\nlogs = \"40 d\"\n[database]\nurl = {:?}\n[[syslog]]\nname = \"lan\"\ntcp = \"127.0.0.1:0\"\n",
+        database.url()
+    );
     let daemon = Daemon::start(state.path(), &configuration).await;
     database
         .wait_for("SELECT count(*) FROM maintenance_runs WHERE actor = 'tocsin' AND began_at > now() - interval '1 day'", 1)

@@ -674,7 +674,7 @@ async fn whoever_follows_sees_each_record_once_though_the_database_restarts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_added_by_hand_passes_the_detectors_once() {
     let (database, state) = (Database::new().await, state_dir());
-    let configuration = format!("[database]\nurl = {:?}\n", database.url());
+    let configuration = format!("[database]\nurl = {:?}\n[[syslog]]\nname = \"lan\"\ntcp = \"127.0.0.1:0\"\n", database.url());
     let casework = casework(&database).await;
     let failed = |n: u32| NewLine {
         message: format!("Failed password for root from 192.0.2.1 port {n} ssh2"),

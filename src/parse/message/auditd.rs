@@ -242,7 +242,7 @@ fn number(record: &mut LogRecord<'_>, name: &'static str, value: &str) {
 fn decoded(value: &str, quoted: bool) -> Cow<'_, str> {
     let looks = !quoted
         && value.len() >= 4
-        && value.len() % 2 == 0
+        && value.len().is_multiple_of(2)
         && value.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'A'..=b'F'));
     if !looks {
         return Cow::Borrowed(value);

@@ -100,7 +100,7 @@ fn kind(code: u32, said: &str) -> EventType {
         5402 | 5403 | 5407 | 5417 => AccessDenied,
         3000 => ConnectionAllowed,
         52_000..=52_999 => ConfigChange,
-        60_461 | 60_462 | 60_463 | 60_464 => AccountChange,
+        60_461..=60_464 => AccountChange,
         58_000..=58_999 => ServiceChange,
         70_000..=70_999 | 25_000..=25_999 | 34_000..=34_999 => System,
         _ => Other,

@@ -207,8 +207,8 @@ fn what(text: &str) -> Option<What<'_>> {
     {
         return login(host(rest)?);
     }
-    if text.starts_with("H=") {
-        return refused(host(&text[2..])?);
+    if let Some(rest) = text.strip_prefix("H=") {
+        return refused(host(rest)?);
     }
     if text.starts_with("F=") {
         // Versions before 4.7 named the sender first.
@@ -235,8 +235,8 @@ fn what(text: &str) -> Option<What<'_>> {
     if text.starts_with("no host name found for IP address ") || text.starts_with("no IP address found for host ") {
         return plain(Event::Other("unresolved"), host_after(text, "(during SMTP connection from ")?);
     }
-    if text.starts_with("TLS error on connection from ") {
-        return plain(Event::Other("tls_error"), host(&text["TLS error on connection from ".len()..])?);
+    if let Some(rest) = text.strip_prefix("TLS error on connection from ") {
+        return plain(Event::Other("tls_error"), host(rest)?);
     }
     if text.starts_with("SMTP command timeout on ") || text.starts_with("SMTP data timeout ") {
         return plain(Event::Other("timeout"), host_after(text, "connection from ")?);

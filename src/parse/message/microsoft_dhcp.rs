@@ -68,7 +68,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
     }
     record.action = Some(description.to_ascii_lowercase().into());
     let event_type = match number {
-        0 | 1 | 2 => EventType::ServiceChange,
+        0..=2 => EventType::ServiceChange,
         15 | 36 | 52 | 11_005 => EventType::AccessDenied,
         _ => EventType::System,
     };

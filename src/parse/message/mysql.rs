@@ -89,7 +89,7 @@ fn error<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
     let mut what = level.map_or(rest, |(_, after)| after);
     let ours = level.is_some()
         || ["InnoDB: ", "mysqld_safe ", "Access denied for user '", "mysqld: "].iter().any(|sign| what.starts_with(sign));
-    if !ours && !(is_syslog && when.is_some()) {
+    if !(ours || is_syslog && when.is_some()) {
         return false;
     }
     record.event_time = when.or(record.event_time);

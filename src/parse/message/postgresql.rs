@@ -146,8 +146,8 @@ fn prefix_of<'a>(prefix: &'a str, record: &mut LogRecord<'a>, context: &Context<
         rest = after;
         sure = true;
     }
-    let mut pieces = rest.split([' ', ',', '|']).flat_map(colons).filter(|piece| !piece.is_empty());
-    while let Some(piece) = pieces.next() {
+    let pieces = rest.split([' ', ',', '|']).flat_map(colons).filter(|piece| !piece.is_empty());
+    for piece in pieces {
         let bare = piece.trim_matches(['[', ']', ';', '<', '>']);
         let bare = bare.strip_prefix('(').and_then(|bare| bare.strip_suffix(')')).unwrap_or(bare);
         let value = bare.split_once('=').map_or(bare, |(_, value)| value);
