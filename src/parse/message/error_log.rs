@@ -72,7 +72,10 @@ fn nginx<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) -> 
     let named = rest.starts_with("user \"") || rest.starts_with("PAM: user '");
     let after_user =
         [": password mismatch", " was not found in ", " - not authenticated"].iter().filter_map(|sign| rest.rfind(sign)).max();
-    let start = after_user.filter(|_| named).unwrap_or(0);
+    // BookStack and others say it through PHP, whose words nginx puts in quotes and leaves as they are.
+    let php = rest.strip_prefix("FastCGI sent in stderr: \"PHP message: Failed login for ");
+    let php = php.and_then(|user| user.rfind("\" while ").map(|at| (&user[..at], rest.len() - user.len() + at)));
+    let start = php.map(|(_, at)| at).or(after_user.filter(|_| named)).unwrap_or(0);
     let (what, about) = match rest[start..].split_once(", client: ") {
         Some((what, about)) => (&rest[..start + what.len()], Some(about)),
         None => (rest, None),
@@ -102,7 +105,9 @@ fn nginx<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) -> 
     let login = about.filter(|_| mail_login || mail_entry).and_then(|about| scan::between(about, "login: \"", '"'));
     let named = what.strip_prefix("user \"").and_then(|w| w.split_once('"')).map(|(user, _)| user);
     let named = named.or_else(|| what.strip_prefix("PAM: user '").and_then(|w| w.split_once('\'')).map(|(user, _)| user));
+    let named = php.map(|(user, _)| user).or(named);
     let refused = mail_login
+        || php.is_some()
         || scan::has(what, ": password mismatch")
         || (scan::has(what, " was not found in "))
         || (what.starts_with("PAM: user ") && scan::has(what, "not authenticated"));
@@ -254,6 +259,9 @@ mod tests {
     fn a_name_cannot_pretend_to_be_another_client() {
         let line = r#"2026/02/11 08:15:30 [error] 812#0: *17 user "x", client: 203.0.113.66, server: _": password mismatch, client: 192.0.2.7, server: _"#;
         assert_eq!(read(line).src_ip, "192.0.2.7".parse().ok());
+        let line = r#"2026/02/11 08:15:30 [error] 812#0: *17 FastCGI sent in stderr: "PHP message: Failed login for x" while y, client: 203.0.113.1, server: _" while reading response header from upstream, client: 192.0.2.7, server: _, request: "POST /login HTTP/1.1", upstream: "fastcgi://127.0.0.1:9000""#;
+        assert_eq!((read(line).src_ip, read(line).event_type), ("192.0.2.7".parse().ok(), EventType::LoginFailed));
+        assert_eq!(read(line).username.as_deref(), Some(r#"x" while y, client: 203.0.113.1, server: _"#));
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub(super) const AUTHENTIK: Dialect = Dialect {
     parse: authentik,
     samples: &[
         r#"{"action": "login_failed", "auth_via": "unauthenticated", "client_ip": "203.0.113.77", "context": {"username": "mia", "stage": {"name": "password"}}, "domain_url": "sso.example", "event": "Created Event", "level": "info", "logger": "authentik.events.models", "pid": 51, "request_id": "8f0c", "timestamp": "2026-11-20T06:25:01.344", "user": {"pk": 1, "username": "AnonymousUser"}}"#,
+        r#"{"action": "invalid_identifier", "auth_via": "unauthenticated", "client_ip": "203.0.113.77", "event": "invalid_login", "host": "sso.example", "identifier": "mia", "level": "info", "logger": "authentik.flows.stage", "pid": 51, "request_id": "8f0b", "timestamp": "2026-11-20T06:25:02.344"}"#,
     ],
 };
 
@@ -149,7 +150,7 @@ fn authentik<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_
     }
     let action = read.action.clone().unwrap_or_default();
     // Who is to be logged in stands in the context; before that, the user is nobody.
-    let tried = ["context.username", "context.user.username", "user.username"]
+    let tried = ["identifier", "context.username", "context.user.username", "user.username"]
         .into_iter()
         .map(|name| text_of(&read, name))
         .find(|name| !name.is_empty() && *name != "AnonymousUser")
@@ -158,6 +159,8 @@ fn authentik<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_
         fill::account(&mut read, Cow::Owned(user));
     }
     match &*action {
+        // Of a name that there is not; nobody asks for its password.
+        _ if read.message == "invalid_login" => failed(&mut read, "authentik", "invalid_login", ToldBy::Announcement),
         "login_failed" => failed(&mut read, "authentik", "login_failed", ToldBy::Service),
         "login" => succeeded(&mut read, "authentik", "login"),
         "logout" => is(&mut read, "authentik", EventType::Logout, Severity::Low),
