@@ -59,6 +59,14 @@ pub(crate) fn object<'a>(text: &'a str, record: &mut LogRecord<'a>, slots: Slots
     read.is_ok()
 }
 
+/// The text of a field that was filed; empty where there is none.
+pub(crate) fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
+    match record.field(name) {
+        Some(Value::Str(text)) => text,
+        _ => "",
+    }
+}
+
 /// Files a value.
 pub(crate) fn file<'a>(
     record: &mut LogRecord<'a>,

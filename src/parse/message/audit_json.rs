@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use super::{failed, is, succeeded};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::Member;
+use crate::parse::fill::word;
 use crate::parse::fill::{self, Slot, Slots};
 use crate::parse::{Context, json, scan};
 use crate::record::{EventType, LogRecord, Severity, ToldBy, Value};
@@ -92,13 +93,6 @@ pub(super) fn read<'a>(
         *record = filled;
     }
     understood
-}
-
-pub(super) fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
-    match record.field(name) {
-        Some(Value::Str(text)) => text,
-        _ => "",
-    }
 }
 
 fn number(record: &LogRecord<'_>, name: &str) -> i64 {

@@ -9,11 +9,12 @@ use std::borrow::Cow;
 use super::is;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{App, Begins, Holds};
+use crate::parse::fill::word;
 use crate::parse::fill::{self, Slot};
 use crate::parse::json::Scalar;
 use crate::parse::pairs::{Pairs, Style};
 use crate::parse::{Context, scan};
-use crate::record::{EventType, LogRecord, Severity, Value};
+use crate::record::{EventType, LogRecord, Severity};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "checkpoint",
@@ -153,13 +154,6 @@ fn slots(name: &str) -> Option<Slot> {
         "dst_user_name" => Field("destination.user.name"), "mac_source_address" => Field("source.mac"), "mac_destination_address" => Field("destination.mac"),
         _ => return None,
     })
-}
-
-fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
-    match record.field(name) {
-        Some(Value::Str(text)) => text,
-        _ => "",
-    }
 }
 
 fn meaning(record: &LogRecord<'_>) -> (EventType, Severity) {

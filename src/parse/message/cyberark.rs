@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use super::is;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{Begins, Holds, Member};
+use crate::parse::fill::word;
 use crate::parse::fill::{self, Slot};
 use crate::parse::json::Scalar;
 use crate::parse::token::is_host_name;
@@ -61,13 +62,6 @@ fn slots(name: &str) -> Option<Slot> {
         "raw" | "format" | "version" | "Rfc5424" | "Timestamp" => Nothing,
         _ => return None,
     })
-}
-
-fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
-    match record.field(name) {
-        Some(Value::Str(text)) => text,
-        _ => "",
-    }
 }
 
 /// What the account is for: `[{"Name":"Address","Value":"192.0.2.4"}, …]`.

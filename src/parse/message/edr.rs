@@ -8,6 +8,7 @@ use super::alert;
 use super::is;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::Member;
+use crate::parse::fill::word;
 use crate::parse::fill::{self, Slot, Slots};
 use crate::parse::json::Scalar;
 use crate::parse::{Context, json, scan};
@@ -120,13 +121,6 @@ fn first_address(record: &LogRecord<'_>, name: &str) -> Option<std::net::IpAddr>
             first
         }
         _ => None,
-    }
-}
-
-fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
-    match record.field(name) {
-        Some(Value::Str(text)) => text,
-        _ => "",
     }
 }
 

@@ -8,9 +8,10 @@ use std::borrow::Cow;
 use super::is;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{App, Begins, Holds, Member};
+use crate::parse::fill::word;
 use crate::parse::fill::{self, Slot};
 use crate::parse::{Context, scan};
-use crate::record::{EventType, LogRecord, Severity, Timestamp, Value, Zone};
+use crate::record::{EventType, LogRecord, Severity, Timestamp, Zone};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "eset_protect",
@@ -57,13 +58,6 @@ fn slots(name: &str) -> Option<Slot> {
         "processname" | "process_name" => Field("process.executable"), "rulename" | "rule_name" => Field("rule.name"), "event" => Field("rule.description"), "inbound" => Field("eset.inbound"),
         _ => return None,
     })
-}
-
-fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
-    match record.field(name) {
-        Some(Value::Str(text)) => text,
-        _ => "",
-    }
 }
 
 /// `20-Nov-2026 06:25:00`.

@@ -8,9 +8,10 @@ use super::is;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::Holds;
 use crate::parse::fill::Slot;
+use crate::parse::fill::word;
 use crate::parse::pairs::{self, SPACED};
 use crate::parse::{Context, scan};
-use crate::record::{EventType, LogRecord, Severity, Value, Zone};
+use crate::record::{EventType, LogRecord, Severity, Zone};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "fortigate",
@@ -77,13 +78,6 @@ fn time(record: &LogRecord<'_>, zone: &Zone) -> Option<crate::record::Timestamp>
     let (date, clock) = (word(record, "date"), word(record, "time"));
     let civil = format!("{date}T{clock}{}", word(record, "tz"));
     scan::iso_time(&civil, Some(zone))
-}
-
-fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
-    match record.field(name) {
-        Some(Value::Str(text)) => text,
-        _ => "",
-    }
 }
 
 fn meaning(record: &LogRecord<'_>) -> (EventType, Severity) {

@@ -8,10 +8,11 @@ use std::borrow::Cow;
 use super::is;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{Begins, Holds};
+use crate::parse::fill::word;
 use crate::parse::fill::{self, Slot};
 use crate::parse::pairs::{self, SPACED, Style};
 use crate::parse::{Context, scan};
-use crate::record::{EventType, LogRecord, Severity, Value};
+use crate::record::{EventType, LogRecord, Severity};
 
 pub(super) const MAIL: Dialect = Dialect {
     name: "fortimail",
@@ -48,13 +49,6 @@ pub(super) const AUTHENTICATOR: Dialect = Dialect {
 };
 
 const COMMAS: Style = Style { equals: '=', separator: ',' };
-
-fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
-    match record.field(name) {
-        Some(Value::Str(text)) => text,
-        _ => "",
-    }
-}
 
 /// `date=2026-11-20 time=06:25:01.250 tz="+0100"`.
 fn time(record: &mut LogRecord<'_>, context: &Context<'_>) {

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use super::is;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{App, Holds};
+use crate::parse::fill::word;
 use crate::parse::fill::{self, Slot};
 use crate::parse::json::Scalar;
 use crate::parse::pairs::{Pairs, SPACED};
@@ -123,13 +124,6 @@ fn slots(name: &str) -> Option<Slot> {
         "filename" | "file-name" => Field("file.name"), "sample-sha256" => Field("file.hash.sha256"), "category" => Field("event.category.name"),
         _ => return None,
     })
-}
-
-fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
-    match record.field(name) {
-        Some(Value::Str(text)) => text,
-        _ => "",
-    }
 }
 
 fn meaning(record: &LogRecord<'_>, id: &str) -> (EventType, Severity) {

@@ -5,10 +5,10 @@
 
 use std::borrow::Cow;
 
-use super::audit_json::word;
 use super::{failed, is, succeeded};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::Member;
+use crate::parse::fill::word;
 use crate::parse::fill::{self, Slot};
 use crate::parse::{Context, json, scan, token};
 use crate::record::{EventType, LogRecord, Severity, ToldBy, Value};

@@ -11,9 +11,10 @@ use super::is;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{Begins, Holds};
 use crate::parse::fill::Slot;
+use crate::parse::fill::word;
 use crate::parse::pairs::{self, SPACED};
 use crate::parse::{Context, scan};
-use crate::record::{EventType, LogRecord, Severity, Timestamp, Value, Zone};
+use crate::record::{EventType, LogRecord, Severity, Timestamp, Zone};
 
 pub(super) const FIREWALL: Dialect = Dialect {
     name: "sophos_firewall",
@@ -82,13 +83,6 @@ fn firewall_slots(name: &str) -> Option<Slot> {
         "src_country_code" | "src_country" => Field("source.geo.country_iso_code"), "dst_country_code" | "dst_country" => Field("destination.geo.country_iso_code"),
         _ => return None,
     })
-}
-
-fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
-    match record.field(name) {
-        Some(Value::Str(text)) => text,
-        _ => "",
-    }
 }
 
 /// `date=2026-11-20 time=06:25:01 timezone="+08"`.

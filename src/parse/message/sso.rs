@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use super::{failed, is, succeeded};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{Holds, Line, Member};
+use crate::parse::fill::word;
 use crate::parse::fill::{self, Slot};
 use crate::parse::pairs::{self, SPACED};
 use crate::parse::{Context, scan};
@@ -89,13 +90,6 @@ pub(super) const GRAFANA: Dialect = Dialect {
     ],
 };
 
-fn text_of<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
-    match record.field(name) {
-        Some(Value::Str(text)) => text,
-        _ => "",
-    }
-}
-
 fn authelia<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
     let mut read = record.clone();
     if text.starts_with('{') {
@@ -107,7 +101,7 @@ fn authelia<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>
         pairs::fill(text, SPACED, &mut read, authelia_slots, context);
     }
     // The message stays as it is: its sentence tells who tried.
-    let said = text_of(&read, "event.reason.text").to_owned();
+    let said = word(&read, "event.reason.text").to_owned();
     read.fields.retain(|(name, _)| name != "event.reason.text");
     let user = said.rsplit_once(" by user '").and_then(|(_, user)| user.split_once('\''));
     if let Some((user, _)) = user {
@@ -152,7 +146,7 @@ fn authentik<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_
     // Who is to be logged in stands in the context; before that, the user is nobody.
     let tried = ["identifier", "context.username", "context.user.username", "user.username"]
         .into_iter()
-        .map(|name| text_of(&read, name))
+        .map(|name| word(&read, name))
         .find(|name| !name.is_empty() && *name != "AnonymousUser")
         .map(str::to_owned);
     if let Some(user) = tried {
@@ -267,7 +261,7 @@ fn gitlab<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) 
         Some(Value::Int(code)) => *code,
         _ => 0,
     };
-    let sign_in = text_of(&read, "url.path").ends_with("/users/sign_in");
+    let sign_in = word(&read, "url.path").ends_with("/users/sign_in");
     if message.starts_with("Failed Login: ") || (sign_in && status == 401) {
         failed(&mut read, "gitlab-json", "login", ToldBy::Service);
     } else if message.starts_with("User Login: ") || message.starts_with("Successful Login: ") {
@@ -305,12 +299,12 @@ fn gitlab_slots(name: &str) -> Option<Slot> {
 fn grafana<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
     let mut read = record.clone();
     pairs::fill(text, SPACED, &mut read, grafana_slots, context);
-    if text_of(&read, "log.logger").is_empty() || read.field("log.level").is_none() {
+    if word(&read, "log.logger").is_empty() || read.field("log.level").is_none() {
         return false;
     }
-    let said = text_of(&read, "grafana.message");
+    let said = word(&read, "grafana.message");
     let refused = matches!(read.field("http.response.status_code"), Some(Value::Int(401)));
-    let by_form = text_of(&read, "url.path") == "/login" && text_of(&read, "http.request.method") == "POST";
+    let by_form = word(&read, "url.path") == "/login" && word(&read, "http.request.method") == "POST";
     match said {
         "Invalid username or password" => failed(&mut read, "grafana", "login", ToldBy::Service),
         "Failed to authenticate request" => failed(&mut read, "grafana", "login", ToldBy::Announcement),

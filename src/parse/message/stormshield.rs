@@ -7,9 +7,10 @@ use super::is;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{Begins, Holds};
 use crate::parse::fill::Slot;
+use crate::parse::fill::word;
 use crate::parse::pairs::{self, SPACED};
 use crate::parse::{Context, scan};
-use crate::record::{EventType, LogRecord, Severity, Value};
+use crate::record::{EventType, LogRecord, Severity};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "stormshield",
@@ -22,13 +23,6 @@ pub(super) const DIALECT: Dialect = Dialect {
         r#"<13>1 2026-11-20T06:25:02+01:00 fw1 asqd - - - id=firewall time="2026-11-20 06:25:02" fw="fw1" tz=+0100 startime="2026-11-20 06:25:02" user="mia" src=203.0.113.77 ruleid=0 method="PLAIN" error=4 msg="Authentication request invalid" logtype="auth""#,
     ],
 };
-
-fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
-    match record.field(name) {
-        Some(Value::Str(text)) => text,
-        _ => "",
-    }
-}
 
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
     let Some(at) = scan::find(text, "id=firewall time=").filter(|at| *at < 64) else { return false };

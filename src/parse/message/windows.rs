@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use super::{failed, is, succeeded};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{Holds, Member};
+use crate::parse::fill::word;
 use crate::parse::fill::{self, Slot};
 use crate::parse::json::Scalar;
 use crate::parse::{Context, json, scan};
@@ -188,13 +189,6 @@ fn id(record: &LogRecord<'_>) -> i64 {
         Some(Value::Int(id)) => *id,
         Some(Value::Str(id)) => id.trim().parse().unwrap_or(0),
         _ => 0,
-    }
-}
-
-fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
-    match record.field(name) {
-        Some(Value::Str(text)) => text,
-        _ => "",
     }
 }
 

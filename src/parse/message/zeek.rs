@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use super::is;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::Member;
+use crate::parse::fill::word;
 use crate::parse::fill::{self, Slot};
 use crate::parse::{Context, scan};
 use crate::record::{EventType, LogRecord, Severity, Value};
@@ -62,13 +63,6 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
     }
     *record = read;
     true
-}
-
-fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
-    match record.field(name) {
-        Some(Value::Str(text)) => text,
-        _ => "",
-    }
 }
 
 /// `host` is the server that a request names; in the logs of what is known it is an address of the network.

@@ -8,9 +8,10 @@ use super::alert;
 use super::is;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{Begins, Holds, Member};
+use crate::parse::fill::word;
 use crate::parse::fill::{self, Slot};
 use crate::parse::{Context, scan, timestamp};
-use crate::record::{EventType, LogRecord, Severity, Timestamp, Value};
+use crate::record::{EventType, LogRecord, Severity, Timestamp};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "zscaler",
@@ -79,13 +80,6 @@ fn slots(name: &str) -> Option<Slot> {
         "dns_req" => Field("dns.question.name"), "dns_reqtype" => Field("dns.question.type"), "nwapp" | "appname" => Field("network.application"), "nwsvc" => Field("network.protocol"),
         _ => return None,
     })
-}
-
-fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
-    match record.field(name) {
-        Some(Value::Str(text)) => text,
-        _ => "",
-    }
 }
 
 /// `Fri Nov 20 06:25:02 2026`; some write two spaces before a day that has two digits.

@@ -12,6 +12,7 @@ use self::columns as c;
 use super::is;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::Holds;
+use crate::parse::fill::word;
 use crate::parse::fill::{self, Slot};
 use crate::parse::json::Scalar;
 use crate::parse::{Context, scan};
@@ -185,13 +186,6 @@ fn config<'a>(mut values: Csv<'a>, record: &mut LogRecord<'a>, context: &Context
     let columns: [&[Slot]; 2] = [if has_number { &[] } else { c::CONFIG_CHANGE }, c::CONFIG_TAIL];
     for columns in columns {
         take(&mut values, columns, record, context);
-    }
-}
-
-fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
-    match record.field(name) {
-        Some(Value::Str(text)) => text,
-        _ => "",
     }
 }
 
