@@ -8,6 +8,9 @@ pub mod envelope;
 mod fill;
 mod json;
 pub mod message;
+mod nested;
+#[cfg(test)]
+mod nested_test;
 mod pairs;
 mod prose;
 mod scan;
@@ -88,20 +91,12 @@ pub fn explain<'a>(text: &'a str, context: &Context<'_>, named: Option<Named>) -
 }
 
 fn read<'a>(text: &'a str, context: &Context<'_>, named: Option<Named>, watch: message::Watch<'_>) -> LogRecord<'a> {
-    if text.trim_start().starts_with('{') {
-        return envelope::json::parse(text, context, named, watch);
-    }
-    if let Some(record) = whole(text, context, named, watch) {
-        return record;
-    }
-    let mut record = envelope::read(text, context);
-    message::read(&mut record, named, context, watch);
-    record
+    nested::read(text, context, named, watch)
 }
 
 /// A line that has no envelope but its own.
 fn whole<'a>(text: &'a str, context: &Context<'_>, named: Option<Named>, watch: message::Watch<'_>) -> Option<LogRecord<'a>> {
-    let line = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end();
+    let line = text.trim_end();
     if line.starts_with('<') {
         return None;
     }

@@ -85,6 +85,8 @@ enum Column {
     Host,
     App,
     Pid,
+    /// `app[pid]:`
+    Tag,
     User,
     SrcIp,
     SrcPort,
@@ -111,13 +113,15 @@ fn column(name: &str) -> Option<(Column, u8)> {
     use Column::*;
     Some(match name {
         "@timestamp" => (Time, 0), "timestamp" => (Time, 1), "time" => (Time, 2), "ts" => (Time, 3), "datetime" => (Time, 4),
-        "event_time" | "eventTime" | "event.created" | "isotimestamp" => (Time, 5), "date" | "Time" | "StartUTC" | "unixTime" => (Time, 6),
+        "event_time" | "eventTime" | "event.created" | "isotimestamp" | "ISODATE" => (Time, 5), "date" | "Time" | "StartUTC" | "unixTime" => (Time, 6),
         "_SOURCE_REALTIME_TIMESTAMP" => (JournalTime, 1), "__REALTIME_TIMESTAMP" => (JournalTime, 2),
-        "host" | "hostname" | "host.name" => (Host, 1), "_HOSTNAME" | "host.hostname" | "hostIdentifier" | "syslog_hostname" => (Host, 2),
-        "computer" | "Computer" | "device" | "sensor" | "observer.name" | "@system" => (Host, 3), "beat.hostname" | "agent.hostname" => (Host, 4),
+        "host" | "hostname" | "host.name" => (Host, 1), "_HOSTNAME" | "host.hostname" | "hostIdentifier" | "syslog_hostname" | "HOST" => (Host, 2),
+        "computer" | "Computer" | "device" | "sensor" | "observer.name" | "@system" => (Host, 3), "beat.hostname" | "agent.hostname" | "logsource" => (Host, 4),
+        "kubernetes.host" | "kubernetes.node.name" | "kubernetes.node_name" => (Host, 5),
         "SYSLOG_IDENTIFIER" | "process.name" | "app" | "appname" | "app_name" => (App, 1),
-        "program" | "application" | "syslog_program" | "ident" => (App, 2), "_COMM" | "service" | "service.name" | "daemon" => (App, 3),
-        "pid" | "process.pid" | "_PID" => (Pid, 1), "SYSLOG_PID" | "procid" => (Pid, 2),
+        "program" | "application" | "syslog_program" | "ident" | "programname" | "PROGRAM" => (App, 2),
+        "_COMM" | "service" | "service.name" | "daemon" => (App, 3),
+        "pid" | "process.pid" | "_PID" => (Pid, 1), "SYSLOG_PID" | "procid" | "PID" => (Pid, 2), "syslogtag" => (Tag, 3),
         "user.name" | "username" | "user_name" | "userName" => (User, 1), "user" | "account" | "login" => (User, 2),
         "remote_user" | "ClientUsername" => (User, 3), "decorations.username" | "identifier" => (User, 4),
         "source.ip" | "src_ip" | "source_ip" | "srcip" | "id.orig_h" | "id_orig_h" => (SrcIp, 1),
@@ -133,7 +137,7 @@ fn column(name: &str) -> Option<(Column, u8)> {
         "event.action" | "action" => (Action, 1), "eventid" | "event_action" => (Action, 2),
         "message" | "MESSAGE" => (Message, 1), "msg" | "log" | "short_message" => (Message, 2), "event.original" => (Message, 3),
         // Exports of Splunk, whole or as events.
-        "_raw" | "result._raw" => (Message, 4), "result.host" => (Host, 4), "result._time" => (Time, 7),
+        "_raw" | "result._raw" | "@message" | "SyslogMessage" | "textPayload" | "jsonPayload.message" => (Message, 4), "result.host" => (Host, 4), "result._time" => (Time, 7),
         "severity" => (Level, 1), "log.level" | "level" | "log_level" | "loglevel" | "lvl" => (Level, 2), "PRIORITY" => (Level, 3),
         "event_type" => (Type, 1),
         "http.request.method" | "request_method" | "RequestMethod" | "method" => (Method, 1),
@@ -212,8 +216,23 @@ impl<'a> Reader<'a, '_> {
                 _ => text(&mut found.user, rank, name, value),
             },
             Column::Action => text(&mut found.action, rank, name, value),
-            Column::Message => text(&mut found.message, rank, name, value),
+            Column::Message => match &value {
+                // journald writes what is no UTF-8 as a list of bytes.
+                Scalar::Array(list) if name == "MESSAGE" => {
+                    let line = serde_json::from_str::<Vec<u8>>(list).ok().map(|bytes| crate::parse::text(&bytes).into_owned());
+                    place(&mut found.message, rank, name, line.map(Cow::Owned), value)
+                }
+                _ => text(&mut found.message, rank, name, value),
+            },
             Column::Protocol => text(&mut found.protocol, rank, name, value),
+            Column::Tag => {
+                if let Scalar::Text(Cow::Borrowed(tag)) = &value {
+                    let (app, pid) = tag.trim_end_matches([':', ']']).split_once('[').unwrap_or((tag.trim_end_matches(':'), ""));
+                    place(&mut found.pid, rank, name.clone(), pid.parse().ok(), Scalar::Nothing);
+                    text(&mut found.app, rank, name.clone(), Scalar::Text(Cow::Borrowed(app)));
+                }
+                Some((name, value))
+            }
             Column::Pid => place(&mut found.pid, rank, name, value.number(), value),
             Column::SrcIp => place(&mut found.src, rank, name, address(&value), value),
             Column::DstIp => place(&mut found.dst, rank, name, address(&value), value),
@@ -233,6 +252,13 @@ impl<'a> Reader<'a, '_> {
                 match (column, &value) {
                     (Column::Method, Scalar::Text(_)) => found.method = true,
                     (Column::Status, _) => found.status |= value.number::<u16>().is_some_and(|s| (100..600).contains(&s)),
+                    // The line that a forwarder of Splunk took; in structured logging, the message.
+                    (Column::Event, Scalar::Text(line)) if line.contains(' ') || line.starts_with('{') => {
+                        let line = line.clone();
+                        return if let Some((name, value)) = text(&mut found.message, 5, name, Scalar::Text(line)) {
+                            self.keep(name, value);
+                        };
+                    }
                     (Column::Event, Scalar::Text(word)) => {
                         found.refused |=
                             matches!(word.as_ref(), "invalid_login" | "login_failed" | "failed_login" | "login.failed");
@@ -289,6 +315,15 @@ impl<'a> Reader<'a, '_> {
         record.app = app.map(|a| a.2).or(record.app.take());
         record.pid = pid.map(|p| p.2).or(record.pid);
         record.username = user.map(|u| u.2);
+        // Vector names whoever sent it a line, which is a relay or the device, in the way in which others name an attacker.
+        let is_vector = self.fields.iter().any(|(name, _)| name == "source_type");
+        let src = src.filter(|(_, name, (ip, _))| {
+            let is_sender = is_vector && name == "source_ip";
+            if is_sender {
+                record.set("log.source.address", ip.to_string());
+            }
+            !is_sender
+        });
         record.src_ip = src.as_ref().map(|s| s.2.0);
         record.src_port = src_port.map(|p| p.2).or(src.and_then(|s| s.2.1));
         record.dst_ip = dst.as_ref().map(|d| d.2.0);
@@ -318,62 +353,13 @@ impl<'a> Reader<'a, '_> {
             _ => EventType::Other,
         };
         if let Some((_, _, message)) = message {
-            inner(message, record, self.context);
+            // docker's json-file driver keeps the newline of every line.
+            record.message = match message {
+                Cow::Borrowed(text) => Cow::Borrowed(text.trim_end_matches(['\n', '\r'])),
+                Cow::Owned(text) => Cow::Owned(text.trim_end_matches(['\n', '\r']).to_owned()),
+            };
         }
     }
-}
-
-/// Takes the text that the object carries: as the message, and for what the parsers of lines read in it.
-fn inner<'a>(message: Cow<'a, str>, record: &mut LogRecord<'a>, context: Option<&Context<'_>>) {
-    let read = context.and_then(|context| match &message {
-        // docker's json-file driver keeps the newline of every line.
-        Cow::Borrowed(text) => line(text, record.app.clone(), context),
-        Cow::Owned(text) => line(text, record.app.clone(), context).map(LogRecord::into_owned),
-    });
-    record.message = match message {
-        Cow::Borrowed(text) => Cow::Borrowed(text.trim_end_matches(['\n', '\r'])),
-        Cow::Owned(text) => Cow::Owned(text.trim_end_matches(['\n', '\r']).to_owned()),
-    };
-    let Some(read) = read else { return };
-    record.event_time = read.event_time.or(record.event_time);
-    record.host = read.host.or(record.host.take());
-    record.app = record.app.take().or(read.app);
-    record.pid = record.pid.or(read.pid);
-    record.username = read.username.or(record.username.take());
-    if read.src_ip.is_some() {
-        (record.src_ip, record.src_port) = (read.src_ip, read.src_port);
-    }
-    if read.dst_ip.is_some() {
-        (record.dst_ip, record.dst_port) = (read.dst_ip, read.dst_port);
-    }
-    record.protocol = read.protocol.or(record.protocol.take());
-    record.action = read.action.or(record.action.take());
-    if read.format.message != "text" {
-        record.event_type = read.event_type;
-        record.severity = read.severity.max(record.severity);
-    }
-    record.message = read.message;
-    record.format = crate::record::Format { envelope: "json", message: read.format.message };
-    record.count = read.count;
-    record.told_by = read.told_by;
-    for (name, value) in read.fields {
-        record.set(name, value);
-    }
-}
-
-/// What the parsers of lines make of `text`, said by `app`; `None` where it is mere text to them.
-fn line<'a>(text: &'a str, app: Option<Cow<'a, str>>, context: &Context<'_>) -> Option<LogRecord<'a>> {
-    let text = text.trim_end_matches(['\n', '\r']);
-    if app.is_some() {
-        let mut record = LogRecord::text(text);
-        record.app = app;
-        crate::parse::message::parse(&mut record, context);
-        if record.format.message != "text" {
-            return Some(record);
-        }
-    }
-    let read = crate::parse::parse(text, context);
-    (read.format.message != "text" || !read.format.envelope.is_empty()).then_some(read)
 }
 
 /// Puts a value into its column if it fits and is better known than what is there; gives back what has to go to `fields`.
@@ -442,7 +428,7 @@ mod tests {
     }
 
     fn read(text: &str) -> LogRecord<'_> {
-        parse(text, &context(), None, &mut |_, _, _| ())
+        crate::parse::parse(text, &context())
     }
 
     fn at(text: &str) -> Option<Timestamp> {
@@ -586,6 +572,16 @@ mod tests {
             (beat.event_time, beat.host.as_deref(), beat.message.as_ref()),
             (at("2026-02-11T08:15:30Z"), Some("web1"), "hello")
         );
+    }
+
+    #[test]
+    fn what_a_collector_says_of_itself() {
+        let vector = read(r#"{"host":"h","message":"hello","source_ip":"198.51.100.9","source_type":"syslog"}"#);
+        assert_eq!((vector.src_ip, vector.field("log.source.address")), (None, Some(&"198.51.100.9".into())));
+        let journal = read(r#"{"_HOSTNAME":"h","SYSLOG_IDENTIFIER":"shop","MESSAGE":[104,105,255,27]}"#);
+        assert_eq!(journal.message, "hi\\xFF\u{1b}");
+        let rsyslog = read(r#"{"syslogtag":"sshd[7]:","message":"Failed password for root from 192.0.2.9 port 4000 ssh2"}"#);
+        assert_eq!((rsyslog.app.as_deref(), rsyslog.pid, rsyslog.format.message), (Some("sshd"), Some(7), "sshd"));
     }
 
     proptest! {

@@ -10,9 +10,9 @@
 
 use std::borrow::Cow;
 
-use super::super::token::{is_host_name, whole_number, word};
+use super::super::token::{ip, is_host_name, whole_number, word};
 use super::super::{Context, message, timestamp};
-use super::Priority;
+use super::{MARK, Priority};
 use crate::record::{LogRecord, Timestamp};
 
 /// Reads what follows the PRI, or a whole line without one. Always understands something.
@@ -22,25 +22,56 @@ pub(crate) fn read<'a>(text: &'a str, priority: Option<Priority>, context: &Cont
         record.format.envelope = "rfc3164";
         priority.apply(&mut record);
     }
-    let body = text.trim_start_matches(' ');
+    let body = text.trim_start_matches([' ', MARK]);
     if let Some(header) = timed(body, context) {
         record.format.envelope = "rfc3164";
         record.event_time = header.time;
         record.host = header.host.map(Cow::Borrowed);
         record.app = header.app.map(Cow::Borrowed);
         after_time(header.rest, &mut record, context);
-    } else if let Some(message) = cisco_tag_within(body).filter(|_| body.starts_with(|c: char| c.is_ascii_digit())) {
+        // A server's log with a time of its own, to which somebody gave a PRI.
+        if priority.is_some() && record.host.is_none() && record.app.is_none() && record.message.starts_with('[') {
+            record.message = Cow::Borrowed(body);
+        }
+    } else if let Some(message) = cisco_tag_within(body).filter(|_| body.starts_with(|c: char| c.is_ascii_digit()))
+        && !super::begins_header(super::bare(body))
+    {
         // An uptime only.
         record.format.envelope = "rfc3164";
         record.message = Cow::Borrowed(message);
     } else if !without_time(body, &mut record) && priority.is_some() {
         match tag(body) {
             Some(tag) => tag.file(&mut record),
+            None if super::begins_header(super::bare(body)) => record.message = Cow::Borrowed(body),
             None if after_host(body, &mut record, true) => {}
             None => record.message = Cow::Borrowed(body),
         }
     }
     record
+}
+
+/// The text begins with a time, or with what Cisco puts before it.
+pub(super) fn is_timed(text: &str, context: &Context<'_>) -> bool {
+    timed(text, context).is_some()
+}
+
+/// A header is complete: it has a host and a tag that prose cannot be taken for, or a text that begins as only a message does. With a tag before
+/// it (`is_tagged`), `app: 2026-06-01 12:00:00 worker: …` is a program with a clock of its own, so its tag has to be surer.
+pub(super) fn is_complete(text: &str, record: &LogRecord<'_>, is_tagged: bool) -> bool {
+    const BEGINNINGS: [&str; 7] = ["CEF:", "LEEF:", "{", "@cee:", "type=", "node=", "%"];
+    let message = &*record.message;
+    let is_message = || {
+        let (first, rest) = word(message);
+        BEGINNINGS.iter().any(|start| message.starts_with(start)) || is_repetition(message) || is_access(first, rest)
+    };
+    match &record.app {
+        Some(_) if record.host.is_none() => false,
+        Some(app) if record.pid.is_some() || message::is_known_app(app) => true,
+        Some(_) => {
+            text[..text.len() - message.len()].trim_end_matches([' ', MARK]).ends_with(':') && (!is_tagged || is_message())
+        }
+        None => record.format.envelope == "cri" || is_message(),
+    }
 }
 
 /// A time at the front, and what Cisco puts before it.
@@ -144,7 +175,7 @@ fn bracketed_priority(text: &str) -> Option<(Priority, &str)> {
 
 /// What follows the time: host and tag in all their combinations.
 fn after_time<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) {
-    let rest = text.strip_prefix(':').unwrap_or(text).trim_start_matches(' ');
+    let rest = super::bare(text.strip_prefix(':').unwrap_or(text));
     if is_cisco_tag(rest) || is_repetition(rest) {
         record.message = Cow::Borrowed(rest);
         return;
@@ -161,6 +192,11 @@ fn after_time<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'
         priority.apply(record);
         rest
     });
+    // A header of its own behind the time at which somebody took it: exports of CloudWatch, `docker logs -t`.
+    if super::begins_header(rest) || rest.starts_with('{') {
+        record.message = Cow::Borrowed(rest);
+        return;
+    }
     // The tag comes first where no host was written; a host never ends in a colon unless something upper-case and a `%` follow.
     let (first, after) = word(rest);
     if let Some(host) = first.strip_suffix(':')
@@ -171,22 +207,31 @@ fn after_time<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'
         record.message = Cow::Borrowed(after);
         return;
     }
-    if is_level(first) {
+    if is_level(first) || is_access(first, after) {
         record.message = Cow::Borrowed(rest);
+        return;
+    }
+    if let Some(message) = stream(first, after, record) {
+        record.format.envelope = "cri";
+        record.message = Cow::Borrowed(message);
         return;
     }
     if first.ends_with(':') || first.contains('[') || first.starts_with('[') || !is_host_like(first) {
         return after_host_or_tag(rest, record);
     }
     record.host = Some(Cow::Borrowed(first));
-    let after = after.trim_start_matches(' ');
+    let after = after.trim_start_matches([' ', MARK]);
     let after = after.strip_prefix(": ").unwrap_or(after);
     if let Some((priority, rest)) = spelled_priority(after) {
         priority.apply(record);
         return after_host_or_tag(rest, record);
     }
-    // A relay wrote a header of its own before a device's: the device's time is the event's.
-    let may_be_time = after.starts_with(|c: char| c.is_ascii_digit() || c.is_ascii_uppercase() || matches!(c, '*' | '.'));
+    // A relay wrote a header of its own before a device's, which is read next (see `within`).
+    if super::begins_header(super::bare(after)) {
+        record.message = Cow::Borrowed(after);
+        return;
+    }
+    let may_be_time = after.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '*' | '.' | 'R' | 'L'));
     if let Some(inner) = may_be_time.then(|| timed(after, context)).flatten() {
         let message = clock_mark(inner.rest);
         if is_cisco_tag(message) || is_repetition(message) {
@@ -249,6 +294,31 @@ fn spelled_priority(text: &str) -> Option<(Priority, &str)> {
 /// The level of a program's own log, which has a time like syslog's and then no host.
 fn is_level(text: &str) -> bool {
     matches!(text, "TRACE" | "DEBUG" | "INFO" | "NOTICE" | "WARN" | "WARNING" | "ERROR" | "CRITICAL" | "FATAL")
+}
+
+/// What Kubernetes' container runtimes write: `stdout F text`, `P` for a part of a longer line (CRI logging format).
+fn stream<'a>(stream: &'a str, rest: &'a str, record: &mut LogRecord<'a>) -> Option<&'a str> {
+    let (tags, text) = word(rest);
+    let is_part = match tags.split_once(':').map_or(tags, |(first, _)| first) {
+        "F" => false,
+        "P" => true,
+        _ => return None,
+    };
+    if !matches!(stream, "stdout" | "stderr") {
+        return None;
+    }
+    record.set("stream", stream);
+    if is_part {
+        record.set("log.flags", "partial");
+    }
+    Some(text)
+}
+
+/// `192.0.2.7 - user [time] "request"`: a web server's line; what stands in front is the client.
+fn is_access(first: &str, rest: &str) -> bool {
+    rest.starts_with("- ")
+        && ip(first).is_some()
+        && memchr::memmem::find(&rest.as_bytes()[..rest.len().min(256)], b"] \"").is_some()
 }
 
 /// syslogd's own words, which carry no tag.

@@ -9,7 +9,7 @@ use nom::character::complete::char;
 
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{App, Holds, Line};
-use crate::parse::scan;
+use crate::parse::{scan, timestamp};
 use crate::record::{Civil, EventType, LogRecord, Severity, Timestamp, Zone};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -22,7 +22,10 @@ pub(super) const DIALECT: Dialect = Dialect {
         if text.starts_with('[') {
             return time_first(text, record, Some(context.zone));
         }
-        (record.app.is_some() || nothing_in_front(text)) && access(text, record, Some(context.zone))
+        // What begins with a time has a header that nobody took off.
+        timestamp::reading(text).is_err()
+            && (record.app.is_some() || nothing_in_front(text))
+            && access(text, record, Some(context.zone))
     },
     samples: &[r#"203.0.113.77 - mia [20/Nov/2026:06:25:01 +0000] "GET /login HTTP/1.1" 401 381 "-" "curl/8.5.0""#],
 };
@@ -48,7 +51,7 @@ fn access<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) ->
     }
     record.fields.reserve(8);
     who(front, record);
-    record.event_time = record.event_time.or_else(|| clf_time(time, zone));
+    record.event_time = clf_time(time, zone).or(record.event_time);
     request_line(request, record);
     if let Some(code) = code {
         record.set("http.response.status_code", u32::from(code));
