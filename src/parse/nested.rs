@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::message::{self, Named, Watch};
-use super::{Context, envelope, whole};
+use super::{Context, envelope, json, whole};
 use crate::record::{Format, LogRecord, Value};
 
 /// JSON objects, and lines in them, that are opened.
@@ -50,8 +50,11 @@ fn layer<'a>(text: &'a str, context: &Context<'_>, named: Option<Named>, watch: 
 /// Opens the text that an object carried, where nothing but the object is known so far. `object` is its text, which the message is where it
 /// carried none.
 fn inside<'a>(record: &mut LogRecord<'a>, object: &str, context: &Context<'_>, named: Option<Named>, watch: Watch<'_>, left: u8) {
-    if left == 0 || record.format.message != "json" || record.message == object {
+    if left == 0 || record.format.message != "json" {
         return;
+    }
+    if record.message == object {
+        return member(record, context, named, watch, left - 1);
     }
     let app = record.app.clone();
     let read = match &record.message {
@@ -61,6 +64,39 @@ fn inside<'a>(record: &mut LogRecord<'a>, object: &str, context: &Context<'_>, n
     if let Some(read) = read {
         take(record, read);
     }
+}
+
+/// Members in which collectors put an object that they took in whole: Splunk's forwarders, Filebeat, Fluent Bit, Google's logging.
+const CARRIERS: [&str; 4] = ["event", "json", "log_processed", "jsonPayload"];
+
+/// Opens an object within the object that the record's message is, where a product is known by it.
+fn member<'a>(record: &mut LogRecord<'a>, context: &Context<'_>, named: Option<Named>, watch: Watch<'_>, left: u8) {
+    let Cow::Borrowed(object) = record.message else { return };
+    // ECS has an `event` of its own.
+    let is_splunk = record.field("sourcetype").is_some();
+    let carriers = if is_splunk { &CARRIERS[..] } else { &CARRIERS[1..] };
+    let carries = |(name, _): &(Cow<'_, str>, Value<'_>)| carriers.iter().any(|carrier| is_within(name, carrier));
+    if !record.fields.iter().any(carries) {
+        return;
+    }
+    let mut found = None;
+    // Its syntax was checked.
+    let _ = json::members(object, |name, raw| {
+        if found.is_none() && raw.starts_with('{') && carriers.contains(&&*name) {
+            found = Some((name, raw));
+        }
+    });
+    let Some((name, raw)) = found else { return };
+    let read = layer(raw, context, named, watch, left);
+    if read.format.message != "json" {
+        record.fields.retain(|(field, _)| !is_within(field, &name));
+        take(record, read);
+    }
+}
+
+/// `event.kind` is within `event`.
+fn is_within(name: &str, object: &str) -> bool {
+    name.strip_prefix(object).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// What the parsers make of a line that an object says `app` wrote; `None` where it is mere text to them.

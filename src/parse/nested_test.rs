@@ -188,6 +188,22 @@ fn what_a_program_says_is_no_header() {
     }
 }
 
+/// Objects that collectors took in whole.
+#[test]
+fn objects_in_objects() {
+    let context = Context { now: Timestamp::parse_rfc3339("2026-11-22T00:00:00Z").unwrap(), zone: &Zone::UTC };
+    let eve = DEVICES.iter().find(|device| device.line.starts_with('{')).unwrap();
+    for line in [
+        format!(r#"{{"time":1795244416.5,"host":"web1","sourcetype":"suricata","event":{}}}"#, eve.line),
+        format!(r#"{{"@timestamp":"2026-11-21T07:00:10.000Z","host":{{"name":"web1"}},"json":{}}}"#, eve.line),
+        format!(r#"<13>Nov 21 07:00:00 web1 fwd: {{"log_processed":{}}}"#, eve.line),
+    ] {
+        assert_eq!(wrong(eve, "web1", &parse(&line, &context)), [""; 0], "{line}");
+    }
+    let other = parse(r#"{"event":{"kind":"x"},"user":"mia"}"#, &context);
+    assert_eq!((other.username.as_deref(), other.field("event.kind")), (Some("mia"), Some(&"x".into())));
+}
+
 /// Hosts that passed a line on are kept.
 #[test]
 fn relays_are_kept() {
