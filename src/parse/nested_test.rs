@@ -34,7 +34,7 @@ const NO: Device = Device {
 };
 
 #[rustfmt::skip]
-const DEVICES: [Device; 17] = [
+const DEVICES: [Device; 18] = [
     Device { line: "Nov 20 06:25:01 web1 sshd[4721]: Failed password for root from 203.0.113.77 port 40122 ssh2",
         format: "sshd", event_type: EventType::LoginFailed, host: "web1", app: "sshd", user: "root", ..NO },
     Device { line: "<38>1 2026-11-20T06:25:01Z web1 sshd 4721 - - Failed password for root from 203.0.113.77 port 40122 ssh2",
@@ -67,6 +67,8 @@ const DEVICES: [Device; 17] = [
         format: "access", event_type: EventType::HttpRequest, host: "web1", app: "nginx", user: "mia", ..NO },
     Device { line: r#"2026/11/20 06:25:01 [error] 7#7: *1 open() "/srv/x" failed (2: No such file or directory), client: 203.0.113.77, server: _, request: "GET /x HTTP/1.1", host: "www.example.org""#,
         format: "nginx_error", event_type: EventType::HttpRequest, ..NO },
+    Device { line: "1795155901.000000\tCaBcDe1fGhIj\t203.0.113.77\t48312\t192.0.2.4\t22\t2\tF\t3\tINBOUND\tSSH-2.0-Go\tSSH-2.0-OpenSSH_9.6 Debian-3\t-\t-\t-\t-\t-\t-",
+        format: "zeek", event_type: EventType::LoginFailed, destination: "192.0.2.4", ..NO },
     Device { line: r#"<189>date=2026-11-20 time=06:25:01 devname="fg1" devid="FGT60F" logid="0000000013" type="traffic" subtype="forward" level="notice" vd="root" eventtime=1795155901000000000 tz="+0000" srcip=203.0.113.77 srcport=40122 dstip=192.0.2.4 dstport=23 proto=6 action="deny" policyid=7"#,
         format: "fortigate", event_type: EventType::ConnectionBlocked, host: "fg1", destination: "192.0.2.4", ..NO },
 ];

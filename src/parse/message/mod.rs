@@ -103,6 +103,7 @@ mod webmail;
 mod windows;
 mod wireguard;
 mod zeek;
+mod zeek_tsv;
 mod zscaler;
 
 use std::borrow::Cow;

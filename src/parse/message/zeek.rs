@@ -1,14 +1,14 @@
 //! Zeek's logs as JSON (`LogAscii::use_json=T`), as its writers, Corelight and shippers send them: the log is known by `_path` or `@stream`, else by
-//! the members that only it has.
+//! the members that only it has. As columns with tabs between, see [`super::zeek_tsv`]; the lines about a file's columns are known as such.
 //!
 //! Source: Zeek documentation, "Zeek log formats and inspection" and the logs' script reference. A notice, an intelligence hit and a signature are
 //! alerts (medium), authentication that Zeek saw succeed or fail is a login; connections and transactions are low.
 
 use std::borrow::Cow;
 
-use super::is;
+use super::{is, zeek_tsv};
 use crate::parse::dialect::Dialect;
-use crate::parse::dialect::Mark::Member;
+use crate::parse::dialect::Mark::{Begins, Member};
 use crate::parse::fill::word;
 use crate::parse::fill::{self, Slot};
 use crate::parse::{Context, scan};
@@ -27,34 +27,41 @@ pub(super) const DIALECT: Dialect = Dialect {
         Member("\"seen.indicator\""),
         Member("\"conn_uids\""),
         Member("\"uids\""),
+        Begins("1"),
+        Begins("#separator \\x"),
+        Begins("#set_separator\t"),
+        Begins("#empty_field\t"),
+        Begins("#unset_field\t"),
+        Begins("#path\t"),
+        Begins("#open\t"),
+        Begins("#fields\t"),
+        Begins("#types\t"),
+        Begins("#close\t"),
     ],
     parse,
     samples: &[
         r#"{"ts":1795155901.25,"uid":"CaBcDe1","id.orig_h":"203.0.113.77","id.orig_p":48312,"id.resp_h":"192.0.2.4","id.resp_p":22,"auth_success":false,"auth_attempts":3,"client":"SSH-2.0-Go"}"#,
         r#"{"_path":"notice","ts":"2026-11-20T06:25:01.250000Z","note":"Scan::Port_Scan","msg":"203.0.113.77 scanned at least 15 unique ports of host 192.0.2.4 in 0m1s","src":"203.0.113.77","dst":"192.0.2.4","actions":["Notice::ACTION_LOG"],"suppress_for":3600.0}"#,
         r#"{"ts":1795155902.5,"uid":"CaBcDe2","id.orig_h":"203.0.113.77","id.orig_p":48313,"id.resp_h":"198.51.100.7","id.resp_p":80,"trans_depth":1,"method":"GET","host":"www.example.org","uri":"/","status_code":200}"#,
+        "1795155903.250000\tCaBcDe3\t203.0.113.77\t48314\t192.0.2.4\t23\ttcp\t-\t-\t-\t-\tREJ\tF\tT\t0\tSr\t1\t60\t1\t40\t-",
+        "#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tservice",
     ],
 };
 
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
-    let has = |name: &str| scan::has(text, name);
-    if !has("\"ts\"") && !has("\"_write_ts\"") {
-        return false;
+    if text.starts_with('#') {
+        let is_header = zeek_tsv::HEADER.iter().any(|word| text.starts_with(word));
+        if is_header {
+            is(record, "zeek", EventType::Other, Severity::Low);
+        }
+        return is_header;
     }
-    let known = has("\"uid\"")
-        || has("\"_path\"")
-        || has("\"@stream\"")
-        || has("\"note\"")
-        || has("\"uids\"")
-        || has("\"conn_uids\"")
-        || has("\"id.resp_h\"");
     let mut read = record.clone();
-    read.fields.reserve(24);
-    if !known || !fill::object(text, &mut read, slots, context) {
-        return false;
-    }
+    let log =
+        if text.starts_with('{') { json(text, &mut read, context) } else { zeek_tsv::read(text, &mut read, slots, context) };
+    let Some(log) = log else { return false };
     http_host(&mut read);
-    let (event_type, severity) = meaning(&read);
+    let (event_type, severity) = meaning(&read, log);
     is(&mut read, "zeek", event_type, severity);
     match event_type {
         EventType::LoginFailed => read.set("event.outcome", "failure"),
@@ -63,6 +70,22 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
     }
     *record = read;
     true
+}
+
+fn json<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> Option<&'static str> {
+    let has = |name: &str| scan::has(text, name);
+    if !has("\"ts\"") && !has("\"_write_ts\"") {
+        return None;
+    }
+    let known = has("\"uid\"")
+        || has("\"_path\"")
+        || has("\"@stream\"")
+        || has("\"note\"")
+        || has("\"uids\"")
+        || has("\"conn_uids\"")
+        || has("\"id.resp_h\"");
+    record.fields.reserve(24);
+    (known && fill::object(text, record, slots, context)).then_some("")
 }
 
 /// `host` is the server that a request names; in the logs of what is known it is an address of the network.
@@ -81,7 +104,8 @@ fn http_host(record: &mut LogRecord<'_>) {
     }
 }
 
-fn meaning(record: &LogRecord<'_>) -> (EventType, Severity) {
+/// `log` is its name, where the line does not say that itself.
+fn meaning(record: &LogRecord<'_>, log: &str) -> (EventType, Severity) {
     use EventType::{
         AccessDenied, ConnectionAllowed, ConnectionBlocked, DataTransfer, HttpRequest, IdsAlert, LoginFailed, LoginSuccess,
         Other, System,
@@ -102,6 +126,7 @@ fn meaning(record: &LogRecord<'_>) -> (EventType, Severity) {
         None => (Other, Severity::Low),
     };
     let log = match (word(record, "_path"), word(record, "@stream")) {
+        ("", "") => log,
         ("", stream) => stream,
         (path, _) => path,
     };
@@ -130,6 +155,7 @@ fn meaning(record: &LogRecord<'_>) -> (EventType, Severity) {
             _ => (ConnectionAllowed, Severity::Low),
         },
         "files" => (DataTransfer, Severity::Low),
+        _ if has("seen_bytes") && has("fuid") => (DataTransfer, Severity::Low),
         "capture_loss" | "stats" | "reporter" | "packet_filter" | "loaded_scripts" | "broker" | "cluster" => {
             (System, Severity::Low)
         }
@@ -142,8 +168,10 @@ fn slots(name: &str) -> Option<Slot> {
     use Slot::{Action, DstIp, DstPort, Field, Host, Number, Protocol, SrcIp, SrcPort, Time, User};
     Some(match name {
         "ts" => Time, "@system" | "_system_name" | "system_name" => Host,
-        "id.orig_h" | "id_orig_h" | "src" | "client_addr" => SrcIp, "id.orig_p" | "id_orig_p" => SrcPort,
-        "id.resp_h" | "id_resp_h" | "dst" | "server_addr" => DstIp, "id.resp_p" | "id_resp_p" | "p" => DstPort,
+        "id.orig_h" | "id_orig_h" | "src" | "client_addr" | "src_addr" => SrcIp,
+        "id.orig_p" | "id_orig_p" | "src_port" => SrcPort,
+        "id.resp_h" | "id_resp_h" | "dst" | "server_addr" | "dst_addr" => DstIp,
+        "id.resp_p" | "id_resp_p" | "p" | "dst_port" => DstPort,
         "proto" => Protocol, "action" => Action, "user" | "username" => User, "domainname" => Field("domainname"),
         "uid" => Field("zeek.uid"), "service" => Field("network.protocol"), "orig_bytes" => Number("source.bytes"), "resp_bytes" => Number("destination.bytes"),
         "orig_pkts" => Number("source.packets"), "resp_pkts" => Number("destination.packets"),
