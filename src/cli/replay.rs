@@ -14,6 +14,7 @@ use super::progress;
 use crate::detect::{Engine, Finding, Findings, Options, Rules};
 use crate::frame::line::{Delimiter, Splitter};
 use crate::parse;
+use crate::parse::own::Own;
 use crate::record::{Timestamp, Zone};
 
 /// Longer lines are cut, as by the daemon.
@@ -42,6 +43,9 @@ pub struct Arguments {
     /// Sigma rules to run beside the detectors: a directory of .yml files, or one file
     #[arg(long, value_name = "DIR")]
     rules: Option<PathBuf>,
+    /// Read lines by the formats of this configuration file, too
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Write one JSON object per incident and line instead of a table
     #[arg(long)]
     json: bool,
@@ -60,7 +64,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let now = arguments.now.unwrap_or_else(Timestamp::now);
     let progress = progress_over(&arguments.files);
     let Some(rules) = found::rules(arguments.rules.as_deref(), "--rules") else { return Ok(ExitCode::from(2)) };
-    let mut replay = Replay::new(now, arguments.timezone, rules);
+    let Some(formats) = super::formats_of(arguments.config.as_deref()) else { return Ok(ExitCode::from(2)) };
+    let mut replay = Replay::new(now, arguments.timezone, rules, formats);
     for path in &arguments.files {
         let input: Box<dyn Read> = if path.as_os_str() == "-" {
             Box::new(io::stdin().lock())
@@ -100,17 +105,18 @@ struct Replay {
     engine: Engine,
     now: Timestamp,
     zone: Zone,
+    formats: Arc<[Own]>,
     lines: i64,
     cut_lines: u64,
     findings: Findings,
 }
 
 impl Replay {
-    fn new(now: Timestamp, zone: Zone, rules: Arc<Rules>) -> Replay {
+    fn new(now: Timestamp, zone: Zone, rules: Arc<Rules>, formats: Arc<[Own]>) -> Replay {
         let mut engine = Engine::with_rules(Options::default(), rules);
         // Files may go back in time against each other.
         engine.set_floor(None);
-        Replay { engine, now, zone, lines: 0, cut_lines: 0, findings: Findings::new(0) }
+        Replay { engine, now, zone, formats, lines: 0, cut_lines: 0, findings: Findings::new(0) }
     }
 
     /// Reads one file to its end.
@@ -147,7 +153,7 @@ impl Replay {
 
     fn line(&mut self, bytes: &[u8], time: &mut Timestamp) {
         let text = parse::text(bytes);
-        let record = parse::parse(&text, &parse::Context { now: self.now, zone: &self.zone });
+        let record = parse::parse(&text, &parse::Context { now: self.now, zone: &self.zone, own: &self.formats });
         *time = record.event_time.unwrap_or(*time);
         self.lines += 1;
         self.engine.observe(&record, self.lines, *time);

@@ -143,7 +143,7 @@ fn wrong(device: &Device, host: &str, record: &LogRecord<'_>) -> Vec<String> {
 /// Each device's line through each chain of up to two wrappers, and every eleventh of three, others for each device.
 #[test]
 fn every_chain_of_wrappers() {
-    let context = Context { now: Timestamp::parse_rfc3339("2026-11-22T00:00:00Z").unwrap(), zone: &Zone::UTC };
+    let context = Context { now: Timestamp::parse_rfc3339("2026-11-22T00:00:00Z").unwrap(), zone: &Zone::UTC, own: &[] };
     let mut failures: Vec<String> = Vec::new();
     let mut chains: Vec<Vec<&Wrapper>> = vec![Vec::new()];
     for length in 0..3 {
@@ -177,7 +177,7 @@ fn every_chain_of_wrappers() {
 /// What could be taken for a header, and is a program's own words.
 #[test]
 fn what_a_program_says_is_no_header() {
-    let context = Context { now: Timestamp::parse_rfc3339("2026-11-22T00:00:00Z").unwrap(), zone: &Zone::UTC };
+    let context = Context { now: Timestamp::parse_rfc3339("2026-11-22T00:00:00Z").unwrap(), zone: &Zone::UTC, own: &[] };
     for (line, host, app) in [
         ("Nov 21 07:00:00 db1 mysqld[9]: 2026-11-20T06:25:01.000000Z 12 [Note] worker: done", "db1", "mysqld"),
         ("Nov 21 07:00:00 web1 shop[9]: 2026-11-20 06:25:01 worker done: all", "web1", "shop"),
@@ -193,7 +193,7 @@ fn what_a_program_says_is_no_header() {
 /// Objects that collectors took in whole.
 #[test]
 fn objects_in_objects() {
-    let context = Context { now: Timestamp::parse_rfc3339("2026-11-22T00:00:00Z").unwrap(), zone: &Zone::UTC };
+    let context = Context { now: Timestamp::parse_rfc3339("2026-11-22T00:00:00Z").unwrap(), zone: &Zone::UTC, own: &[] };
     let eve = DEVICES.iter().find(|device| device.line.starts_with('{')).unwrap();
     for line in [
         format!(r#"{{"time":1795244416.5,"host":"web1","sourcetype":"suricata","event":{}}}"#, eve.line),
@@ -209,7 +209,7 @@ fn objects_in_objects() {
 /// Hosts that passed a line on are kept.
 #[test]
 fn relays_are_kept() {
-    let context = Context { now: Timestamp::parse_rfc3339("2026-11-22T00:00:00Z").unwrap(), zone: &Zone::UTC };
+    let context = Context { now: Timestamp::parse_rfc3339("2026-11-22T00:00:00Z").unwrap(), zone: &Zone::UTC, own: &[] };
     let line = "<13>Nov 21 07:00:00 relay1 <13>1 2026-11-21T07:00:00Z relay2 - - - - <38>Nov 20 06:25:01 web1 sshd[1]: x";
     let record = parse(line, &context);
     assert_eq!((record.host.as_deref(), record.field("log.relay")), (Some("web1"), Some(&"relay1, relay2".into())));
@@ -219,7 +219,7 @@ fn relays_are_kept() {
 /// However deep it is, a line is read in time that grows with its length only, and what is too deep stays text.
 #[test]
 fn depth_is_bounded() {
-    let context = Context { now: Timestamp::parse_rfc3339("2026-11-22T00:00:00Z").unwrap(), zone: &Zone::UTC };
+    let context = Context { now: Timestamp::parse_rfc3339("2026-11-22T00:00:00Z").unwrap(), zone: &Zone::UTC, own: &[] };
     for wrapped in
         ["<13>", "<13>Nov 21 07:00:00 h ", "9 <13>", "\u{feff}", "2026-11-21T07:00:07Z stdout F ", "2026-11-21T07:00:07Z "]
     {

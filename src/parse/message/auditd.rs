@@ -328,7 +328,7 @@ mod tests {
     use crate::record::Zone;
 
     fn read(text: &str) -> LogRecord<'_> {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let mut record = LogRecord::text(text);
         assert!(parse(text, &mut record, &context), "{text}");
         record
@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn the_journal_has_the_time() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let text = "USER_AUTH pid=811 uid=0 auid=4294967295 msg='op=PAM:authentication acct=\"mia\" exe=\"/usr/sbin/sshd\" addr=203.0.113.77 res=failed'";
         let mut record = LogRecord::text(text);
         assert!(!parse(text, &mut record, &context));

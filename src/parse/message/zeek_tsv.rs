@@ -280,7 +280,7 @@ mod tests {
     use crate::record::{EventType, Timestamp, Zone};
 
     fn context() -> Context<'static> {
-        Context { now: Timestamp::from_secs(1_795_160_000), zone: &Zone::UTC }
+        Context { now: Timestamp::from_secs(1_795_160_000), zone: &Zone::UTC, own: &[] }
     }
 
     const ENDS: &str = "203.0.113.77\t48312\t192.0.2.4";
