@@ -19,13 +19,14 @@ mod timestamp;
 mod token;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use self::dialect::{Dialect, RECOGNISER};
 pub use self::message::Named;
 use self::message::Sign;
 use self::own::{Own, Part};
-use crate::record::{EventType, LogRecord, Timestamp, Zone};
+use crate::record::{COLUMNS, EventType, LogRecord, Timestamp, Zone};
 
 /// What a parser needs to know besides the frame.
 #[derive(Debug, Clone, Copy)]
@@ -138,10 +139,19 @@ pub struct Format {
     /// What these are about.
     #[serde(serialize_with = "words")]
     pub event_types: Vec<EventType>,
+    /// The columns that are read, with the number of samples in which each is.
+    #[serde(serialize_with = "counts")]
+    pub columns: [(&'static str, usize); COLUMNS],
+    /// The names of the fields that are read besides, as far as the samples have them.
+    pub fields: Vec<String>,
 }
 
 fn words<S: serde::Serializer>(event_types: &[EventType], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(event_types.iter().map(|event| event.as_str()))
+}
+
+fn counts<S: serde::Serializer>(columns: &[(&'static str, usize)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(columns.iter().copied())
 }
 
 impl Format {
@@ -157,10 +167,19 @@ impl Format {
     fn of(dialect: &Dialect) -> Format {
         let Dialect { name, product, reference, samples, .. } = *dialect;
         let context = Context { now: Timestamp::from_secs(0), zone: &Zone::UTC, own: &[] };
-        let mut event_types: Vec<EventType> = samples.iter().map(|sample| parse(sample, &context).event_type).collect();
+        let records: Vec<LogRecord<'_>> = samples.iter().map(|sample| parse(sample, &context)).collect();
+        let mut event_types: Vec<EventType> = records.iter().map(|record| record.event_type).collect();
         event_types.sort_unstable();
         event_types.dedup();
-        Format { name, product, reference, samples, event_types }
+        let mut columns = LogRecord::text("").filled().map(|(name, _)| (name, 0));
+        for record in &records {
+            for (column, (_, is_filled)) in columns.iter_mut().zip(record.filled()) {
+                column.1 += usize::from(is_filled);
+            }
+        }
+        let fields: BTreeSet<String> =
+            records.iter().flat_map(|record| &record.fields).map(|(name, _)| name.to_string()).collect();
+        Format { name, product, reference, samples, event_types, columns, fields: fields.into_iter().collect() }
     }
 }
 

@@ -61,6 +61,9 @@ pub struct LogRecord<'a> {
     pub told_by: Option<ToldBy>,
 }
 
+/// Columns that a line may speak for (see [`LogRecord::filled`]).
+pub const COLUMNS: usize = 11;
+
 impl<'a> LogRecord<'a> {
     /// A record of kind `other` that has only its text.
     pub fn text(message: impl Into<Cow<'a, str>>) -> LogRecord<'a> {
@@ -85,6 +88,23 @@ impl<'a> LogRecord<'a> {
             count: 1,
             told_by: None,
         }
+    }
+
+    /// The columns that a line may speak for, and whether this one did.
+    pub fn filled(&self) -> [(&'static str, bool); COLUMNS] {
+        [
+            ("event_time", self.event_time.is_some()),
+            ("host", self.host.is_some()),
+            ("app", self.app.is_some()),
+            ("pid", self.pid.is_some()),
+            ("username", self.username.is_some()),
+            ("src_ip", self.src_ip.is_some()),
+            ("src_port", self.src_port.is_some()),
+            ("dst_ip", self.dst_ip.is_some()),
+            ("dst_port", self.dst_port.is_some()),
+            ("protocol", self.protocol.is_some()),
+            ("action", self.action.is_some()),
+        ]
     }
 
     /// Adds a field under its dotted ECS name; replaces the value if the name is there already.
