@@ -142,7 +142,9 @@ fn within<'a>(outer: &LogRecord<'a>, left: usize, context: &Context<'_>) -> Opti
     let (mut record, is_complete) = match text.as_bytes().first()? {
         b'<' if left > 0 && priority(text).is_ok_and(|(rest, _)| !rest.starts_with(' ')) => (header(text, context), true),
         b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'*' | b'.' if left > 0 => {
-            if !rfc3164::is_timed(text, context) {
+            // Most messages begin with a word.
+            let may_be_timed = !text.starts_with(|c: char| c.is_ascii_alphabetic()) || timestamp::reading(text).is_ok();
+            if !may_be_timed || !rfc3164::is_timed(text, context) {
                 return None;
             }
             let record = header(text, context);

@@ -211,6 +211,10 @@ fn after_time<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'
         record.message = Cow::Borrowed(rest);
         return;
     }
+    if let Some(priority) = esxi_priority(first) {
+        priority.apply(record);
+        return after_host_or_tag(after, record);
+    }
     if let Some(message) = stream(first, after, record) {
         record.format.envelope = "cri";
         record.message = Cow::Borrowed(message);
@@ -294,6 +298,13 @@ fn spelled_priority(text: &str) -> Option<(Priority, &str)> {
 /// The level of a program's own log, which has a time like syslog's and then no host.
 fn is_level(text: &str) -> bool {
     matches!(text, "TRACE" | "DEBUG" | "INFO" | "NOTICE" | "WARN" | "WARNING" | "ERROR" | "CRITICAL" | "FATAL")
+}
+
+/// `In(166)`: ESXi 8 writes the severity's first letters and the PRI into its files, and no host.
+fn esxi_priority(word: &str) -> Option<Priority> {
+    let (severity, number) = word.strip_suffix(')')?.split_once('(')?;
+    let is_severity = matches!(severity, "Em" | "Al" | "Cr" | "Er" | "Wa" | "No" | "In" | "Db");
+    number.parse().ok().filter(|number| is_severity && *number <= 191).map(Priority)
 }
 
 /// What Kubernetes' container runtimes write: `stdout F text`, `P` for a part of a longer line (CRI logging format).
@@ -506,6 +517,7 @@ mod tests {
             ("Jun  1 22:14:15 mx1", "06-01T22:14:15", "mx1", "", 0, ""),
             ("Jun  1 22:14:15", "06-01T22:14:15", "", "", 0, ""),
             ("Jun  1 22:14:15 <local0.info> mx1 app[12]: x", "06-01T22:14:15", "mx1", "app", 12, "x"),
+            ("2026-06-01T22:14:15.25Z In(166) Hostd[12]: x", "06-01T22:14:15.25", "", "Hostd", 12, "x"),
             ("Jun  1 22:14:15 <b.c> x", "06-01T22:14:15", "", "", 0, "<b.c> x"),
             ("Jun  1 22:14:15 last message repeated 2 times", "06-01T22:14:15", "", "", 0, "last message repeated 2 times"),
             ("\u{feff}<34>Jun  1 22:14:15 mx1 app: x\r", "06-01T22:14:15", "mx1", "app", 0, "x"),

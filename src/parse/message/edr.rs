@@ -227,10 +227,10 @@ const FALCON: Kind = Kind {
 fn falcon_slots(name: &str) -> Option<Slot> {
     use Slot::{App, DstIp, DstPort, Field, Host, Nothing, Protocol, SrcIp, SrcPort, Time, User};
     Some(match name {
-        "metadata.eventCreationTime" => Time, "metadata.eventType" => Field("event.code"), "event.ComputerName" | "event.Hostname" | "event.HostnameField" => Host,
+        "metadata.eventCreationTime" => Time, "metadata.eventType" => Field("event.code"), "event.ComputerName" | "event.Hostname" | "event.HostnameField" | "event.EndpointName" => Host,
         "event.UserName" | "event.UserId" => User, "event.UserIp" | "event.LocalAddress" | "event.SourceEndpointIpAddress" => SrcIp, "event.LocalIP" => Field("host.ip"), "event.LocalPort" => SrcPort, "event.RemoteAddress" => DstIp, "event.RemotePort" => DstPort,
         "event.Protocol" => Protocol, "event.FileName" => App, "event.FilePath" => Field("process.executable"), "event.CommandLine" => Field("process.command_line"),
-        "event.SHA256String" => Field("process.hash.sha256"), "event.MD5String" => Field("process.hash.md5"), "event.DetectName" | "event.Name" => Field("rule.name"), "event.DetectDescription" | "event.Description" => Field("rule.description"),
+        "event.SHA256String" => Field("process.hash.sha256"), "event.MD5String" => Field("process.hash.md5"), "event.DetectName" | "event.Name" | "event.IncidentType" => Field("rule.name"), "event.DetectDescription" | "event.Description" | "event.IncidentDescription" => Field("rule.description"),
         "event.SeverityName" => Field("event.severity"), "event.Severity" => Field("crowdstrike.severity"), "event.Tactic" => Field("threat.tactic.name"), "event.Technique" => Field("threat.technique.name"),
         "event.OperationName" => Field("crowdstrike.operation"), "event.Success" => Field("crowdstrike.success"), "event.FalconHostLink" => Field("event.url"), "event.DetectId" => Field("event.id"),
         "event.MachineDomain" => Field("host.domain"), "event.PatternDispositionDescription" => Field("crowdstrike.disposition"), "event.RuleAction" => Field("crowdstrike.rule_action"), "event.UTCTimestamp" => Nothing,
@@ -258,6 +258,7 @@ fn falcon_meaning(record: &LogRecord<'_>) -> (EventType, Severity) {
         "RemoteResponseSessionStartEvent" | "RemoteResponseSessionEndEvent" => (EventType::PrivilegeUse, Severity::Medium),
         "FirewallMatchEvent" if word(record, "crowdstrike.rule_action") == "1" => (EventType::ConnectionAllowed, Severity::Low),
         "FirewallMatchEvent" => (EventType::ConnectionBlocked, Severity::Low),
+        "IdentityProtectionEvent" => (EventType::IdsAlert, rated(record)),
         code if code.contains("Detection") || code.contains("Incident") => {
             let what = format!("{} {}", word(record, "rule.name"), word(record, "rule.description"));
             alert_or_malware(record, &what)
@@ -353,6 +354,11 @@ mod tests {
             (CROWDSTRIKE.samples[0], IdsAlert, Some("pc7")),
             (CROWDSTRIKE.samples[1], LoginFailed, None),
             (SENTINEL_ONE.samples[0], MalwareDetected, Some("pc7")),
+            (
+                r#"{"metadata":{"customerIDString":"x","eventType":"IdentityProtectionEvent","offset":9,"eventCreationTime":1795155901000},"event":{"EndpointName":"pc7","IncidentDescription":"Anomalous access","IncidentType":"UNUSUAL_ACTIVITY","Severity":1,"SeverityName":"INFO","UserName":"CORP\\mia"}}"#,
+                IdsAlert,
+                Some("pc7"),
+            ),
             (DEFENDER.samples[0], MalwareDetected, Some("pc7.example.org")),
             (VISION_ONE.samples[0], MalwareDetected, Some("pc7")),
         ] {

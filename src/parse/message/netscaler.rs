@@ -173,6 +173,14 @@ fn items<'a>(what: &'a str, record: &mut LogRecord<'a>) {
         let end = || endpoint(value);
         match name {
             "User" if record.username.is_none() => fill::account(record, Cow::Borrowed(value.trim_end_matches(':'))),
+            // Of a published application.
+            "username:domainname" if record.username.is_none() => {
+                let (user, domain) = value.split_once(':').unwrap_or((value, ""));
+                fill::account(record, Cow::Borrowed(user));
+                if !domain.is_empty() {
+                    record.set("user.domain", domain);
+                }
+            }
             "Client_ip" | "Remote_ip" | "ClientIP" if record.src_ip.is_none() => record.src_ip = scan::ip(value),
             "ClientPort" => record.src_port = value.parse().ok(),
             "VserverServiceIP" => record.dst_ip = scan::ip(value),

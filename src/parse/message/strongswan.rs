@@ -24,7 +24,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     parse: |text, record, _| parse(text.trim_end(), record),
     samples: &[
         "<30>Nov 20 06:25:01 gw1 charon[811]: 05[IKE] IKE_SA vpn[1] established between 192.0.2.4[gw.example.org]...203.0.113.77[mia@example.org]",
-        "<30>Nov 20 06:25:02 gw1 charon[811]: 09[IKE] EAP method EAP_MSCHAPV2 failed for peer mia",
+        "<30>Nov 20 06:25:02 gw1 charon[811]: 09[IKE1] EAP method EAP_MSCHAPV2 failed for peer mia",
     ],
 };
 
@@ -34,6 +34,8 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     // `05[IKE] `, `05[IKE] <vpn|1> `
     let Some((head, what)) = text.split_once("] ") else { return false };
     let Some((thread, module)) = head.split_once('[') else { return false };
+    // `log_level` puts its level behind a subsystem's name.
+    let module = module.strip_suffix(|c: char| c.is_ascii_digit()).unwrap_or(module);
     let is_module = module.len() == 3 && module.bytes().all(|b| b.is_ascii_uppercase());
     if !is_module || thread.is_empty() || !thread.bytes().all(|b| b.is_ascii_digit()) {
         return false;
