@@ -12,7 +12,7 @@ use crate::parse::json::{self, MAX_FIELDS, Scalar};
 use crate::parse::message::{Named, Sign, Watch};
 use crate::parse::own::{self, Part};
 use crate::parse::{Context, scan};
-use crate::record::{EventType, LogRecord, Severity, Timestamp, Value};
+use crate::record::{EventType, LogRecord, Severity, Timestamp, Value, Zone};
 
 pub(crate) const DIALECT: Dialect = Dialect {
     name: "json",
@@ -40,7 +40,7 @@ pub(crate) fn parse<'a>(text: &'a str, context: &Context<'_>, named: Option<Name
     {
         return record;
     }
-    match fill(text, &mut record, Some(context)) {
+    match fill(text, &mut record, context) {
         Ok(()) => record,
         Err(error) => {
             let mut record = LogRecord::text(text);
@@ -64,15 +64,15 @@ fn message<'a>(message: &'a str, record: &mut LogRecord<'a>, context: &Context<'
         return true;
     }
     let mut filled = record.clone();
-    if fill(text, &mut filled, None).is_err() {
+    if fill(text, &mut filled, context).is_err() {
         return false;
     }
     *record = filled;
     true
 }
 
-fn fill<'a>(text: &'a str, record: &mut LogRecord<'a>, context: Option<&Context<'_>>) -> Result<(), serde_json::Error> {
-    let mut reader = Reader { found: Found::default(), fields: Vec::new(), context };
+fn fill<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> Result<(), serde_json::Error> {
+    let mut reader = Reader { found: Found::default(), fields: Vec::new(), zone: context.zone };
     json::walk(text, &mut |name, value| reader.member(name, value))?;
     reader.finish(record);
     Ok(())
@@ -191,7 +191,7 @@ struct Found<'a> {
 struct Reader<'a, 'c> {
     found: Found<'a>,
     fields: Vec<(Cow<'a, str>, Value<'a>)>,
-    context: Option<&'c Context<'c>>,
+    zone: &'c Zone,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -202,7 +202,7 @@ impl<'a> Reader<'a, '_> {
             Column::Time => {
                 let time = match (&value, value.number::<f64>()) {
                     (_, Some(number)) => scan::epoch(number),
-                    (Scalar::Text(text), None) => scan::iso_time(text, self.context.map(|c| c.zone)),
+                    (Scalar::Text(text), None) => scan::iso_time(text, Some(self.zone)),
                     _ => None,
                 };
                 place(&mut found.time, rank, name, time, value)
@@ -422,7 +422,6 @@ fn severity(value: &Scalar<'_>) -> Option<Severity> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Zone;
     use proptest::prelude::*;
 
     fn context() -> Context<'static> {

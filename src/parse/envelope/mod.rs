@@ -48,8 +48,8 @@ impl Priority {
             "local6",
             "local7",
         ];
-        let facility = FACILITIES.iter().position(|name| *name == facility)?;
-        let severity = match severity {
+        let facility = FACILITIES.iter().position(|name| name.eq_ignore_ascii_case(facility))?;
+        let severity = match &*severity.to_ascii_lowercase() {
             "emerg" | "panic" => 0,
             "alert" => 1,
             "crit" => 2,

@@ -188,6 +188,15 @@ fn after_time<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'
         priority.apply(record);
         return after_host_or_tag(rest, record);
     }
+    if let Some((priority, host, rest)) = tabbed(rest) {
+        priority.apply(record);
+        record.host = Some(Cow::Borrowed(host));
+        record.message = Cow::Borrowed(rest);
+        if !super::begins_header(super::bare(rest)) {
+            after_host_or_tag(rest, record);
+        }
+        return;
+    }
     let rest = bracketed_priority(rest).map_or(rest, |(priority, rest)| {
         priority.apply(record);
         rest
@@ -293,6 +302,15 @@ fn spelled_priority(text: &str) -> Option<(Priority, &str)> {
     let (first, rest) = word(text);
     let (facility, severity) = first.split_once('.')?;
     Priority::from_words(facility, severity).map(|priority| (priority, rest))
+}
+
+/// `Local7.Debug<tab>192.0.2.1<tab>text`: the files of Kiwi's Syslog Server.
+fn tabbed(text: &str) -> Option<(Priority, &str, &str)> {
+    let end = text.bytes().take(40).position(|b| b == b'\t')?;
+    let (words, rest) = text.split_at(end);
+    let (facility, severity) = words.split_once('.')?;
+    let (host, message) = rest.get(1..)?.split_once('\t').filter(|(host, _)| is_host_like(host))?;
+    Some((Priority::from_words(facility, severity)?, host, message))
 }
 
 /// The level of a program's own log, which has a time like syslog's and then no host.
@@ -517,6 +535,8 @@ mod tests {
             ("Jun  1 22:14:15 mx1", "06-01T22:14:15", "mx1", "", 0, ""),
             ("Jun  1 22:14:15", "06-01T22:14:15", "", "", 0, ""),
             ("Jun  1 22:14:15 <local0.info> mx1 app[12]: x", "06-01T22:14:15", "mx1", "app", 12, "x"),
+            ("2026-06-01 22:14:15\tLocal7.Debug\t10.0.0.9\tapp[12]: x", "06-01T22:14:15", "10.0.0.9", "app", 12, "x"),
+            ("2026-06-01 22:14:20\tAuth.Info\t10.0.0.9\tJun  1 22:14:15 mx1 app[12]: x", "06-01T22:14:15", "mx1", "app", 12, "x"),
             ("2026-06-01T22:14:15.25Z In(166) Hostd[12]: x", "06-01T22:14:15.25", "", "Hostd", 12, "x"),
             ("Jun  1 22:14:15 <b.c> x", "06-01T22:14:15", "", "", 0, "<b.c> x"),
             ("Jun  1 22:14:15 last message repeated 2 times", "06-01T22:14:15", "", "", 0, "last message repeated 2 times"),

@@ -51,7 +51,7 @@ pub(super) const CROWDSTRIKE: Dialect = Dialect {
 pub(super) const SENTINEL_ONE: Dialect = Dialect {
     name: "sentinelone",
     product: "SentinelOne: threats",
-    reference: "https://www.sentinelone.com/platform/singularity-xdr/",
+    reference: "https://usea1-partners.sentinelone.net/api-doc/overview",
     marks: &[Member("\"agentRealtimeInfo\""), Member("\"agentDetectionInfo\"")],
     parse: |text, record, context| read(text, record, context, &SENTINEL),
     samples: &[
