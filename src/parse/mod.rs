@@ -1,7 +1,8 @@
 //! Frame → [`LogRecord`]. Pure: no clock, no file; never fails outwards, never loses a line.
 //!
 //! Two steps: [`text`] makes a frame's bytes a string, [`parse`] reads it: first the envelope (who sent it, when), then the message
-//! inside (what happened). What no parser understands is a record of kind `other` with its text.
+//! inside (what happened). Envelopes around envelopes are taken off one by one (`nested`). What no parser understands is a record of
+//! kind `other` with its text.
 
 pub(crate) mod dialect;
 pub mod envelope;

@@ -237,7 +237,7 @@ impl From<bool> for Value<'_> {
 /// The names of the parsers that understood a line: the envelope's (`rfc5424`, `rfc3164`, empty for none) and the message's.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Format {
-    /// `rfc5424`, `rfc3164`, or empty.
+    /// `rfc5424`, `rfc3164`, `cri`, `json`, or empty; of several around each other the outermost.
     pub envelope: &'static str,
     /// `sshd`, `netfilter`, `suricata` …, `text` where no message parser applied.
     pub message: &'static str,

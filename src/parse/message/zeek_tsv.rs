@@ -263,7 +263,7 @@ fn unescape(value: &str) -> Cow<'_, str> {
             (b'\\', [b'\\', after @ ..]) => (b'\\', after),
             (b'\\', [b'x', high, low, after @ ..]) => match (hex(*high), hex(*low)) {
                 (Some(high), Some(low)) if (high, low) != (0, 0) => (high * 16 + low, after),
-                _ => (b'\\', &after[..]),
+                _ => (b'\\', after),
             },
             _ => (*byte, after),
         };
