@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::found;
 use super::progress;
 use crate::detect::{Engine, Finding, Findings, Options, Rules};
+use crate::frame::event::Joiner;
 use crate::frame::line::{Delimiter, Splitter};
 use crate::parse;
 use crate::parse::own::Own;
@@ -126,6 +127,7 @@ impl Replay {
 
     fn read_lines(&mut self, mut input: impl BufRead) -> io::Result<()> {
         let mut splitter = Splitter::new(Delimiter::Lf, MAX_LINE_BYTES);
+        let mut joiner = Joiner::new(MAX_LINE_BYTES);
         let mut time = self.now;
         loop {
             let chunk = match input.fill_buf() {
@@ -139,19 +141,20 @@ impl Replay {
             }
             let mut rest = chunk;
             while let Some(piece) = splitter.next(&mut rest) {
-                self.cut_lines += u64::from(piece.cut > 0);
-                self.line(piece.bytes, &mut time);
+                joiner.line(piece.bytes, piece.cut, &mut |bytes, cut| self.frame(bytes, cut, &mut time));
             }
             input.consume(len);
         }
+        let mut each = |bytes: &[u8], cut| self.frame(bytes, cut, &mut time);
         if let Some(piece) = splitter.finish() {
-            self.cut_lines += u64::from(piece.cut > 0);
-            self.line(piece.bytes, &mut time);
+            joiner.line(piece.bytes, piece.cut, &mut each);
         }
+        joiner.finish(&mut each);
         Ok(())
     }
 
-    fn line(&mut self, bytes: &[u8], time: &mut Timestamp) {
+    fn frame(&mut self, bytes: &[u8], cut: u32, time: &mut Timestamp) {
+        self.cut_lines += u64::from(cut > 0);
         let text = parse::text(bytes);
         let record = parse::parse(&text, &parse::Context { now: self.now, zone: &self.zone, own: &self.formats });
         *time = record.event_time.unwrap_or(*time);
@@ -194,7 +197,8 @@ mod tests {
         2026-01-02T03:04:33Z web1 sshd[813]: error: maximum authentication attempts exceeded for root from 198.51.100.4 port 4244 ssh2 [preauth]";
 
     fn replayed(files: &[&[u8]]) -> Vec<Finding> {
-        let mut replay = Replay::new(Timestamp::parse_rfc3339("2026-02-01T00:00:00Z").unwrap(), Zone::UTC, Arc::default());
+        let mut replay =
+            Replay::new(Timestamp::parse_rfc3339("2026-02-01T00:00:00Z").unwrap(), Zone::UTC, Arc::default(), Arc::default());
         for file in files {
             replay.read(*file).unwrap();
         }
@@ -256,7 +260,7 @@ mod tests {
     #[test]
     fn a_torn_gzip_file_is_an_error() {
         let whole = gzipped(&MORNING.repeat(50));
-        let mut replay = Replay::new(Timestamp::default(), Zone::UTC, Arc::default());
+        let mut replay = Replay::new(Timestamp::default(), Zone::UTC, Arc::default(), Arc::default());
         assert!(replay.read(&whole[..whole.len() - 9]).is_err());
     }
 }

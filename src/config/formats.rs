@@ -78,8 +78,8 @@ expect = { username = "Mia", src_ip = "203.0.113.77", host = "web1", "event.outc
     #[test]
     fn what_is_wrong_with_a_format_is_told_with_its_line() {
         for (from, to, want) in [
-            ("username = \"Mia\"", "username = \"Mio\"", "t.toml:10: format[0].samples[0]: username is \"Mia\", not \"Mio\""),
-            ("login of Mia", "login by Mia", "t.toml:10: format[0].samples[0]: is read as \"rfc3164+text\", not by this format"),
+            ("username = \"Mia\"", "username = \"Mio\"", "t.toml:9: format[0].samples[0]: username is \"Mia\", not \"Mio\""),
+            ("login of Mia", "login by Mia", "t.toml:9: format[0].samples[0]: is read as \"rfc3164\", not by this format"),
             ("%{USER:", "%{USR:", "t.toml:7: format[0].pattern: there is no %{USR}; did you mean %{USER}?"),
             ("name = \"shop\"", "name = \"sshd\"", "t.toml:5: format[0].name: \"sshd\" is the name of a format that is built in"),
             ("login_success", "login", "t.toml:8: format[0].event_type: \"login\" is not one of"),

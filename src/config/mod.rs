@@ -603,7 +603,7 @@ fn whole(config: &Config, lines: &file::Lines<'_>) -> Vec<Problem> {
 mod tests {
     use super::*;
 
-    fn load_text(text: &str) -> Result<Config, Vec<String>> {
+    pub(super) fn load_text(text: &str) -> Result<Config, Vec<String>> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.toml");
         std::fs::write(&path, text).unwrap();
