@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nom::IResult;
 
+use super::scan;
 use crate::record::LogRecord;
 
 /// What a grammar returns: the rest of the input and a value. Why an alternative did not match is of no interest.
@@ -137,8 +138,8 @@ pub(crate) fn set_user<'a>(record: &mut LogRecord<'a>, name: &'a str) {
 
 /// The text between the first `open` and the `close` after it.
 pub(crate) fn between<'a>(text: &'a str, open: &str, close: &str) -> Option<&'a str> {
-    let (_, rest) = text.split_once(open)?;
-    rest.split_once(close).map(|(inside, _)| inside)
+    let (_, rest) = scan::cut(text, open)?;
+    scan::cut(rest, close).map(|(inside, _)| inside)
 }
 
 #[cfg(test)]

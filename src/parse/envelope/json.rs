@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use crate::parse::dialect::Mark::Begins;
 use crate::parse::dialect::{Dialect, RECOGNISER};
-use crate::parse::json::{self, MAX_FIELDS, Scalar};
+use crate::parse::json::{self, MAX_FIELDS, Name, Scalar};
 use crate::parse::message::{Named, Sign, Watch};
 use crate::parse::{Context, scan};
 use crate::record::{EventType, LogRecord, Severity, Timestamp, Value};
@@ -61,12 +61,7 @@ fn message<'a>(message: &'a str, record: &mut LogRecord<'a>, context: &Context<'
     if RECOGNISER.of_object(text, &mut |dialect, _| (dialect.parse)(text, record, context)) {
         return true;
     }
-    let mut filled = record.clone();
-    if fill(text, &mut filled, None).is_err() {
-        return false;
-    }
-    *record = filled;
-    true
+    fill(text, record, None).is_ok()
 }
 
 fn fill<'a>(text: &'a str, record: &mut LogRecord<'a>, context: Option<&Context<'_>>) -> Result<(), serde_json::Error> {
@@ -155,25 +150,25 @@ fn field_name(column: Column) -> Option<&'static str> {
     }
 }
 
-/// The best value of each column so far, with its rank and the name it came under.
-type Best<'a, T> = Option<(u8, Cow<'a, str>, T)>;
+/// The best value of each column so far, with its rank.
+type Best<T> = Option<(u8, T)>;
 
 #[derive(Default)]
 struct Found<'a> {
-    time: Best<'a, Timestamp>,
-    host: Best<'a, Cow<'a, str>>,
-    app: Best<'a, Cow<'a, str>>,
-    pid: Best<'a, u32>,
-    user: Best<'a, Cow<'a, str>>,
-    src: Best<'a, (std::net::IpAddr, Option<u16>)>,
-    src_port: Best<'a, u16>,
-    dst: Best<'a, (std::net::IpAddr, Option<u16>)>,
-    dst_port: Best<'a, u16>,
-    protocol: Best<'a, Cow<'a, str>>,
-    action: Best<'a, Cow<'a, str>>,
-    message: Best<'a, Cow<'a, str>>,
-    severity: Best<'a, Severity>,
-    event_type: Best<'a, EventType>,
+    time: Best<Timestamp>,
+    host: Best<Cow<'a, str>>,
+    app: Best<Cow<'a, str>>,
+    pid: Best<u32>,
+    user: Best<Cow<'a, str>>,
+    src: Best<(std::net::IpAddr, Option<u16>)>,
+    src_port: Best<u16>,
+    dst: Best<(std::net::IpAddr, Option<u16>)>,
+    dst_port: Best<u16>,
+    protocol: Best<Cow<'a, str>>,
+    action: Best<Cow<'a, str>>,
+    message: Best<Cow<'a, str>>,
+    severity: Best<Severity>,
+    event_type: Best<EventType>,
     method: bool,
     status: bool,
     authentication: bool,
@@ -189,45 +184,46 @@ struct Reader<'a, 'c> {
 }
 
 impl<'a> Reader<'a, '_> {
-    fn member(&mut self, name: Cow<'a, str>, value: Scalar<'a>) {
-        let Some((column, rank)) = column(&name) else { return self.keep(name, value) };
+    fn member(&mut self, name: Name<'a, '_>, value: Scalar<'a>) {
+        let Some((column, rank)) = column(&name) else { return self.keep(name.into(), value) };
         let found = &mut self.found;
-        let kept = match column {
+        let left = match column {
             Column::Time => {
                 let time = match (&value, value.number::<f64>()) {
                     (_, Some(number)) => scan::epoch(number),
                     (Scalar::Text(text), None) => scan::iso_time(text, self.context.map(|c| c.zone)),
                     _ => None,
                 };
-                place(&mut found.time, rank, name, time, value)
+                place(&mut found.time, rank, time, value)
             }
             Column::JournalTime => {
                 let time = value.number().map(Timestamp::from_micros).filter(|t| *t <= Timestamp::MAX && *t >= Timestamp::MIN);
-                place(&mut found.time, rank + 100, name, time, value)
+                place(&mut found.time, rank + 100, time, value)
             }
-            Column::Host => text(&mut found.host, rank, name, value),
-            Column::App => text(&mut found.app, rank, name, value),
+            Column::Host => text(&mut found.host, rank, value),
+            Column::App => text(&mut found.app, rank, value),
             Column::User => match &value {
                 Scalar::Text(user) if user == "-" => None,
-                _ => text(&mut found.user, rank, name, value),
+                _ => text(&mut found.user, rank, value),
             },
-            Column::Action => text(&mut found.action, rank, name, value),
-            Column::Message => text(&mut found.message, rank, name, value),
-            Column::Protocol => text(&mut found.protocol, rank, name, value),
-            Column::Pid => place(&mut found.pid, rank, name, value.number(), value),
-            Column::SrcIp => place(&mut found.src, rank, name, address(&value), value),
-            Column::DstIp => place(&mut found.dst, rank, name, address(&value), value),
-            Column::SrcPort => place(&mut found.src_port, rank, name, value.number(), value),
-            Column::DstPort => place(&mut found.dst_port, rank, name, value.number(), value),
+            Column::Action => text(&mut found.action, rank, value),
+            Column::Message => text(&mut found.message, rank, value),
+            Column::Protocol => text(&mut found.protocol, rank, value),
+            Column::Pid => place(&mut found.pid, rank, value.number(), value),
+            Column::SrcIp => place(&mut found.src, rank, address(&value), value),
+            Column::DstIp => place(&mut found.dst, rank, address(&value), value),
+            Column::SrcPort => place(&mut found.src_port, rank, value.number(), value),
+            Column::DstPort => place(&mut found.dst_port, rank, value.number(), value),
             Column::Level => {
-                place(&mut found.severity, rank, name.clone(), severity(&value), value.clone()).or(Some((name, value)))
+                place(&mut found.severity, rank, severity(&value), value.clone());
+                Some(value)
             }
             Column::Type => {
                 let kind = match &value {
                     Scalar::Text(word) => word.parse().ok(),
                     _ => None,
                 };
-                place(&mut found.event_type, rank, name, kind, value)
+                place(&mut found.event_type, rank, kind, value)
             }
             Column::Method | Column::Status | Column::Category | Column::Outcome | Column::Stream | Column::Event => {
                 match (column, &value) {
@@ -249,11 +245,11 @@ impl<'a> Reader<'a, '_> {
                     }
                     _ => {}
                 }
-                Some((field_name(column).map_or(name, Cow::Borrowed), value))
+                Some(value)
             }
         };
-        if let Some((name, value)) = kept {
-            self.keep(name, value);
+        if let Some(value) = left {
+            self.keep(field_name(column).map_or_else(|| name.into(), Cow::Borrowed), value);
         }
     }
 
@@ -284,23 +280,23 @@ impl<'a> Reader<'a, '_> {
             event_type,
             ..
         } = self.found;
-        record.event_time = time.map(|t| t.2).or(record.event_time);
-        record.host = host.map(|h| h.2).or(record.host.take());
-        record.app = app.map(|a| a.2).or(record.app.take());
-        record.pid = pid.map(|p| p.2).or(record.pid);
-        record.username = user.map(|u| u.2);
-        record.src_ip = src.as_ref().map(|s| s.2.0);
-        record.src_port = src_port.map(|p| p.2).or(src.and_then(|s| s.2.1));
-        record.dst_ip = dst.as_ref().map(|d| d.2.0);
-        record.dst_port = dst_port.map(|p| p.2).or(dst.and_then(|d| d.2.1));
-        record.protocol = protocol.map(|p| match p.2 {
+        record.event_time = time.map(|t| t.1).or(record.event_time);
+        record.host = host.map(|h| h.1).or(record.host.take());
+        record.app = app.map(|a| a.1).or(record.app.take());
+        record.pid = pid.map(|p| p.1).or(record.pid);
+        record.username = user.map(|u| u.1);
+        record.src_ip = src.as_ref().map(|s| s.1.0);
+        record.src_port = src_port.map(|p| p.1).or(src.and_then(|s| s.1.1));
+        record.dst_ip = dst.as_ref().map(|d| d.1.0);
+        record.dst_port = dst_port.map(|p| p.1).or(dst.and_then(|d| d.1.1));
+        record.protocol = protocol.map(|p| match p.1 {
             Cow::Borrowed(p) => scan::protocol(p),
             Cow::Owned(p) => p.to_ascii_lowercase().into(),
         });
-        record.action = action.map(|a| a.2);
-        record.severity = severity.map_or(record.severity, |s| s.2);
+        record.action = action.map(|a| a.1);
+        record.severity = severity.map_or(record.severity, |s| s.1);
         record.format.message = "json";
-        let told = event_type.map(|t| t.2);
+        let told = event_type.map(|t| t.1);
         record.fields.reserve(self.fields.len());
         for (name, value) in self.fields {
             record.set(name, value);
@@ -317,7 +313,7 @@ impl<'a> Reader<'a, '_> {
             _ if self.found.method && self.found.status || action == "http_request" => EventType::HttpRequest,
             _ => EventType::Other,
         };
-        if let Some((_, _, message)) = message {
+        if let Some((_, message)) = message {
             inner(message, record, self.context);
         }
     }
@@ -377,35 +373,24 @@ fn line<'a>(text: &'a str, app: Option<Cow<'a, str>>, context: &Context<'_>) -> 
 }
 
 /// Puts a value into its column if it fits and is better known than what is there; gives back what has to go to `fields`.
-fn place<'a, T>(
-    slot: &mut Best<'a, T>,
-    rank: u8,
-    name: Cow<'a, str>,
-    parsed: Option<T>,
-    value: Scalar<'a>,
-) -> Option<(Cow<'a, str>, Scalar<'a>)> {
+fn place<'a, T>(slot: &mut Best<T>, rank: u8, parsed: Option<T>, value: Scalar<'a>) -> Option<Scalar<'a>> {
     match (parsed, &*slot) {
-        (Some(_), Some((best, ..))) if *best <= rank => Some((name, value)),
+        (Some(_), Some((best, _))) if *best <= rank => Some(value),
         (Some(parsed), _) => {
             // What it replaces was of less standing; its text is in `logs.raw`.
-            *slot = Some((rank, name, parsed));
+            *slot = Some((rank, parsed));
             None
         }
-        (None, _) => Some((name, value)),
+        (None, _) => Some(value),
     }
 }
 
 /// [`place`] for text.
-fn text<'a>(
-    slot: &mut Best<'a, Cow<'a, str>>,
-    rank: u8,
-    name: Cow<'a, str>,
-    value: Scalar<'a>,
-) -> Option<(Cow<'a, str>, Scalar<'a>)> {
+fn text<'a>(slot: &mut Best<Cow<'a, str>>, rank: u8, value: Scalar<'a>) -> Option<Scalar<'a>> {
     match value {
-        Scalar::Text(text) => place(slot, rank, name, Some(text.clone()), Scalar::Text(text)),
+        Scalar::Text(text) => place(slot, rank, Some(text.clone()), Scalar::Text(text)),
         Scalar::Nothing => None,
-        other => Some((name, other)),
+        other => Some(other),
     }
 }
 

@@ -246,7 +246,7 @@ fn cloudgen<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>
         if let Some(action) = words.rsplit(' ').next().filter(|action| !action.is_empty()) {
             read.action = Some(action.to_ascii_lowercase().into());
         }
-        pairs::fill(list, Style { equals: '=', separator: '|' }, &mut read, slots, context);
+        pairs::fill(list, Style { equals: b'=', separator: b'|' }, &mut read, slots, context);
     }
     // The address stands for the user that nobody knows.
     if let (Some(user), Some(ip)) = (&read.username, read.src_ip)

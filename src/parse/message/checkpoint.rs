@@ -56,7 +56,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
         && (scan::has(line, "loguid=") || scan::has(line, "product=") || scan::has(line, "i/f_dir="))
     {
         record.fields.reserve(40);
-        for (key, value) in Pairs::new(line, Style { equals: '=', separator: '|' }) {
+        for (key, value) in Pairs::new(line, Style { equals: b'=', separator: b'|' }) {
             file(record, key, value, context);
         }
     } else {

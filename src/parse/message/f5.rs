@@ -201,7 +201,7 @@ fn asm<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> 
         return false;
     }
     record.fields.reserve(32);
-    pairs::fill(list.trim_end_matches('}'), Style { equals: '=', separator: ',' }, record, slots, context);
+    pairs::fill(list.trim_end_matches('}'), Style { equals: b'=', separator: b',' }, record, slots, context);
     let (event_type, severity) = judged(record);
     is(record, "f5_asm", event_type, severity);
     true

@@ -48,7 +48,7 @@ pub(super) const AUTHENTICATOR: Dialect = Dialect {
     ],
 };
 
-const COMMAS: Style = Style { equals: '=', separator: ',' };
+const COMMAS: Style = Style { equals: b'=', separator: b',' };
 
 /// `date=2026-11-20 time=06:25:01.250 tz="+0100"`.
 fn time(record: &mut LogRecord<'_>, context: &Context<'_>) {

@@ -24,7 +24,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     ],
 };
 
-const PIPED: Style = Style { equals: '=', separator: '|' };
+const PIPED: Style = Style { equals: b'=', separator: b'|' };
 
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
     let (when, rest) = match text.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
