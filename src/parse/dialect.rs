@@ -11,6 +11,7 @@ use foldhash::quality::RandomState;
 
 use super::Context;
 use super::message::DIALECTS;
+use super::scan;
 use crate::record::LogRecord;
 
 /// Reads a text into a record and names itself in `format.message`. False: it is not of this dialect, and the record is as it was.
@@ -133,7 +134,7 @@ struct Marks {
     anchored: bool,
     /// The longest first: what it is, and the dialects that it, or a shorter one within it, shows.
     shown: Vec<(&'static str, Vec<&'static Dialect>)>,
-    /// In 64 groups, like beside like; as places in `shown`.
+    /// In 64 groups, like beside like, as places in `shown`, in its order.
     groups: Vec<Vec<usize>>,
     /// By byte and by place in a mark: the groups of which a mark has that byte there, or ends before, a bit each. This table fits into the
     /// nearest cache; an automaton of all marks takes megabytes, and a line would wait for them.
@@ -161,7 +162,14 @@ impl Marks {
         assert!(shown.len() <= MAX_MARKS, "there is room for {MAX_MARKS} marks");
         let mut sorted: Vec<usize> = (0..shown.len()).collect();
         sorted.sort_by_key(|mark| shown[*mark].0);
-        let groups: Vec<Vec<usize>> = sorted.chunks(sorted.len().div_ceil(64).max(1)).map(<[usize]>::to_vec).collect();
+        let groups: Vec<Vec<usize>> = sorted
+            .chunks(sorted.len().div_ceil(64).max(1))
+            .map(|group| {
+                let mut group = group.to_vec();
+                group.sort_unstable();
+                group
+            })
+            .collect();
         let mut bits = Box::new([[0; PLACES]; 256]);
         for (group, marks) in groups.iter().enumerate() {
             for (mark, place) in marks.iter().flat_map(|mark| (0..PLACES).map(|place| (shown[*mark].0, place))) {
@@ -225,9 +233,10 @@ impl Marks {
         while groups != 0 {
             let group = groups.trailing_zeros() as usize;
             groups &= groups - 1;
-            let begins = |mark: &&usize| text.starts_with(self.shown[**mark].0.as_bytes());
-            // The longer stands first in `shown`.
-            longest = self.groups.get(group).into_iter().flatten().filter(begins).copied().chain(longest).min();
+            // Where there is no text, there may be no such group. The longer stands first, here as in `shown`.
+            let mut group = self.groups.get(group).into_iter().flatten();
+            let fitting = group.find(|mark| scan::begins(text, self.shown[**mark].0.as_bytes()));
+            longest = fitting.copied().into_iter().chain(longest).min();
         }
         longest
     }

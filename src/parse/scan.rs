@@ -69,18 +69,24 @@ pub(crate) fn has(text: &str, needle: &str) -> bool {
     find(text, needle).is_some()
 }
 
-/// Where `needle` first occurs.
+/// From here on it pays to prepare a substring search.
+const LONG: usize = 256;
+
+/// Where `needle` first occurs; nowhere if it is empty.
 pub(crate) fn find(text: &(impl AsRef<[u8]> + ?Sized), needle: &str) -> Option<usize> {
-    all(text, needle).next()
+    if text.as_ref().len() < LONG || needle.is_empty() {
+        return all(text, needle).next();
+    }
+    memchr::memmem::find(text.as_ref(), needle.as_bytes())
 }
 
-/// Where `needle` occurs; nowhere if it is empty. It is looked for by its rarest byte: lines are short, and to prepare a substring search
-/// would take longer than the search.
+/// Where `needle` occurs; nowhere if it is empty. It is looked for by its rarest byte: in a short text a substring search takes longer to
+/// prepare than to do.
 pub(crate) fn all<'t>(text: &'t (impl AsRef<[u8]> + ?Sized), needle: &'t str) -> impl Iterator<Item = usize> + 't {
     let (text, needle) = (text.as_ref(), needle.as_bytes());
     let (place, byte) = rarest(needle);
     let behind = text.get(place..).filter(|_| !needle.is_empty()).unwrap_or_default();
-    memchr::memchr_iter(byte, behind).filter(move |at| text[*at..].starts_with(needle))
+    memchr::memchr_iter(byte, behind).filter(move |at| begins(&text[*at..], needle))
 }
 
 /// The same, the last first.
@@ -88,7 +94,12 @@ pub(crate) fn all_from_behind<'t>(text: &'t str, needle: &'t str) -> impl Iterat
     let (text, needle) = (text.as_bytes(), needle.as_bytes());
     let (place, byte) = rarest(needle);
     let behind = text.get(place..).filter(|_| !needle.is_empty()).unwrap_or_default();
-    memchr::memrchr_iter(byte, behind).filter(move |at| text[*at..].starts_with(needle))
+    memchr::memrchr_iter(byte, behind).filter(move |at| begins(&text[*at..], needle))
+}
+
+/// `starts_with`, quick where little fits: mostly it ends at the first bytes.
+pub(crate) fn begins(text: &[u8], start: &[u8]) -> bool {
+    text.len() >= start.len() && text.iter().zip(start).all(|(byte, expected)| byte == expected)
 }
 
 fn rarest(needle: &[u8]) -> (usize, u8) {

@@ -13,7 +13,7 @@ use crate::parse::pairs::{self, Style};
 use crate::parse::prose::Means::{Announced, Denied, Failed, Is, Login};
 use crate::parse::prose::{self, Sentences, Wording};
 use crate::parse::token::{ip, port_number};
-use crate::parse::{Context, timestamp};
+use crate::parse::{Context, scan, timestamp};
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -115,7 +115,7 @@ fn source(text: &str) -> Option<(&str, bool)> {
         rest = rest.strip_prefix(':').unwrap_or(rest).trim_start();
     }
     let is_marked = rest.len() < text.len();
-    let Some((file, behind)) = rest.split_once(": ").filter(|(file, _)| !file.contains(['\'', '"'])) else {
+    let Some((file, behind)) = scan::cut(rest, ": ").filter(|(file, _)| !file.contains(['\'', '"'])) else {
         return Some((rest, is_marked));
     };
     // `chan_sip.c`, `chan_sip.c:28926 handle_register`, `res_pjsip/pjsip_distributor.c`
@@ -124,7 +124,7 @@ fn source(text: &str) -> Option<(&str, bool)> {
         return Some((rest, is_marked));
     }
     // "in handle_register: "
-    let behind = match behind.split_once(": ") {
+    let behind = match scan::cut(behind, ": ") {
         Some((function, inner)) if function.starts_with("in ") && !function[3..].contains(' ') => inner,
         _ => behind,
     };
