@@ -134,8 +134,8 @@ struct Marks {
     anchored: bool,
     /// The longest first: what it is, and the dialects that it, or a shorter one within it, shows.
     shown: Vec<(&'static str, Vec<&'static Dialect>)>,
-    /// In 64 groups, like beside like, as places in `shown`, in its order.
-    groups: Vec<Vec<usize>>,
+    /// In 64 groups, like beside like, with their places in `shown`, in its order.
+    groups: Vec<Vec<(&'static str, usize)>>,
     /// By byte and by place in a mark: the groups of which a mark has that byte there, or ends before, a bit each. This table fits into the
     /// nearest cache; an automaton of all marks takes megabytes, and a line would wait for them.
     bits: Box<[[u64; PLACES]; 256]>,
@@ -162,17 +162,16 @@ impl Marks {
         assert!(shown.len() <= MAX_MARKS, "there is room for {MAX_MARKS} marks");
         let mut sorted: Vec<usize> = (0..shown.len()).collect();
         sorted.sort_by_key(|mark| shown[*mark].0);
-        let groups: Vec<Vec<usize>> = sorted
-            .chunks(sorted.len().div_ceil(64).max(1))
+        let groups: Vec<Vec<(&'static str, usize)>> = sorted
+            .chunks_mut(shown.len().div_ceil(64).max(1))
             .map(|group| {
-                let mut group = group.to_vec();
                 group.sort_unstable();
-                group
+                group.iter().map(|mark| (shown[*mark].0, *mark)).collect()
             })
             .collect();
         let mut bits = Box::new([[0; PLACES]; 256]);
         for (group, marks) in groups.iter().enumerate() {
-            for (mark, place) in marks.iter().flat_map(|mark| (0..PLACES).map(|place| (shown[*mark].0, place))) {
+            for (mark, place) in marks.iter().flat_map(|(mark, _)| (0..PLACES).map(move |place| (mark, place))) {
                 let at = mark.as_bytes().get(place);
                 for byte in (0..=u8::MAX).filter(|byte| at.is_none_or(|at| at == byte)) {
                     bits[usize::from(byte)][place] |= 1 << group;
@@ -235,8 +234,8 @@ impl Marks {
             groups &= groups - 1;
             // Where there is no text, there may be no such group. The longer stands first, here as in `shown`.
             let mut group = self.groups.get(group).into_iter().flatten();
-            let fitting = group.find(|mark| scan::begins(text, self.shown[**mark].0.as_bytes()));
-            longest = fitting.copied().into_iter().chain(longest).min();
+            let fitting = group.find(|(mark, _)| scan::begins(text, mark.as_bytes()));
+            longest = fitting.map(|(_, mark)| *mark).into_iter().chain(longest).min();
         }
         longest
     }

@@ -105,19 +105,15 @@ fn whole<'a>(text: &'a str, context: &Context<'_>, named: Option<Named>, watch: 
     if line.starts_with('<') {
         return None;
     }
-    let mut found = None;
+    let mut record = LogRecord::text(line);
     let mut tried = |dialect: &'static Dialect, sign| {
-        let mut record = LogRecord::text(line);
         let understood = (dialect.parse)(line, &mut record, context);
         watch(dialect, sign, understood);
-        found = understood.then_some(record);
         understood
     };
-    let is_named = named.is_some_and(|named| named.reads_lines() && tried(named.dialect(), Sign::Named));
-    if !is_named {
-        RECOGNISER.of_line(line, &mut |dialect, mark| tried(dialect, Sign::Mark(mark)));
-    }
-    found
+    let understood = named.is_some_and(|named| named.reads_lines() && tried(named.dialect(), Sign::Named))
+        || RECOGNISER.of_line(line, &mut |dialect, mark| tried(dialect, Sign::Mark(mark)));
+    understood.then_some(record)
 }
 
 /// What there is to know of a format.

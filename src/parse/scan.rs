@@ -70,7 +70,7 @@ pub(crate) fn has(text: &str, needle: &str) -> bool {
 }
 
 /// From here on it pays to prepare a substring search.
-const LONG: usize = 256;
+const LONG: usize = 1024;
 
 /// Where `needle` first occurs; nowhere if it is empty.
 pub(crate) fn find(text: &(impl AsRef<[u8]> + ?Sized), needle: &str) -> Option<usize> {
@@ -129,8 +129,8 @@ static COMMONNESS: [u8; 256] = {
             b' ' | b'"' => 6,
             b'e' | b'a' | b'i' | b'n' | b'o' | b'r' | b's' | b't' | b'0'..=b'2' => 5,
             b'c' | b'd' | b'l' | b'm' | b'p' | b'u' | b'3'..=b'9' | b':' | b',' | b'.' => 4,
-            b'a'..=b'z' | b'-' | b'=' | b'/' => 3,
-            b'A'..=b'Z' | b'_' | b'[' | b']' | b'(' | b')' => 2,
+            b'a'..=b'z' | b'-' | b'=' | b'/' | b'_' => 3,
+            b'A'..=b'Z' | b'[' | b']' | b'(' | b')' => 2,
             _ => 1,
         };
         byte += 1;

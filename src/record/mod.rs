@@ -89,7 +89,10 @@ impl<'a> LogRecord<'a> {
 
     /// Adds a field under its dotted ECS name; replaces the value if the name is there already.
     pub fn set(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Value<'a>>) {
-        let (name, value) = (name.into(), value.into());
+        self.put(name.into(), value.into());
+    }
+
+    fn put(&mut self, name: Cow<'a, str>, value: Value<'a>) {
         if let Some(slot) = self.fields.iter_mut().find(|(n, _)| *n == name) {
             slot.1 = value;
             return;
