@@ -69,6 +69,13 @@ pub(crate) fn has(text: &str, needle: &str) -> bool {
     find(text, needle).is_some()
 }
 
+/// One of `needles` occurs in `text`. A needle with a byte that is nowhere in the text is not searched for.
+pub(crate) fn has_any(text: &str, needles: &[&str]) -> bool {
+    let set_of = |text: &str| text.bytes().fold(0_u64, |set, byte| set | 1 << (byte % 64));
+    let there = set_of(text);
+    needles.iter().any(|needle| set_of(needle) & !there == 0 && has(text, needle))
+}
+
 /// From here on it pays to prepare a substring search.
 const LONG: usize = 1024;
 

@@ -96,7 +96,7 @@ fn prose<'a>(what: &'a str, level: &str, record: &mut LogRecord<'a>) -> (EventTy
             return (EventType::IdsAlert, severity);
         }
     }
-    let says = |words: &[&str]| words.iter().any(|word| what.contains(word));
+    let says = |words: &[&str]| scan::has_any(what, words);
     let event_type = if says(&["logged out", "logged off", "has timed out"]) {
         EventType::Logout
     } else if says(&[
