@@ -365,7 +365,7 @@ async fn logs(store: &Store, connection: &mut PgConnection, size: &Size) {
             line.pop();
             let event_time = begin.plus_micros((i128::from(DAY * size.days) * i128::from(id - 1) / i128::from(size.rows)) as i64);
             let text = parse::text(&line);
-            let record = parse::parse(&text, &Context { now: event_time, zone: &Zone::UTC });
+            let record = parse::parse(&text, &Context { now: event_time, zone: &Zone::UTC, own: &[] });
             encoded.push(&record, &RowMeta { id, event_time, received_at: event_time, source: "bench", frame: &line });
         }
         let mut copy = connection.copy_in_raw(COPY_LOGS).await.unwrap();

@@ -111,6 +111,7 @@ async fn ingest(database: &PgConnectOptions, file: &Path, lines: u64) -> Figures
         max_future_micros: i64::MAX,
         detect: tocsin::detect::Options::default(),
         rules: Arc::default(),
+        formats: Arc::default(),
     };
     let (saved, engine) = pipeline::take_over(&store, &options).await.unwrap();
     let source = Arc::new(Source { name: "bench".into(), zone: Zone::UTC, format: None });

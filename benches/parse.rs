@@ -58,7 +58,7 @@ fn throughput(c: &mut Criterion) {
 fn read(lines: &[&str]) {
     static ZONE: LazyLock<Zone> = LazyLock::new(|| Zone::named("Europe/Paris").expect("the zone database has Paris"));
     let now = Timestamp::parse_rfc3339("2026-11-20T06:40:00Z").expect("a valid time");
-    let context = Context { now, zone: &ZONE };
+    let context = Context { now, zone: &ZONE, own: &[] };
     for line in lines {
         let text = parse::text(black_box(line.as_bytes()));
         black_box(parse::parse(&text, &context));

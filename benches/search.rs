@@ -133,7 +133,7 @@ async fn generate(store: &Store, connection: &mut sqlx::PgConnection, rows: i64)
             line.pop();
             let event_time = BEGIN.plus_micros((i128::from(DAYS * DAY) * i128::from(id - 1) / i128::from(rows)) as i64);
             let text = parse::text(&line);
-            let record = parse::parse(&text, &Context { now: event_time, zone: &Zone::UTC });
+            let record = parse::parse(&text, &Context { now: event_time, zone: &Zone::UTC, own: &[] });
             encoded.push(&record, &RowMeta { id, event_time, received_at: event_time, source: "bench", frame: &line });
         }
         let mut copy = connection.copy_in_raw(COPY_LOGS).await.unwrap();

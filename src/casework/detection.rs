@@ -33,6 +33,8 @@ pub struct Watch {
     pub options: Options,
     /// Rules beside them.
     pub rules: Arc<Rules>,
+    /// The operator's formats.
+    pub formats: Arc<[parse::own::Own]>,
     /// Log records that an incident has as evidence at most.
     pub max_evidence: usize,
 }
@@ -80,7 +82,7 @@ impl Casework {
         let (mut records, mut findings) = (0, Findings::new(watch.max_evidence));
         let observe = &mut |Observed { id, event_time, mut record }: Observed| {
             if !record.message.is_empty() {
-                (record.told_by, record.count) = parse::message::told(record.app.as_deref(), &record.message);
+                (record.told_by, record.count) = parse::message::told(record.app.as_deref(), &record.message, &watch.formats);
             }
             engine.observe(&record, id, event_time);
             records += 1;

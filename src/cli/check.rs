@@ -24,12 +24,25 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Some(config) = load(arguments.config.as_deref()) else { return Ok(ExitCode::from(2)) };
     let inputs = config.syslog.len() + config.files.len() + config.webhook.len();
     match &arguments.config {
-        Some(path) => println!("{}: nothing is wrong; {inputs} inputs", path.display()),
+        Some(path) => println!("{}: nothing is wrong; {}{}", path.display(), number(inputs, "input"), formats(&config)),
         None if arguments.rules.is_none() => println!("no file is given; the defaults and the environment are fine"),
         None => {}
     }
     let rules_are_good = arguments.rules.or(config.detect.rules).is_none_or(|path| check_rules(&path));
     Ok(ExitCode::from(if rules_are_good { 0 } else { 2 }))
+}
+
+fn number(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// What there is of the operator's own formats.
+fn formats(config: &Config) -> String {
+    let samples: usize = config.format.iter().map(|format| format.samples.len()).sum();
+    match config.format.len() {
+        0 => String::new(),
+        n => format!(", {}, {} read as expected", number(n, "format"), number(samples, "sample")),
+    }
 }
 
 /// Tells of the rules, and what is wrong with those that cannot be used; whether all can.
@@ -43,7 +56,6 @@ fn check_rules(path: &Path) -> bool {
             for problem in &problems {
                 eprintln!("{problem}");
             }
-            let number = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
             println!("{}: {}, {} left out", path.display(), number(rules.len(), "working rule"), problems.len());
             problems.is_empty()
         }

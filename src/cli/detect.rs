@@ -83,7 +83,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 /// As the daemon of that configuration looks at records, but for its rules.
 pub(super) fn watch(config: &Config, from: Timestamp, to: Timestamp) -> Watch {
     let max_evidence = config.detect.max_evidence;
-    Watch { from, to, options: config.detect_options(), rules: Default::default(), max_evidence }
+    Watch { from, to, options: config.detect_options(), rules: Default::default(), formats: config.formats(), max_evidence }
 }
 
 /// Runs the detectors, with a bar on a terminal; what could not be done exactly is said on standard error.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::cli::table::{Width, listing};
-use crate::parse::{self, Context, Format, Named};
+use crate::parse::{self, Context, Format};
 use crate::record::{Timestamp, Zone};
 
 /// Show the formats that are understood
@@ -16,7 +16,7 @@ tocsin formats --json\n  \
 tocsin formats --markdown      # the table of the README")]
 pub struct Arguments {
     /// Only this one, with its lines
-    name: Option<Named>,
+    name: Option<String>,
     /// Write JSON instead of text
     #[arg(long)]
     json: bool,
@@ -26,9 +26,16 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let text = match (arguments.name, arguments.json) {
-        (Some(name), true) => serde_json::to_string_pretty(&Format::of(name))?,
-        (Some(name), false) => one(&Format::of(name))?,
+    let named = match arguments.name.as_deref().map(Format::find).transpose() {
+        Ok(named) => named,
+        Err(what) => {
+            eprintln!("{what}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let text = match (named, arguments.json) {
+        (Some(format), true) => serde_json::to_string_pretty(&format)?,
+        (Some(format), false) => one(&format)?,
         (None, true) => serde_json::to_string_pretty(&parse::formats())?,
         (None, false) if arguments.markdown => markdown(),
         (None, false) => {
@@ -45,7 +52,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 fn one(format: &Format) -> anyhow::Result<String> {
     let mut text = format!("{}: {}\n{}\n", format.name, format.product, format.reference);
-    let context = Context { now: Timestamp::now(), zone: &Zone::UTC };
+    let context = Context { now: Timestamp::now(), zone: &Zone::UTC, own: &[] };
     for sample in format.samples {
         let record = parse::parse(sample, &context);
         text += &format!("\n{sample}\n{}\n", serde_json::to_string_pretty(&super::parse::Line::of(&record))?);

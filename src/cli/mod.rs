@@ -37,12 +37,15 @@ mod user;
 mod verify;
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use flate2::bufread::MultiGzDecoder;
 
+use crate::parse::own::Own;
 use crate::record::Timestamp;
 
 #[derive(Parser)]
@@ -181,6 +184,11 @@ fn span(text: &str) -> Result<i64, String> {
 /// The runtime of commands that talk to the network or the database.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("start the runtime")
+}
+
+/// The formats that a configuration file describes; none without a file, `None` after telling what is wrong with it.
+fn formats_of(config: Option<&Path>) -> Option<Arc<[Own]>> {
+    config.map_or_else(|| Some(Arc::default()), |path| check::load(Some(path)).map(|config| config.formats()))
 }
 
 /// The input as it is, or what it holds where it is gzip, which is recognised by its content (RFC 1952 §2.3.1).

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -11,6 +12,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use crate::frame::line::{Delimiter, Splitter};
+use crate::parse::own::Own;
 use crate::parse::{self, Context, Named, Tried};
 use crate::record::{LogRecord, Timestamp, Value, Zone};
 
@@ -27,14 +29,18 @@ Examples:
   journalctl -f | tocsin parse                as lines arrive
   tocsin parse --timezone Europe/Paris --now 2026-01-01T00:00:00Z old.log
   tocsin parse --format sshd messages.txt     lines without an envelope, all from sshd
-  tocsin parse --explain odd.log              which formats were tried on each line, and why";
+  tocsin parse --explain odd.log              which formats were tried on each line, and why
+  tocsin parse --config tocsin.toml odd.log   by the formats that it describes ([[format]]), too";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Try this format first, whichever app a line names ("tocsin formats" lists them)
     #[arg(long, value_name = "NAME")]
-    format: Option<Named>,
+    format: Option<String>,
+    /// Read lines by the formats of this configuration file, too
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Tell under "tried" which formats were tried on each line, and why
     #[arg(long)]
     explain: bool,
@@ -64,7 +70,15 @@ enum Framing {
 /// Runs the command.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { format, explain, now, timezone, .. } = arguments;
-    let reader = Reader { format, explain, now, zone: timezone.unwrap_or_else(Zone::system) };
+    let Some(own) = super::formats_of(arguments.config.as_deref()) else { return Ok(ExitCode::from(2)) };
+    let format = match format.map(|name| Named::find(&name, &own)).transpose() {
+        Ok(format) => format,
+        Err(what) => {
+            eprintln!("--format: {what}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let reader = Reader { format, own, explain, now, zone: timezone.unwrap_or_else(Zone::system) };
     let input: Box<dyn Read> = match &arguments.file {
         Some(path) => Box::new(File::open(path).with_context(|| format!("cannot open {}", path.display()))?),
         None => Box::new(io::stdin().lock()),
@@ -85,6 +99,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 struct Reader {
     format: Option<Named>,
+    own: Arc<[Own]>,
     explain: bool,
     /// The clock at each frame, if absent.
     now: Option<Timestamp>,
@@ -140,7 +155,7 @@ impl Reader {
     }
 
     fn frame(&self, bytes: &[u8], cut: u32, out: &mut impl Write) -> io::Result<()> {
-        let context = Context { now: self.now.unwrap_or_else(Timestamp::now), zone: &self.zone };
+        let context = Context { now: self.now.unwrap_or_else(Timestamp::now), zone: &self.zone, own: &self.own };
         let text = parse::text(bytes);
         let (mut record, tried) = match (self.explain, self.format) {
             (true, named) => parse::explain(&text, &context, named),
@@ -254,8 +269,8 @@ mod tests {
 
     fn convert(input: &[u8], framing: Framing, format: Option<&str>) -> (Vec<serde_json::Value>, io::Result<()>) {
         let now = Timestamp::parse_rfc3339("2026-06-15T12:00:00Z").unwrap();
-        let format = format.map(|f| f.parse().unwrap());
-        let reader = Reader { format, explain: false, now: Some(now), zone: Zone::UTC };
+        let format = format.map(|name| Named::find(name, &[]).unwrap());
+        let reader = Reader { format, own: Arc::default(), explain: false, now: Some(now), zone: Zone::UTC };
         let mut out = Vec::new();
         let input = super::super::plain(input).unwrap();
         let done = match framing {
@@ -330,7 +345,7 @@ mod tests {
             let (input, mut sender) = io::pipe().unwrap();
             let (told, answers) = std::sync::mpsc::channel();
             let running = std::thread::spawn(move || {
-                let reader = Reader { format: None, explain: false, now: None, zone: Zone::UTC };
+                let reader = Reader { format: None, own: Arc::default(), explain: false, now: None, zone: Zone::UTC };
                 let mut out = BufWriter::new(Told(told));
                 match framing {
                     Framing::Line => reader.delimited(input, Delimiter::Lf, &mut out),
@@ -357,6 +372,6 @@ mod tests {
     fn a_format_by_name() {
         let (got, _) = convert(b"Invalid user mike from 192.0.2.7\n", Framing::Line, Some("sshd"));
         assert_eq!((&got[0]["format"], &got[0]["username"]), (&"sshd".into(), &"mike".into()));
-        assert!("sshhd".parse::<Named>().unwrap_err().contains("\"sshd\""));
+        assert!(Named::find("sshhd", &[]).unwrap_err().contains("\"sshd\""));
     }
 }

@@ -12,8 +12,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::found;
 use super::progress;
 use crate::detect::{Engine, Finding, Findings, Options, Rules};
+use crate::frame::event::Joiner;
 use crate::frame::line::{Delimiter, Splitter};
 use crate::parse;
+use crate::parse::own::Own;
 use crate::record::{Timestamp, Zone};
 
 /// Longer lines are cut, as by the daemon.
@@ -42,6 +44,9 @@ pub struct Arguments {
     /// Sigma rules to run beside the detectors: a directory of .yml files, or one file
     #[arg(long, value_name = "DIR")]
     rules: Option<PathBuf>,
+    /// Read lines by the formats of this configuration file, too
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Write one JSON object per incident and line instead of a table
     #[arg(long)]
     json: bool,
@@ -60,7 +65,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let now = arguments.now.unwrap_or_else(Timestamp::now);
     let progress = progress_over(&arguments.files);
     let Some(rules) = found::rules(arguments.rules.as_deref(), "--rules") else { return Ok(ExitCode::from(2)) };
-    let mut replay = Replay::new(now, arguments.timezone, rules);
+    let Some(formats) = super::formats_of(arguments.config.as_deref()) else { return Ok(ExitCode::from(2)) };
+    let mut replay = Replay::new(now, arguments.timezone, rules, formats);
     for path in &arguments.files {
         let input: Box<dyn Read> = if path.as_os_str() == "-" {
             Box::new(io::stdin().lock())
@@ -100,17 +106,18 @@ struct Replay {
     engine: Engine,
     now: Timestamp,
     zone: Zone,
+    formats: Arc<[Own]>,
     lines: i64,
     cut_lines: u64,
     findings: Findings,
 }
 
 impl Replay {
-    fn new(now: Timestamp, zone: Zone, rules: Arc<Rules>) -> Replay {
+    fn new(now: Timestamp, zone: Zone, rules: Arc<Rules>, formats: Arc<[Own]>) -> Replay {
         let mut engine = Engine::with_rules(Options::default(), rules);
         // Files may go back in time against each other.
         engine.set_floor(None);
-        Replay { engine, now, zone, lines: 0, cut_lines: 0, findings: Findings::new(0) }
+        Replay { engine, now, zone, formats, lines: 0, cut_lines: 0, findings: Findings::new(0) }
     }
 
     /// Reads one file to its end.
@@ -120,6 +127,7 @@ impl Replay {
 
     fn read_lines(&mut self, mut input: impl BufRead) -> io::Result<()> {
         let mut splitter = Splitter::new(Delimiter::Lf, MAX_LINE_BYTES);
+        let mut joiner = Joiner::new(MAX_LINE_BYTES);
         let mut time = self.now;
         loop {
             let chunk = match input.fill_buf() {
@@ -133,21 +141,22 @@ impl Replay {
             }
             let mut rest = chunk;
             while let Some(piece) = splitter.next(&mut rest) {
-                self.cut_lines += u64::from(piece.cut > 0);
-                self.line(piece.bytes, &mut time);
+                joiner.line(piece.bytes, piece.cut, &mut |bytes, cut| self.frame(bytes, cut, &mut time));
             }
             input.consume(len);
         }
+        let mut each = |bytes: &[u8], cut| self.frame(bytes, cut, &mut time);
         if let Some(piece) = splitter.finish() {
-            self.cut_lines += u64::from(piece.cut > 0);
-            self.line(piece.bytes, &mut time);
+            joiner.line(piece.bytes, piece.cut, &mut each);
         }
+        joiner.finish(&mut each);
         Ok(())
     }
 
-    fn line(&mut self, bytes: &[u8], time: &mut Timestamp) {
+    fn frame(&mut self, bytes: &[u8], cut: u32, time: &mut Timestamp) {
+        self.cut_lines += u64::from(cut > 0);
         let text = parse::text(bytes);
-        let record = parse::parse(&text, &parse::Context { now: self.now, zone: &self.zone });
+        let record = parse::parse(&text, &parse::Context { now: self.now, zone: &self.zone, own: &self.formats });
         *time = record.event_time.unwrap_or(*time);
         self.lines += 1;
         self.engine.observe(&record, self.lines, *time);
@@ -188,7 +197,8 @@ mod tests {
         2026-01-02T03:04:33Z web1 sshd[813]: error: maximum authentication attempts exceeded for root from 198.51.100.4 port 4244 ssh2 [preauth]";
 
     fn replayed(files: &[&[u8]]) -> Vec<Finding> {
-        let mut replay = Replay::new(Timestamp::parse_rfc3339("2026-02-01T00:00:00Z").unwrap(), Zone::UTC, Arc::default());
+        let mut replay =
+            Replay::new(Timestamp::parse_rfc3339("2026-02-01T00:00:00Z").unwrap(), Zone::UTC, Arc::default(), Arc::default());
         for file in files {
             replay.read(*file).unwrap();
         }
@@ -250,7 +260,7 @@ mod tests {
     #[test]
     fn a_torn_gzip_file_is_an_error() {
         let whole = gzipped(&MORNING.repeat(50));
-        let mut replay = Replay::new(Timestamp::default(), Zone::UTC, Arc::default());
+        let mut replay = Replay::new(Timestamp::default(), Zone::UTC, Arc::default(), Arc::default());
         assert!(replay.read(&whole[..whole.len() - 9]).is_err());
     }
 }

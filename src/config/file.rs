@@ -176,6 +176,9 @@ fn toml_value(value: &Spanned<DeValue<'_>>) -> Result<toml::Value, String> {
         DeValue::Boolean(b) => toml::Value::Boolean(*b),
         DeValue::Datetime(d) => toml::Value::Datetime(*d),
         DeValue::Array(entries) => toml::Value::Array(entries.iter().map(toml_value).collect::<Result<_, _>>()?),
-        DeValue::Table(_) => toml::Value::Table(toml::Table::new()),
+        DeValue::Table(entries) => {
+            let entries = entries.iter().map(|(name, value)| Ok((name.get_ref().to_string(), toml_value(value)?)));
+            toml::Value::Table(entries.collect::<Result<_, String>>()?)
+        }
     })
 }

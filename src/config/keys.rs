@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::retention::{Keep, TimeOfDay};
 use super::service_levels::{check_dates, check_days, hours};
 use super::units::{Bytes, Span};
-use crate::parse::Named;
 use crate::record::Zone;
 
 /// What a value must be.
@@ -44,8 +43,8 @@ pub enum Kind {
     Flag,
     /// A list of age's public keys.
     Recipients,
-    /// The name of a format (`tocsin formats`).
-    Format,
+    /// A table of texts, with names of its own.
+    Texts,
     /// A time zone.
     TimeZone,
     /// One of these words.
@@ -99,7 +98,7 @@ pub const KEYS: &[Key] = &[
     key("syslog[].udp", Kind::Address),
     key("syslog[].tcp", Kind::Address),
     key("syslog[].timezone", Kind::TimeZone),
-    key("syslog[].format", Kind::Format),
+    key("syslog[].format", Kind::Text),
     key("syslog[].max_frame_bytes", Kind::Size(480, 64 * MIB)),
     key("syslog[].max_connections", Kind::Number(1, 1_000_000)),
     key("syslog[].max_connections_per_peer", Kind::Number(1, 1_000_000)),
@@ -110,7 +109,7 @@ pub const KEYS: &[Key] = &[
     key("files[].paths", Kind::Globs),
     key("files[].read_from", Kind::Word(&["beginning", "end"])),
     key("files[].timezone", Kind::TimeZone),
-    key("files[].format", Kind::Format),
+    key("files[].format", Kind::Text),
     key("files[].max_line_bytes", Kind::Size(64, 64 * MIB)),
     key("files[].poll_interval", Kind::Time(10, HOUR)),
     key("webhook[].name", Kind::Name),
@@ -121,7 +120,19 @@ pub const KEYS: &[Key] = &[
     key("webhook[].signature_header", Kind::Text),
     key("webhook[].unauthenticated", Kind::Flag),
     key("webhook[].timezone", Kind::TimeZone),
-    key("webhook[].format", Kind::Format),
+    key("webhook[].format", Kind::Text),
+    key("format[].name", Kind::Name),
+    key("format[].app", Kind::Text),
+    key("format[].pattern", Kind::Text),
+    key("format[].reads", Kind::Word(&["message", "line"])),
+    key("format[].json", Kind::Texts),
+    key("format[].when", Kind::Texts),
+    key("format[].date", Kind::Word(&["dmy", "mdy"])),
+    key("format[].event_type", Kind::Text),
+    key("format[].severity", Kind::Text),
+    key("format[].action", Kind::Text),
+    key("format[].samples[].line", Kind::Text),
+    key("format[].samples[].expect", Kind::Texts),
     key("detect.rules", Kind::Path),
     key("detect.lateness", Kind::Time(0, HOUR)),
     key("detect.max_keys", Kind::Number(1_000, 100_000_000)),
@@ -227,7 +238,15 @@ impl Kind {
                 _ => Err(format!("takes a whole number from {least} to {most}, not {}", described(value))),
             },
             Kind::Flag => value.as_bool().map(|_| ()).ok_or_else(|| format!("takes true or false, not {}", described(value))),
-            Kind::Format => text()?.parse::<Named>().map(|_| ()),
+            Kind::Texts => {
+                let table = value.as_table().ok_or_else(|| {
+                    format!("takes a table of texts, such as {{ \"client.ip\" = \"src_ip\" }}, not {}", described(value))
+                })?;
+                match table.iter().find(|(_, value)| !value.is_str()) {
+                    Some((name, value)) => Err(format!("takes a table of texts in quotes; {name:?} is {}", described(value))),
+                    None => Ok(()),
+                }
+            }
             Kind::TimeZone => Zone::named(text()?).map(|_| ()).map_err(|e| e.to_string()),
             Kind::Word(words) => {
                 let word = text()?;

@@ -4,6 +4,7 @@
 
 mod backup;
 mod file;
+mod formats;
 mod key_file;
 mod keys;
 mod memory;
@@ -31,6 +32,7 @@ use crate::casework;
 use crate::detect;
 use crate::http::api::limits;
 use crate::listen::accept;
+use crate::parse::own::Description;
 use crate::record::incident::Detector;
 use crate::tail::ReadFrom;
 
@@ -50,6 +52,7 @@ pub struct Config {
     pub syslog: Vec<Syslog>,
     pub files: Vec<Files>,
     pub webhook: Vec<Webhook>,
+    pub format: Vec<Description>,
     pub detect: Detect,
     pub backup: Backup,
     pub retention: Retention,
@@ -201,6 +204,7 @@ impl Default for Config {
             syslog: Vec::new(),
             files: Vec::new(),
             webhook: Vec::new(),
+            format: Vec::new(),
             detect: Detect::default(),
             backup: Backup::default(),
             retention: Retention::default(),
@@ -573,6 +577,7 @@ fn whole(config: &Config, lines: &file::Lines<'_>) -> Vec<Problem> {
     if let Err(errors) = config.detect.options().validate() {
         problems.extend(errors.iter().map(|e| lines.problem(&format!("detect.{}", e.key), e.to_string())));
     }
+    problems.extend(formats::problems(config).into_iter().map(|(key, what)| lines.problem(&key, what)));
     problems.extend(config.backup.problems().into_iter().map(|(key, what)| lines.problem(&key, what)));
     problems.extend(config.retention.problem().map(|(key, what)| lines.problem(key, what)));
     problems.extend(config.service_levels.problems().into_iter().map(|(key, what)| lines.problem(&key, what)));
@@ -598,7 +603,7 @@ fn whole(config: &Config, lines: &file::Lines<'_>) -> Vec<Problem> {
 mod tests {
     use super::*;
 
-    fn load_text(text: &str) -> Result<Config, Vec<String>> {
+    pub(super) fn load_text(text: &str) -> Result<Config, Vec<String>> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.toml");
         std::fs::write(&path, text).unwrap();
@@ -632,6 +637,9 @@ mod tests {
     fn a_format_that_there_is_not_is_told() {
         let got = load_text("[[syslog]]\nname = \"a\"\ntcp = \"127.0.0.1:0\"\nformat = \"cisco-asa\"\n").unwrap_err();
         assert!(got[0].starts_with("t.toml:4: syslog[0].format: no such format; did you mean \"cisco_asa\"?"), "{}", got[0]);
+        let own =
+            "[[format]]\nname = \"till\"\npattern = \"^x\"\n[[syslog]]\nname = \"a\"\ntcp = \"127.0.0.1:0\"\nformat = \"till\"\n";
+        load_text(own).unwrap();
     }
 
     #[test]
@@ -714,13 +722,14 @@ mod tests {
         let (lines, problems) = file::check(Path::new("tocsin.toml"), &uncommented);
         assert_eq!(problems, []);
         for key in KEYS {
-            let shown = key.path.replace("[]", "[0]").replace('*', "brute_force");
-            let at = lines.problem(&shown, "");
-            assert!(
-                at.line > 0 && uncommented.lines().nth(at.line - 1).unwrap().contains(key.path.rsplit('.').next().unwrap()),
-                "{} is not shown",
-                key.path
-            );
+            // A format has a pattern or members: it takes two to show all of it.
+            let is_shown = ["[0]", "[1]"].iter().any(|index| {
+                let shown = key.path.replacen("[]", index, 1).replace("[]", "[0]").replace('*', "brute_force");
+                let at = lines.problem(&shown, "");
+                let last = key.path.rsplit('.').next().unwrap();
+                at.line > 0 && uncommented.lines().nth(at.line - 1).unwrap().contains(last)
+            });
+            assert!(is_shown, "{} is not shown", key.path);
         }
     }
 }

@@ -163,8 +163,9 @@ pub fn webhooks(config: &Config, journal: &Journal, stats: &Stats, refusals: &Ar
 /// The file sets, each from where the database says.
 pub fn tails(config: &Config, saved: &Saved, stats: &Arc<Stats>) -> Result<Vec<(String, Tail)>, DaemonError> {
     let mut tails = Vec::new();
+    let own = config.formats();
     for files in &config.files {
-        let source = source(&files.name, &files.timezone, files.format.as_deref())?;
+        let source = source(&files.name, &files.timezone, files.format.as_deref(), &own)?;
         let mut options = tail::Options::new(files.name.clone(), files.paths.clone(), source);
         options.read_from = files.read_from;
         options.max_line_bytes = files.max_line_bytes.as_usize();
@@ -202,5 +203,6 @@ pub fn pipeline_options(config: &Config, rules: Arc<Rules>) -> pipeline::Options
         max_future_micros: config.clock.max_future.as_micros(),
         detect: config.detect_options(),
         rules,
+        formats: config.formats(),
     }
 }

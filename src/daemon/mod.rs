@@ -46,6 +46,8 @@ use crate::http::api::{Api, Places};
 use crate::http::{Health, Readiness};
 use crate::journal::{self, Journal};
 use crate::listen::refused::Refusals;
+use crate::parse::Named;
+use crate::parse::own::Own;
 use crate::pipeline::{Pauses, Waits};
 use crate::record::Zone;
 use crate::stats::Stats;
@@ -613,8 +615,8 @@ fn zone(name: &str) -> Result<Zone, DaemonError> {
 }
 
 /// The source of a validated configuration.
-fn source(name: &str, timezone: &str, format: Option<&str>) -> Result<Arc<Source>, DaemonError> {
-    let format = format.map(str::parse).transpose();
+fn source(name: &str, timezone: &str, format: Option<&str>, own: &[Own]) -> Result<Arc<Source>, DaemonError> {
+    let format = format.map(|format| Named::find(format, own)).transpose();
     let format = format.map_err(|what| DaemonError::Setting { key: "format".into(), what })?;
     Ok(Arc::new(Source { name: name.to_owned(), zone: zone(timezone)?, format }))
 }
@@ -623,5 +625,6 @@ fn source(name: &str, timezone: &str, format: Option<&str>) -> Result<Arc<Source
 fn network_sources(config: &Config) -> Result<HashMap<String, Arc<Source>>, DaemonError> {
     let syslog = config.syslog.iter().map(|s| (&s.name, &s.timezone, s.format.as_deref()));
     let webhooks = config.webhook.iter().map(|w| (&w.name, &w.timezone, w.format.as_deref()));
-    syslog.chain(webhooks).map(|(name, timezone, format)| Ok((name.clone(), source(name, timezone, format)?))).collect()
+    let own = config.formats();
+    syslog.chain(webhooks).map(|(name, timezone, format)| Ok((name.clone(), source(name, timezone, format, &own)?))).collect()
 }

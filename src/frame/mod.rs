@@ -3,6 +3,7 @@
 //! A *frame* is one log line or message as its sender delimited it. Frames never travel alone: a batch holds up to thousands of
 //! them over one buffer, with what is known of their origin and the position up to which the input has been read.
 
+pub mod event;
 pub mod line;
 pub mod octet;
 

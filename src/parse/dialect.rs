@@ -33,6 +33,13 @@ pub(crate) struct Dialect {
     pub samples: &'static [&'static str],
 }
 
+impl Dialect {
+    /// Its lines may have no envelope but its own.
+    pub fn reads_lines(&self) -> bool {
+        self.marks.iter().any(|mark| matches!(mark, Mark::Line(_)))
+    }
+}
+
 /// What shows a dialect. Whoever bears a mark is not yet recognised: the parser decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {

@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn values_go_where_they_fit() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let mut record = LogRecord::text("");
         let text = r#"{"t":1780000000,"user":"CORP\\mia","a":{"src":"192.0.2.1:99"},"dst":"db1.example","proto":6,"act":"DENY","len":"12","rule":"x","rest":[1],"none":"-","dst":"y z"}"#;
         assert!(object(text, &mut record, slots, &context));

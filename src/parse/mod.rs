@@ -8,6 +8,7 @@ pub mod envelope;
 mod fill;
 mod json;
 pub mod message;
+pub mod own;
 mod pairs;
 mod prose;
 mod scan;
@@ -20,6 +21,7 @@ use std::fmt::Write as _;
 use self::dialect::{Dialect, RECOGNISER};
 pub use self::message::Named;
 use self::message::Sign;
+use self::own::{Own, Part};
 use crate::record::{EventType, LogRecord, Timestamp, Zone};
 
 /// What a parser needs to know besides the frame.
@@ -29,6 +31,8 @@ pub struct Context<'c> {
     pub now: Timestamp,
     /// The zone of times that name none.
     pub zone: &'c Zone,
+    /// The formats of the configuration.
+    pub own: &'c [Own],
 }
 
 /// The frame's text. Valid UTF-8 without NUL is borrowed as it is. Otherwise NUL becomes U+2400 (␀) and each byte that is not
@@ -76,13 +80,14 @@ pub struct Tried {
 /// Reads one frame's text as [`parse`] does, and tells what was tried.
 pub fn explain<'a>(text: &'a str, context: &Context<'_>, named: Option<Named>) -> (LogRecord<'a>, Vec<Tried>) {
     let mut all = Vec::new();
-    let record = read(text, context, named, &mut |dialect, sign, understood| {
+    let record = read(text, context, named, &mut |format, sign, understood| {
         let because = match sign {
             Sign::Named => "it was asked for".to_owned(),
+            Sign::Own => "the configuration describes it".to_owned(),
             Sign::App(app) => format!("{app:?} wrote it"),
             Sign::Mark(mark) => format!("it has {mark:?}"),
         };
-        all.push(Tried { format: dialect.name, because, understood });
+        all.push(Tried { format, because, understood });
     });
     (record, all)
 }
@@ -102,16 +107,20 @@ fn read<'a>(text: &'a str, context: &Context<'_>, named: Option<Named>, watch: m
 /// A line that has no envelope but its own.
 fn whole<'a>(text: &'a str, context: &Context<'_>, named: Option<Named>, watch: message::Watch<'_>) -> Option<LogRecord<'a>> {
     let line = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end();
+    let mut record = LogRecord::text(line);
+    if own::read(Part::Line, line, &mut record, named, context, watch) {
+        return Some(record);
+    }
     if line.starts_with('<') {
         return None;
     }
-    let mut record = LogRecord::text(line);
     let mut tried = |dialect: &'static Dialect, sign| {
         let understood = (dialect.parse)(line, &mut record, context);
-        watch(dialect, sign, understood);
+        watch(dialect.name, sign, understood);
         understood
     };
-    let understood = named.is_some_and(|named| named.reads_lines() && tried(named.dialect(), Sign::Named))
+    let lines_of = named.and_then(Named::dialect).filter(|dialect| dialect.reads_lines());
+    let understood = lines_of.is_some_and(|dialect| tried(dialect, Sign::Named))
         || RECOGNISER.of_line(line, &mut |dialect, mark| tried(dialect, Sign::Mark(mark)));
     understood.then_some(record)
 }
@@ -138,9 +147,17 @@ fn words<S: serde::Serializer>(event_types: &[EventType], serializer: S) -> Resu
 
 impl Format {
     /// That of a name.
-    pub fn of(named: Named) -> Format {
-        let Dialect { name, product, reference, samples, .. } = *named.dialect();
-        let context = Context { now: Timestamp::from_secs(0), zone: &Zone::UTC };
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn find(name: &str) -> Result<Format, String> {
+        let named = Named::find(name, &[])?;
+        Ok(Format::of(named.dialect().expect("without others, every name is one that is built in")))
+    }
+
+    fn of(dialect: &Dialect) -> Format {
+        let Dialect { name, product, reference, samples, .. } = *dialect;
+        let context = Context { now: Timestamp::from_secs(0), zone: &Zone::UTC, own: &[] };
         let mut event_types: Vec<EventType> = samples.iter().map(|sample| parse(sample, &context).event_type).collect();
         event_types.sort_unstable();
         event_types.dedup();
@@ -150,7 +167,7 @@ impl Format {
 
 /// Every format, by name.
 pub fn formats() -> Vec<Format> {
-    let mut all: Vec<Format> = Named::all().map(Format::of).collect();
+    let mut all: Vec<Format> = message::DIALECTS.iter().map(Format::of).collect();
     all.sort_by_key(|format| format.name);
     all
 }

@@ -308,7 +308,7 @@ impl<'a> Found<'a> {
 
 /// `13/12/2026 01:11:04`, `Dec-13-26 01:11:04`, `20261213-01:11:04`, `13/Dec/2026:01:11:04 +0100`: a date whose parts stand in the given order, and
 /// a clock. How long it is, and when that was.
-fn date(text: &str, order: &str, zone: &Zone) -> Option<(usize, Timestamp)> {
+pub(crate) fn date(text: &str, order: &str, zone: &Zone) -> Option<(usize, Timestamp)> {
     let (mut year, mut month, mut day) = (0, 0, 0);
     let mut rest = text;
     for part in order.bytes() {
@@ -362,7 +362,7 @@ mod tests {
 
     fn read_by<'a>(text: &'a str) -> Option<LogRecord<'a>> {
         let mut record = LogRecord::text("");
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         read("test", "", &sentences(WORDINGS), text, &mut record, &context).then_some(record)
     }
 

@@ -245,7 +245,7 @@ mod tests {
 
     fn read(text: &str, now: &str, zone: &str) -> (String, String) {
         let zone = Zone::named(zone).unwrap();
-        let context = Context { now: Timestamp::parse_rfc3339(now).unwrap(), zone: &zone };
+        let context = Context { now: Timestamp::parse_rfc3339(now).unwrap(), zone: &zone, own: &[] };
         let (rest, reading) = reading(text).unwrap_or_else(|_| panic!("{text}"));
         (reading.instant(&context).map_or("none".to_owned(), |t| t.to_string()), rest.to_owned())
     }
@@ -337,7 +337,7 @@ mod tests {
             let clock = shown(meant);
             let text = clock.strftime("%b %e %H:%M:%S").to_string();
             let now = meant.plus_micros((below(180 * day) - day) * 1_000_000);
-            let got = reading(&text).unwrap().1.instant(&Context { now, zone }).unwrap();
+            let got = reading(&text).unwrap().1.instant(&Context { now, zone, own: &[] }).unwrap();
             // Where the clock is put back it shows an hour twice, and nobody can tell which is meant.
             assert!(got == meant || shown(got) == clock && got < meant, "{text} of {clock}, at {now}: {got}, meant was {meant}");
         }
@@ -348,7 +348,7 @@ mod tests {
         fn what_is_written_is_read_back(secs in 0i64..4_000_000_000, micros in 0i64..1_000_000) {
             let at = Timestamp::from_secs(secs).plus_micros(micros);
             let zone = Zone::UTC;
-            let context = Context { now: at, zone: &zone };
+            let context = Context { now: at, zone: &zone, own: &[] };
             let text = at.to_string();
             let (rest, read) = reading(&text).unwrap();
             prop_assert_eq!((rest, read.instant(&context)), ("", Some(at)));
@@ -357,7 +357,7 @@ mod tests {
         #[test]
         fn a_time_without_year_is_within_half_a_year(now in 0i64..4_000_000_000, away in -180i64 * 86_400..180 * 86_400) {
             let zone = Zone::UTC;
-            let context = Context { now: Timestamp::from_secs(now), zone: &zone };
+            let context = Context { now: Timestamp::from_secs(now), zone: &zone, own: &[] };
             let meant = Timestamp::from_secs(now + away);
             let (_, month, day) = civil_from_days(meant.day());
             prop_assume!((month, day) != (2, 29));

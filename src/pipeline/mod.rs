@@ -54,6 +54,8 @@ pub struct Options {
     pub detect: detect::Options,
     /// The operator's rules.
     pub rules: Arc<detect::Rules>,
+    /// The operator's formats.
+    pub formats: Arc<[parse::own::Own]>,
 }
 
 /// Why the pipeline cannot go on.
@@ -81,7 +83,7 @@ pub async fn take_over(store: &impl Database, options: &Options) -> Result<(Save
         let from = before_floor(options.detect.warmup_micros());
         let observe = &mut |Observed { id, event_time, mut record }: Observed| {
             if !record.message.is_empty() {
-                (record.told_by, record.count) = parse::message::told(record.app.as_deref(), &record.message);
+                (record.told_by, record.count) = parse::message::told(record.app.as_deref(), &record.message, &options.formats);
             }
             engine.observe(&record, id, event_time);
         };

@@ -202,7 +202,7 @@ impl<D: Database> Worker<D> {
             let origin = &batch.origins[frame.origin as usize];
             let bytes = batch.bytes_of(frame);
             let text = parse::text(bytes);
-            let context = Context { now: frame.received_at, zone: &origin.source.zone };
+            let context = Context { now: frame.received_at, zone: &origin.source.zone, own: &self.options.formats };
             // A parser that fails on a line must not fail on it again and again.
             let parsed = std::panic::catch_unwind(AssertUnwindSafe(|| match origin.source.format {
                 Some(format) => parse::parse_as(&text, &context, format),

@@ -8,6 +8,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use super::fingerprint::{Ident, MARK_BYTES, Print, Stat};
+use crate::frame::event::{Joiner, Taken};
 use crate::frame::line::{Delimiter, Splitter};
 use crate::frame::{Batch, FrameSpan};
 use crate::record::Timestamp;
@@ -20,17 +21,20 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 pub struct Content {
     source: Source,
     splitter: Splitter,
+    joiner: Joiner,
     limits: Limits,
-    /// Offset of the next byte to read; behind it, `splitter` holds an unfinished line.
+    /// Offset of the next byte to read; before it, `splitter` holds an unfinished line and `joiner` an unfinished event.
     next: u64,
     /// The first bytes of the content, up to `next` and the fingerprint's length.
     head: Vec<u8>,
     /// The last bytes before `next`.
     recent: Vec<u8>,
-    /// The last bytes before the end of the last complete line.
+    /// The last bytes before `position`.
     mark: Vec<u8>,
-    /// Where the last complete line ends.
+    /// Where what became frames ends: the last complete line, unless it is held as part of an event.
     position: u64,
+    /// The end of the last complete line, and the last bytes before it.
+    line_end: (u64, Vec<u8>),
     /// A gzip stream that ended as it should: no more can come.
     ended: bool,
     /// Size of the file when it was opened.
@@ -115,12 +119,14 @@ impl Content {
         let mut content = Content {
             source: if gzip { Source::Gzip(Box::new(MultiGzDecoder::new(file))) } else { Source::Plain(file) },
             splitter: Splitter::new(Delimiter::Lf, limits.line),
+            joiner: Joiner::new(limits.line),
             limits,
             next: position,
             head: Vec::new(),
             recent: Vec::new(),
             mark: Vec::new(),
             position,
+            line_end: (position, Vec::new()),
             ended: false,
             opened_bytes: stat.size,
             cut_off: false,
@@ -148,6 +154,7 @@ impl Content {
             return Err(OpenError::Different);
         }
         content.recent = content.mark.clone();
+        content.line_end.1 = content.mark.clone();
         Ok(content)
     }
 
@@ -273,38 +280,77 @@ impl Content {
             let missing = self.limits.head.saturating_sub(self.head.len()).min(read - known);
             self.head.extend_from_slice(&chunk[known..known + missing]);
         }
-        let (mut input, mut lines, mut cut, mut end) = (chunk, 0, 0, None);
+        let (mut input, mut lines, mut cut) = (chunk, 0, 0);
+        // Where in the chunk the last line ends, and where what was handed out does; before the chunk is `line_end`.
+        let (mut end, mut handed_out) = (None::<usize>, None::<Option<usize>>);
         while !input.is_empty() {
             if self.splitter.pending_bytes() == 0 {
                 let nuls = input.iter().position(|b| *b != 0).unwrap_or(input.len());
                 input = &input[nuls..];
             }
             let Some(piece) = self.splitter.next(&mut input) else { break };
-            push(batch, piece.bytes, piece.cut, now);
-            lines += 1;
             cut += u64::from(piece.cut > 0);
-            end = Some(chunk.len() - input.len());
+            let start = end.replace(chunk.len() - input.len());
+            let taken = self.joiner.line(piece.bytes, piece.cut, &mut |bytes, cut| {
+                push(batch, bytes, cut, now);
+                lines += 1;
+            });
+            match taken {
+                Taken::HandedOut => handed_out = Some(end),
+                Taken::Begun => handed_out = Some(start),
+                Taken::Added => {}
+            }
+        }
+        match handed_out {
+            Some(Some(end)) => (self.position, self.mark) = (self.next + end as u64, self.last_before(&chunk[..end])),
+            Some(None) => (self.position, self.mark) = self.line_end.clone(),
+            None => {}
         }
         if let Some(end) = end {
-            self.position = self.next + end as u64;
-            self.mark.clone_from(&self.recent);
-            keep_last(&mut self.mark, &chunk[..end]);
+            self.line_end = (self.next + end as u64, self.last_before(&chunk[..end]));
         }
         keep_last(&mut self.recent, chunk);
         self.next += read as u64;
         Ok(Progress::Read { lines, cut })
     }
 
-    /// Adds the last line although it has no newline, because none can come any more. Says whether there was one.
+    /// The last bytes before the end of a piece that was read behind `recent`.
+    fn last_before(&self, piece: &[u8]) -> Vec<u8> {
+        let mut last = self.recent.clone();
+        keep_last(&mut last, piece);
+        last
+    }
+
+    /// Adds the last line although it has no newline, because none can come any more, and what is held of an event. Says whether there was
+    /// anything.
     pub fn finish(&mut self, batch: &mut Batch, now: Timestamp) -> bool {
-        let Some(piece) = self.splitter.finish() else { return false };
-        push(batch, piece.bytes, piece.cut, now);
+        let mut each = |bytes: &[u8], cut| push(batch, bytes, cut, now);
+        let line = self.splitter.finish();
+        if line.is_none() && !self.joiner.holds() {
+            return false;
+        }
+        if let Some(piece) = line {
+            self.joiner.line(piece.bytes, piece.cut, &mut each);
+        }
+        self.joiner.finish(&mut each);
         self.position = self.next;
         self.mark.clone_from(&self.recent);
+        self.line_end = (self.position, self.mark.clone());
         true
     }
 
-    /// Where the last complete line ends: the position to save once what was read is handed out.
+    /// Adds what is held of an event, because no more came for a while.
+    pub fn finish_event(&mut self, batch: &mut Batch, now: Timestamp) {
+        self.joiner.finish(&mut |bytes, cut| push(batch, bytes, cut, now));
+        (self.position, self.mark) = self.line_end.clone();
+    }
+
+    /// Complete lines are held that may not be the whole of their event.
+    pub fn holds_event(&self) -> bool {
+        self.joiner.holds()
+    }
+
+    /// Where what became frames ends: the position to save once it is handed out.
     pub fn position(&self) -> u64 {
         self.position
     }
@@ -324,9 +370,9 @@ impl Content {
         self.next
     }
 
-    /// Bytes of an unfinished last line.
+    /// Bytes of an unfinished last line, and of an unfinished event before it.
     pub fn pending_bytes(&self) -> u64 {
-        self.splitter.pending_bytes()
+        self.splitter.pending_bytes() + (self.line_end.0 - self.position)
     }
 
     /// Whether a gzip stream came to its proper end.

@@ -81,7 +81,7 @@ pub struct Followed {
     pub searches: u8,
     /// The current look around has found it.
     pub seen: bool,
-    /// It can grow no more: an unfinished last line is to be handed out.
+    /// What is held of it waited long enough: an unfinished event, and where it can grow no more, an unfinished last line.
     pub last_line_is_due: bool,
     /// To be forgotten with the next batch.
     pub forget: bool,
@@ -223,7 +223,21 @@ impl Followed {
         }
     }
 
-    /// Bytes held of an unfinished last line.
+    /// Hands out what is held of an event, because no more came for a while.
+    pub fn finish_event(&mut self, batch: &mut Batch) {
+        let Some(content) = self.content.as_mut().filter(|content| content.holds_event()) else { return };
+        content.finish_event(batch, Timestamp::now());
+        self.position = content.position();
+        self.print = content.print();
+        self.prefixes.extend(content.head());
+    }
+
+    /// Lines are held that may not be the whole of their event.
+    pub fn holds_event(&self) -> bool {
+        self.content.as_ref().is_some_and(Content::holds_event)
+    }
+
+    /// Bytes held of an unfinished last line, and of an unfinished event.
     pub fn pending_bytes(&self) -> u64 {
         self.content.as_ref().map_or(0, Content::pending_bytes)
     }

@@ -212,7 +212,7 @@ impl Follower {
             self.open_files += usize::from(file.content.is_some());
             self.unread_files += usize::from(file.is_unread());
             let over = match file.place {
-                Place::Home => false,
+                Place::Home => file.holds_event(),
                 Place::Away => file.pending_bytes() > 0,
                 Place::Gone { .. } => file.content.is_some(),
             };
@@ -239,9 +239,9 @@ impl Follower {
         let batch = self.read_batch(i);
         let file = &mut self.files[i];
         self.open_files = self.open_files + usize::from(file.content.is_some()) - usize::from(before.0);
-        // One that is gone or overwritten can be read here only, an unfinished line in a rotated one is handed out soon, and a compressed
-        // one would be read from its first byte again.
-        let must_stay = file.gzip || file.replaced || file.place != Place::Home;
+        // One that is gone or overwritten can be read here only, an unfinished line in a rotated one and an unfinished event are handed out
+        // soon, and a compressed one would be read from its first byte again.
+        let must_stay = file.gzip || file.replaced || file.place != Place::Home || file.holds_event();
         if file.content.is_some() && !must_stay && self.open_files > self.options.max_open_files {
             self.open_files -= 1;
             file.content = None;
@@ -277,7 +277,10 @@ impl Follower {
                 }
             }
             if due && !file.ready && !file.replaced && batch.frames.is_empty() {
-                file.finish(&mut batch);
+                match file.place {
+                    Place::Home => file.finish_event(&mut batch),
+                    _ => file.finish(&mut batch),
+                }
                 if matches!(file.place, Place::Gone { .. }) {
                     file.content = None;
                     self.look_again = true;
@@ -331,8 +334,8 @@ impl Follower {
         idle.sort_by_key(|i| (self.files[*i].unread_bytes() > 0, self.files[*i].last_read));
         for i in idle {
             let file = &mut self.files[i];
-            // Its unfinished last line is handed out soon.
-            if file.place == Place::Away && file.pending_bytes() > 0 {
+            // Its unfinished last line, or its unfinished event, is handed out soon.
+            if file.place == Place::Away && file.pending_bytes() > 0 || file.holds_event() {
                 continue;
             }
             let old = file.last_read.elapsed() >= self.options.close_idle_after;

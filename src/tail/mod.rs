@@ -21,6 +21,8 @@
 //! - **Order**: of the generations of one log the oldest is read first; logs take turns, one batch each.
 //! - **An unfinished last line** waits for its newline. It is handed out as it is, once, where none can come any more: the file was
 //!   renamed or deleted and has not grown for [`Options::settle`], or is a complete gzip stream, or its content was replaced.
+//! - **An event on several lines** ([`crate::frame::event`]) is one frame. What may not be all of it waits for the next line, and is handed
+//!   out as it is where none came for [`Options::settle`].
 //! - **Positions** are offsets in the decompressed content. They end at the last complete line that was handed out, so a restart in
 //!   mid-line begins with that line. Only batches carry positions; those without frames say where a set that is read from its end
 //!   begins (with one row for the set itself, its part empty), where content goes on in a copy, or forget a file that is gone.

@@ -86,6 +86,29 @@ async fn a_source_whose_format_was_named_is_read_so() {
     assert_eq!(daemon.stop().await.0, Some(0));
 }
 
+/// A format of the operator's own, over the network and from a file that was said to hold it.
+#[tokio::test]
+async fn a_format_of_the_configuration_is_read() {
+    let (database, state) = (Database::new().await, state_dir());
+    let log = state.path().join("till.log");
+    std::fs::write(&log, "03/12/2026 01:11:04 drawer opened by mia\n").unwrap();
+    let configuration = format!(
+        "{}[[files]]\nname = \"till\"\npaths = [{log:?}]\nformat = \"till\"\ntimezone = \"UTC\"\n\
+         [[format]]\nname = \"till\"\nreads = \"line\"\ndate = \"dmy\"\npattern = '^(?<event_time>\\S+ \\S+) (?<action>.*) by %{{USER:username}}$'\n\
+         [[format]]\nname = \"shop\"\napp = \"shop\"\nevent_type = \"login_failed\"\npattern = '^no entry for %{{USER:username}} at %{{IP:src_ip}}'\n",
+        configuration(&database, state.path())
+    );
+    let daemon = Daemon::start(state.path(), &configuration).await;
+    let lines: String = (0..5).map(|n| format!("<38>Nov 20 10:00:0{n} web1 shop: no entry for mia at 203.0.113.77\n")).collect();
+    send_tcp(daemon.tcp(), lines.as_bytes()).await.unwrap();
+    let failed = "SELECT count(*) FROM logs WHERE event_type = 'login_failed' AND username = 'mia' AND src_ip = '203.0.113.77'";
+    database.wait_for(failed, 5).await;
+    let opened = "SELECT count(*) FROM logs WHERE source = 'till' AND username = 'mia' AND action = 'drawer opened'";
+    database.wait_for(opened, 1).await;
+    database.wait_for("SELECT count(*) FROM incidents WHERE detector = 'login_failures' AND event_count = 5", 1).await;
+    assert_eq!(daemon.stop().await.0, Some(0));
+}
+
 #[tokio::test]
 async fn a_repeated_delivery_is_stored_once_also_after_a_restart() {
     let (database, state) = (Database::new().await, state_dir());

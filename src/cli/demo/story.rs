@@ -175,7 +175,7 @@ mod tests {
         let end = Timestamp::parse_rfc3339("2026-11-20T17:00:00Z").unwrap();
         let story = tell(end);
         assert!(story.len() > 5_000, "{}", story.len());
-        let context = Context { now: end, zone: &Zone::UTC };
+        let context = Context { now: end, zone: &Zone::UTC, own: &[] };
         for line in story.file.iter().chain(&story.udp).chain(&story.tcp).chain(&story.webhook) {
             let record = parse(line, &context);
             assert_ne!(record.format.message, "text", "{line}");

@@ -241,7 +241,7 @@ fn replayed(rules: &str, lines: &str) -> Vec<IncidentChange> {
     let now = Timestamp::parse_rfc3339("2026-02-01T00:00:00Z").unwrap();
     for (n, line) in lines.lines().enumerate() {
         let text = parse::text(line.as_bytes());
-        let record = parse::parse(&text, &parse::Context { now, zone: &Zone::UTC });
+        let record = parse::parse(&text, &parse::Context { now, zone: &Zone::UTC, own: &[] });
         engine.observe(&record, n as i64 + 1, record.event_time.unwrap_or(now));
     }
     engine.take_changes().into_iter().filter(|c| c.raised_by.detector().is_none()).collect()

@@ -10,6 +10,7 @@ use crate::parse::dialect::Mark::Begins;
 use crate::parse::dialect::{Dialect, RECOGNISER};
 use crate::parse::json::{self, MAX_FIELDS, Name, Scalar};
 use crate::parse::message::{Named, Sign, Watch};
+use crate::parse::own::{self, Part};
 use crate::parse::{Context, scan};
 use crate::record::{EventType, LogRecord, Severity, Timestamp, Value};
 
@@ -28,13 +29,14 @@ pub(crate) const DIALECT: Dialect = Dialect {
 pub(crate) fn parse<'a>(text: &'a str, context: &Context<'_>, named: Option<Named>, watch: Watch<'_>) -> LogRecord<'a> {
     let mut record = LogRecord::text(text);
     let text = text.trim_start();
-    let mut tried = |dialect: &'static Dialect, sign| {
-        let understood = (dialect.parse)(text, &mut record, context);
-        watch(dialect, sign, understood);
+    let tried = |dialect: &'static Dialect, sign: Sign<'_>, record: &mut LogRecord<'a>, watch: Watch<'_>| {
+        let understood = (dialect.parse)(text, record, context);
+        watch(dialect.name, sign, understood);
         understood
     };
-    if named.is_some_and(|named| tried(named.dialect(), Sign::Named))
-        || RECOGNISER.of_object(text, &mut |dialect, mark| tried(dialect, Sign::Mark(mark)))
+    if named.and_then(Named::dialect).is_some_and(|dialect| tried(dialect, Sign::Named, &mut record, watch))
+        || own::read(Part::Object, text, &mut record, named, context, watch)
+        || RECOGNISER.of_object(text, &mut |dialect, mark| tried(dialect, Sign::Mark(mark), &mut record, watch))
     {
         return record;
     }
@@ -423,7 +425,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn context() -> Context<'static> {
-        Context { now: Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").unwrap(), zone: &Zone::UTC }
+        Context { now: Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").unwrap(), zone: &Zone::UTC, own: &[] }
     }
 
     fn read(text: &str) -> LogRecord<'_> {

@@ -396,7 +396,7 @@ mod tests {
     type Case<'a> = (&'a str, &'a str, &'a str, &'a str, u32, &'a str);
 
     fn check(cases: &[Case<'_>]) {
-        let context = Context { now: Timestamp::parse_rfc3339("2026-06-15T00:00:00Z").unwrap(), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::parse_rfc3339("2026-06-15T00:00:00Z").unwrap(), zone: &Zone::UTC, own: &[] };
         for (frame, time, host, app, pid, message) in cases {
             let r = parse(frame, &context);
             let got_time = r.event_time.map_or(String::new(), |t| t.to_string());
@@ -496,7 +496,7 @@ mod tests {
 
     #[test]
     fn facility_and_severity_in_words() {
-        let context = Context { now: Timestamp::parse_rfc3339("2026-06-15T00:00:00Z").unwrap(), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::parse_rfc3339("2026-06-15T00:00:00Z").unwrap(), zone: &Zone::UTC, own: &[] };
         for line in ["Jun  1 22:14:15 ap1 daemon.crit hostapd: x", "Mon Jun  1 22:14:15 2026 daemon.crit hostapd: x"] {
             let r = parse(line, &context);
             assert_eq!((r.app.as_deref(), r.severity), (Some("hostapd"), Severity::High), "{line}");
@@ -519,7 +519,7 @@ mod tests {
             let pri = pri.map_or(String::new(), |pri| format!("<{pri}>"));
             let tag = pid.map_or(app.clone(), |pid| format!("{app}[{pid}]"));
             let frame = format!("{pri}Jun  1 {clock} {host} {tag}: {message}");
-            let r = super::super::read(&frame, &Context { now, zone: &Zone::UTC });
+            let r = super::super::read(&frame, &Context { now, zone: &Zone::UTC, own: &[] });
             prop_assert_eq!(r.event_time.map(|t| t.to_string()), Some(format!("2026-06-01T{clock}Z")));
             prop_assert_eq!((r.host.as_deref(), r.app.as_deref(), r.pid), (Some(&*host), Some(&*app), pid));
             prop_assert_eq!(&*r.message, &*message);

@@ -231,7 +231,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn parse(frame: &str) -> LogRecord<'_> {
-        super::super::read(frame, &Context { now: Timestamp::from_secs(1_770_000_000), zone: &Zone::UTC })
+        super::super::read(frame, &Context { now: Timestamp::from_secs(1_770_000_000), zone: &Zone::UTC, own: &[] })
     }
 
     fn text<'r>(record: &'r LogRecord<'_>, name: &str) -> Option<&'r str> {

@@ -293,7 +293,7 @@ mod tests {
     fn try_read(line: &str) -> Option<LogRecord<'_>> {
         let now = Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").unwrap();
         let mut record = LogRecord::text(line);
-        (DIALECT.parse)(line, &mut record, &Context { now, zone: &Zone::UTC }).then_some(record)
+        (DIALECT.parse)(line, &mut record, &Context { now, zone: &Zone::UTC, own: &[] }).then_some(record)
     }
 
     fn read(line: &str) -> LogRecord<'_> {

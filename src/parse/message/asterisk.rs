@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn who_called() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         #[rustfmt::skip]
         let table = [
             ("[2026-01-02 03:04:05] NOTICE[1] chan_sip.c: Registration from '\"' failed for '198.51.100.9:1' - x' <sip:mia@192.0.2.1>' failed for '192.0.2.7:5060' - No matching peer found", EventType::LoginFailed, Some("mia"), "192.0.2.7"),

@@ -393,7 +393,7 @@ mod tests {
 
     #[test]
     fn what_happened() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         use EventType::*;
         for (dialect, event_type, user, ip) in [
             (&KUBERNETES, AccessDenied, "mia", "203.0.113.77"),

@@ -1,17 +1,18 @@
 //! The Linux audit system: `type=USER_LOGIN msg=audit(1795155901.123:42): pid=811 uid=0 … msg='op=login acct="mia" … res=failed'`, one event a line
-//! or its records in several, from `audit.log`, `audispd`, the kernel's and the journal's own spelling.
+//! or its records in several, apart by LF as files' lines are joined, from `audit.log`, `audispd`, the kernel's and the journal's own spelling.
 //!
 //! Sources: linux-audit documentation, "Audit event fields" and "Audit record types"; `audit-utils` for what is written in hexadecimal digits (values
 //! that a user may choose and that hold blanks, quotes or control characters) and for the interpreted values behind the group separator.
 //! Severity: failed logins, changes of accounts, denials and anomalies are medium, the rest is low.
 
 use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{failed, is, succeeded};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{App, Holds, Line};
 use crate::parse::{Context, scan};
-use crate::record::{EventType, LogRecord, Severity, Timestamp, ToldBy};
+use crate::record::{EventType, LogRecord, Severity, Timestamp, ToldBy, Value};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "auditd",
@@ -39,12 +40,16 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, _context: &Context<'_>) 
         record.set("auditd.log.sequence", serial);
     }
     let mut found = Found::default();
+    // Of which record what comes is.
+    let mut kind = head.kind;
     while let Some((key, value)) = pair(&mut rest) {
         if key == "type" && rest.trim_start().starts_with("msg=audit(") {
+            kind = kind_name(value.0);
             continue;
         }
-        found.take(key, value, head.kind, record);
+        found.take(key, value, kind, record);
     }
+    found.call(record);
     if record.app.as_deref().is_none_or(|app| matches!(app, "auditd" | "audit" | "audispd" | "audisp-syslog" | "kernel"))
         && let Some(app) = found.comm.or_else(|| found.exe.take().and_then(file_of))
     {
@@ -158,6 +163,13 @@ struct Found<'a> {
     user: Option<Cow<'a, str>>,
     result: Option<bool>,
     denied: bool,
+    /// Architecture and number of the system call.
+    arch: &'a str,
+    syscall: &'a str,
+    /// The other end of a socket.
+    socket: Option<SocketAddr>,
+    /// What a program was started with, behind a record of the call itself.
+    arguments: Vec<Cow<'a, str>>,
 }
 
 impl<'a> Found<'a> {
@@ -166,6 +178,20 @@ impl<'a> Found<'a> {
             return;
         }
         match key {
+            // Behind the call's own, in numbers, come the words.
+            _ if kind == "EXECVE" && !self.syscall.is_empty() => {
+                if key.starts_with('a') && key != "argc" && self.arguments.len() < MAX_ARGUMENTS {
+                    self.arguments.push(decoded(value, quoted));
+                }
+            }
+            "saddr" if kind == "SOCKADDR" => match socket(value) {
+                Some(end) => self.socket = Some(end),
+                None => keep(record, "auditd.saddr", Cow::Borrowed(value)),
+            },
+            "arch" | "syscall" if kind == "SYSCALL" => {
+                *(if key == "arch" { &mut self.arch } else { &mut self.syscall }) = value;
+                keep(record, key, Cow::Borrowed(value));
+            }
             "acct" => self.account = self.account.take().or_else(|| Some(decoded(value, quoted))),
             "user" => self.user = Some(decoded(value, quoted)),
             "UID" => {
@@ -222,6 +248,55 @@ impl<'a> Found<'a> {
         }
     }
 }
+
+impl<'a> Found<'a> {
+    /// Files what a system call was about.
+    fn call(&mut self, record: &mut LogRecord<'a>) {
+        if !self.arguments.is_empty() {
+            // A list of strings always has a JSON form.
+            record.set("process.args", Value::Json(serde_json::to_string(&self.arguments).unwrap_or_default().into()));
+        }
+        let Some(end) = self.socket else { return };
+        let ip = end.ip().to_canonical();
+        match (self.arch, self.syscall) {
+            // connect; accept, accept4: of x86-64, of what takes the generic table, of i386.
+            ("c000003e", "42") | ("c00000b7" | "c00000f3", "203") | ("40000003", "362") if record.dst_ip.is_none() => {
+                (record.dst_ip, record.dst_port) = (Some(ip), Some(end.port()));
+            }
+            ("c000003e", "43" | "288") | ("c00000b7" | "c00000f3", "202" | "242") | ("40000003", "364")
+                if record.src_ip.is_none() =>
+            {
+                (record.src_ip, record.src_port) = (Some(ip), Some(end.port()));
+            }
+            _ => {
+                record.set("auditd.socket.ip", ip.to_string());
+                record.set("auditd.socket.port", i64::from(end.port()));
+            }
+        }
+    }
+}
+
+/// The address in a `struct sockaddr_in` or `sockaddr_in6`, as its bytes in hexadecimal digits: family (in the order of the machine, which is
+/// taken to be little-endian), port, for IPv6 the flow, address. See ip(7) and ipv6(7).
+fn socket(digits: &str) -> Option<SocketAddr> {
+    let bytes: Vec<u8> = (digits.len() <= 64 && digits.is_ascii()).then(|| {
+        digits
+            .as_bytes()
+            .chunks_exact(2)
+            .map(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok())
+            .collect::<Option<_>>()
+    })??;
+    let port = u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?);
+    let ip = match bytes.get(..2)? {
+        [2, 0] => IpAddr::from(<[u8; 4]>::try_from(bytes.get(4..8)?).ok()?),
+        [10, 0] => IpAddr::from(<[u8; 16]>::try_from(bytes.get(8..24)?).ok()?),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
+}
+
+/// Arguments of a program that are kept.
+const MAX_ARGUMENTS: usize = 256;
 
 /// Fields that a line may add: commands may have thousands of arguments.
 const MAX_FIELDS: usize = 64;
@@ -328,7 +403,7 @@ mod tests {
     use crate::record::Zone;
 
     fn read(text: &str) -> LogRecord<'_> {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let mut record = LogRecord::text(text);
         assert!(parse(text, &mut record, &context), "{text}");
         record
@@ -361,7 +436,7 @@ mod tests {
 
     #[test]
     fn the_journal_has_the_time() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let text = "USER_AUTH pid=811 uid=0 auid=4294967295 msg='op=PAM:authentication acct=\"mia\" exe=\"/usr/sbin/sshd\" addr=203.0.113.77 res=failed'";
         let mut record = LogRecord::text(text);
         assert!(!parse(text, &mut record, &context));
@@ -371,6 +446,47 @@ mod tests {
             (record.event_type, record.username.as_deref(), record.app.as_deref()),
             (EventType::LoginFailed, Some("mia"), Some("sshd"))
         );
+    }
+
+    #[test]
+    fn records_of_one_event() {
+        let record = read(concat!(
+            "type=SYSCALL msg=audit(1795155902.250:43): arch=c000003e syscall=59 success=yes exit=0 a0=55 a1=56 items=2 pid=812 uid=0 comm=\"cat\" exe=\"/usr/bin/cat\"\n",
+            "type=EXECVE msg=audit(1795155902.250:43): argc=3 a0=\"cat\" a1=\"/etc/shadow\" a2=6120622E747874\n",
+            "type=CWD msg=audit(1795155902.250:43): cwd=\"/root\"\n",
+            "type=PATH msg=audit(1795155902.250:43): item=0 name=\"/usr/bin/cat\" inode=7 mode=0100755\n",
+            "type=PROCTITLE msg=audit(1795155902.250:43): proctitle=636174002F6574632F736861646F77",
+        ));
+        assert_eq!((record.app.as_deref(), record.pid), (Some("cat"), Some(812)));
+        assert_eq!(record.field("process.args"), Some(&Value::Json(r#"["cat","/etc/shadow","a b.txt"]"#.into())));
+        assert_eq!(record.field("process.command_line"), Some(&"cat /etc/shadow".into()));
+        assert_eq!(record.field("process.working_directory"), Some(&"/root".into()));
+        assert_eq!((record.field("file.path"), record.field("a0")), (Some(&"/usr/bin/cat".into()), Some(&"55".into())));
+        assert_eq!(record.field("auditd.log.record_type"), Some(&"SYSCALL".into()));
+    }
+
+    #[test]
+    fn the_other_end_of_a_socket() {
+        let call = |arch: &str, syscall: u32, saddr: &str| {
+            format!(
+                "type=SYSCALL msg=audit(1.5:1): arch={arch} syscall={syscall} success=yes comm=\"nc\"\ntype=SOCKADDR msg=audit(1.5:1): saddr={saddr}"
+            )
+        };
+        let v6 = "0A0001BB0000000020010DB8000000000000000000000007 00000000".replace(' ', "");
+        for (line, src, dst) in [
+            (call("c000003e", 42, "02000050C00002010000000000000000"), None, Some("192.0.2.1:80")),
+            (call("c00000b7", 242, &v6), Some("[2001:db8::7]:443"), None),
+            (call("c000003e", 44, "02000050C0000201"), None, None),
+            (call("c000003e", 42, "01002F72756E2F78"), None, None),
+            (call("c000003e", 42, "0200005"), None, None),
+            (call("c000003e", 42, "02é0"), None, None),
+        ] {
+            let record = read(&line);
+            let end =
+                |ip: Option<IpAddr>, port: Option<u16>| ip.map(|ip| SocketAddr::new(ip, port.unwrap_or_default()).to_string());
+            assert_eq!(end(record.src_ip, record.src_port).as_deref(), src, "{line}");
+            assert_eq!(end(record.dst_ip, record.dst_port).as_deref(), dst, "{line}");
+        }
     }
 
     #[test]

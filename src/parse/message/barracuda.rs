@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn lines() {
         use EventType::*;
-        let context = Context { now: Timestamp::from_secs(1_795_155_900), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_795_155_900), zone: &Zone::UTC, own: &[] };
         #[rustfmt::skip]
         let table = [
             (WAF.samples[0], IdsAlert, Some(48312), Some(443)),

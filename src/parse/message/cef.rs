@@ -313,7 +313,7 @@ mod tests {
 
     fn read(text: &str) -> Option<LogRecord<'_>> {
         let mut record = LogRecord::text(text);
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         parse(text, &mut record, &context).then_some(record)
     }
 
@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn the_year_of_citrix() {
         let line = "<134>Jun 12 23:37:17 192.0.2.1 CEF:0|Citrix|NetScaler|NS11.0|APPFW|APPFW_STARTURL|6|src=203.0.113.77 spt=47606 act=blocked cs5=2015";
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let record = crate::parse::parse(line, &context);
         assert_eq!(record.event_time.map(|time| time.to_string()).as_deref(), Some("2015-06-12T23:37:17Z"));
         assert_eq!(record.event_type, EventType::IdsAlert);

@@ -225,7 +225,7 @@ mod tests {
 
     fn read(text: &str) -> Option<LogRecord<'_>> {
         let mut record = LogRecord::text(text);
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         parse(text, &mut record, &context).then_some(record)
     }
 

@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn logs() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let spelled = |text: &str| DIALECT.samples[0].replace("\"203.0.113.77\"", text);
         let (hash, words, colon) =
             (spelled("\"2001:db8::1#99\""), spelled("\"2001:db8::1 port 99\""), spelled("\"2001:db8:0:0:0:0:0:1:99\""));

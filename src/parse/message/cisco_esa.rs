@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn messages() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         #[rustfmt::skip]
         let table = [
             ("Info: New SMTP ICID 134 interface Data 1 (192.0.2.4) address 198.51.100.9 reverse dns host x verified yes", ConnectionAllowed, "", "198.51.100.9"),

@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn messages() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let start = |category: &str, rest: &str| {
             format!("CISE_{category} 0000000581 1 0 2026-11-20 06:25:01.250 -08:00 0000075131 {rest}")
         };

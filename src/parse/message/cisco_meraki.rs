@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn messages() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         #[rustfmt::skip]
         let table = [
             ("flows allow src=192.0.2.4 dst=198.51.100.9 mac=00:00:5E:00:53:01 protocol=icmp type=8", ConnectionAllowed, Low, "192.0.2.4 > 198.51.100.9"),

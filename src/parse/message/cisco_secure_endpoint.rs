@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn events() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let read = |index: usize| {
             let mut record = LogRecord::text("");
             assert!(parse(DIALECT.samples[index], &mut record, &context));

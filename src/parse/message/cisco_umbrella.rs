@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn lines() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         #[rustfmt::skip]
         let table = [
             (DIALECT.samples[0], ConnectionBlocked, Medium, "mia", "pc7", "192.0.2.4", ""),

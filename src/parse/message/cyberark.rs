@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn what_happened() {
         use EventType::*;
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         for (action, more, event_type, dst) in [
             ("Logon", "", LoginSuccess, None),
             ("Logoff", r#","GatewayStation":"192.0.2.9""#, Logout, Some("192.0.2.9")),

@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn lines() {
         use EventType::*;
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         #[rustfmt::skip]
         let table = [
             (BIND.samples[0], "bind", AccessDenied, "203.0.113.77", Some(48312), "example.org", "2026-11-20T06:25:01.25Z"),

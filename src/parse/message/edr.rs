@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn alerts() {
         use EventType::{IdsAlert, LoginFailed, MalwareDetected};
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         for (line, event_type, host) in [
             (CORTEX_XDR.samples[0], IdsAlert, Some("pc7")),
             (SOPHOS_CENTRAL.samples[0], MalwareDetected, Some("pc7")),

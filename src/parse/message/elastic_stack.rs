@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn the_audit_log() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let mut record = LogRecord::text("");
         assert!(audit_json(AUDIT.samples[0], &mut record, &context));
         assert_eq!(
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn kinds() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         use EventType::*;
         for (line, event_type, user, ip) in [
             (DIALECT.samples[0], Other, "", ""),

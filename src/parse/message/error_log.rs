@@ -250,7 +250,7 @@ mod tests {
 
     fn read(line: &str) -> LogRecord<'_> {
         let now = Timestamp::parse_rfc3339("2026-03-01T12:00:00Z").unwrap();
-        let (mut record, context) = (LogRecord::text(line), Context { now, zone: &Zone::UTC });
+        let (mut record, context) = (LogRecord::text(line), Context { now, zone: &Zone::UTC, own: &[] });
         assert!((NGINX.parse)(line, &mut record, &context) || (APACHE.parse)(line, &mut record, &context), "not read: {line}");
         record
     }

@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn events() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         for (line, event_type, time) in [
             (DIALECT.samples[0], EventType::MalwareDetected, "2026-11-20T06:25:00Z"),
             (DIALECT.samples[1], EventType::LoginFailed, "2026-11-20T06:25:02Z"),

@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn who_was_turned_away() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         #[rustfmt::skip]
         let table = [
             ("2026-01-02 03:04:05 plain authenticator failed for ([198.51.100.9]) [192.0.2.7]: 535 Incorrect authentication data", EventType::LoginFailed, "192.0.2.7", None),

@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn lines() {
         use EventType::*;
-        let context = Context { now: Timestamp::from_secs(1_795_155_900), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_795_155_900), zone: &Zone::UTC, own: &[] };
         #[rustfmt::skip]
         let table = [
             (MESSAGES.samples[0], LoginFailed, Some("mia"), "203.0.113.77"),
@@ -276,7 +276,7 @@ mod tests {
                 "{line}"
             );
             if !line.starts_with('{') {
-                assert_eq!(super::super::told(record.app.as_deref(), &record.message).0, record.told_by, "{line}");
+                assert_eq!(super::super::told(record.app.as_deref(), &record.message, &[]).0, record.told_by, "{line}");
             }
         }
     }

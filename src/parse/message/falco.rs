@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn an_alert() {
         let mut record = LogRecord::text("");
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         assert!(parse(DIALECT.samples[0], &mut record, &context));
         assert_eq!((record.event_type, record.severity), (EventType::IdsAlert, Severity::Low));
         assert_eq!((record.host.as_deref(), record.app.as_deref(), record.pid), (Some("node1"), Some("sh"), Some(811)));

@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn an_event_within() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let mut record = LogRecord::text("");
         assert!(parse(DIALECT.samples[0], &mut record, &context));
         assert_eq!(

@@ -133,7 +133,7 @@ mod tests {
     fn read(text: &str) -> LogRecord<'_> {
         let mut record = LogRecord::text(text);
         let now = crate::record::Timestamp::from_secs(1_780_000_000);
-        assert!(parse(text, &mut record, &Context { now, zone: &Zone::UTC }), "{text}");
+        assert!(parse(text, &mut record, &Context { now, zone: &Zone::UTC, own: &[] }), "{text}");
         record
     }
 

@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn lines() {
         use EventType::*;
-        let context = Context { now: Timestamp::from_secs(1_795_155_900), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_795_155_900), zone: &Zone::UTC, own: &[] };
         #[rustfmt::skip]
         let table = [
             (MAIL.samples[0], LoginFailed, Some("admin"), "203.0.113.77"),

@@ -182,7 +182,10 @@ mod tests {
         ];
         for (message, kind, src, port) in table {
             let mut record = LogRecord::text(message);
-            assert!(parse(message, &mut record, &Context { now: Timestamp::from_secs(0), zone: &Zone::UTC }), "{message}");
+            assert!(
+                parse(message, &mut record, &Context { now: Timestamp::from_secs(0), zone: &Zone::UTC, own: &[] }),
+                "{message}"
+            );
             assert_eq!(record.event_type, kind, "{message}");
             assert_eq!((record.src_ip, record.src_port), (src.and_then(|s| s.parse().ok()), port), "{message}");
         }

@@ -124,7 +124,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn context() -> Context<'static> {
-        Context { now: Timestamp::parse_rfc3339("2026-01-02T12:00:00Z").unwrap(), zone: &Zone::UTC }
+        Context { now: Timestamp::parse_rfc3339("2026-01-02T12:00:00Z").unwrap(), zone: &Zone::UTC, own: &[] }
     }
 
     fn read(line: &str) -> Option<LogRecord<'_>> {

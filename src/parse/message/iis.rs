@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn columns() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let line = ACCESS.samples[0];
         let mut record = LogRecord::text(line);
         assert!(access(line, &mut record, &context));
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn others_are_left_alone() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         for line in ["2026-11-20 06:25:01 host app: GET / 80", "2026-11-20 06:25:01 192.0.2.1 GET /"] {
             let mut record = LogRecord::text(line);
             assert!(!access(line, &mut record, &context) && !error(line, &mut record, &context), "{line}");

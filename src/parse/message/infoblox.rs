@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn lines() {
         use EventType::*;
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         #[rustfmt::skip]
         let table = [
             ("Login_Denied - - to=Serial\\040Console ip=203.0.113.77 group=x", LoginFailed, "203.0.113.77"),

@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn what_happened() {
         use EventType::*;
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let data = r#"source-address="203.0.113.77" source-port="48312" destination-address="192.0.2.4" destination-port="23" protocol-id="6""#;
         for (line, event_type) in [
             (format!("<14>1 2026-11-20T06:25:01Z srx1 RT_FLOW - RT_FLOW_SESSION_CREATE [junos@2636.1.1.1.2.129 {data}]"), ConnectionAllowed),

@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn events() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         for (sample, event_type) in DIALECT.samples.iter().zip([EventType::LoginFailed, EventType::LoginSuccess]) {
             let mut record = LogRecord::text("");
             assert!(parse(sample, &mut record, &context));

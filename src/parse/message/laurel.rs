@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn kernel_and_user_space() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let mut record = LogRecord::text("");
         assert!(parse(DIALECT.samples[0], &mut record, &context));
         assert_eq!((record.event_type, record.username.as_deref()), (EventType::System, Some("root")));

@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn both_versions() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         for (line, event_type, severity) in [
             ("LEEF:1.0|A|B|1|LoginFailed|src=192.0.2.1\tusrName=mia\tsev=5", EventType::LoginFailed, Severity::Medium),
             ("LEEF:2.0|A|B|1|allow|x5E|src=192.0.2.1^usrName=mia^sev=2", EventType::ConnectionAllowed, Severity::Low),

@@ -55,7 +55,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
     }
     record.fields.reserve(32);
     // Its times are UTC and say so in their names.
-    let utc = Context { now: context.now, zone: &Zone::UTC };
+    let utc = Context { now: context.now, zone: &Zone::UTC, own: &[] };
     for (name, value) in (Leaves { rest: &text[at..] }) {
         fill::file(record, slots(name), Cow::Borrowed(name), Scalar::Text(plain(value.trim())), &utc);
     }
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn an_event() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let record = parse::parse(DIALECT.samples[0], &context);
         assert_eq!((record.event_type, record.severity), (EventType::MalwareDetected, Severity::High));
         assert_eq!((record.host.as_deref(), record.username.as_deref()), (Some("PC7"), Some("mia")));

@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn lines() {
-        let context = Context { now: Timestamp::from_secs(0), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(0), zone: &Zone::UTC, own: &[] };
         let mut record = LogRecord::text("");
         assert!(parse(DIALECT.samples[0], &mut record, &context));
         assert_eq!(record.event_time.map(|t| t.to_string()).as_deref(), Some("2026-11-20T06:25:01Z"));

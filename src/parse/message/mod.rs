@@ -108,6 +108,7 @@ mod zscaler;
 use std::borrow::Cow;
 
 use super::dialect::{Dialect, Mark, RECOGNISER};
+use super::own::{self, Own, Part};
 use super::token::{between, number};
 use super::{Context, envelope};
 use crate::record::{EventType, LogRecord, Severity, Timestamp, ToldBy, Zone};
@@ -320,14 +321,16 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     zscaler::DIALECT,
 ];
 
-/// What was tried on a line, in order, and whether it was right: the dialect's name and what it was tried for.
-pub(crate) type Watch<'w> = &'w mut dyn FnMut(&'static Dialect, Sign<'_>, bool);
+/// What was tried on a line, in order, and whether it was right: the format's name and what it was tried for.
+pub(crate) type Watch<'w> = &'w mut dyn FnMut(&'static str, Sign<'_>, bool);
 
 /// Why a dialect was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign<'t> {
     /// Somebody said so.
     Named,
+    /// The configuration describes it.
+    Own,
     /// A program of that name wrote the message.
     App(&'t str),
     /// A mark stands in the text.
@@ -339,56 +342,42 @@ pub(super) fn parse(record: &mut LogRecord<'_>, context: &Context<'_>) {
     read(record, None, context, &mut |_, _, _| ());
 }
 
-/// A dialect that was asked for by its name.
-#[derive(Clone, Copy)]
-pub struct Named(&'static Dialect);
-
-impl std::fmt::Debug for Named {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0.name)
-    }
-}
-
-impl std::str::FromStr for Named {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Named, String> {
-        if let Some(dialect) = DIALECTS.iter().find(|dialect| dialect.name == name) {
-            return Ok(Named(dialect));
-        }
-        let likeness = |dialect: &&Dialect| strsim::jaro_winkler(dialect.name, name);
-        let near = DIALECTS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).map_or("", |dialect| dialect.name);
-        Err(format!("no such format; did you mean {near:?}? \"tocsin formats\" lists all of them"))
-    }
-}
+/// A format that was asked for by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named(&'static str);
 
 impl Named {
-    /// What it is called.
-    pub fn name(self) -> &'static str {
-        self.0.name
+    /// The format of that name, built in or of the configuration.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn find(name: &str, own: &[Own]) -> Result<Named, String> {
+        let all = || own.iter().map(Own::name).chain(DIALECTS.iter().map(|dialect| dialect.name));
+        if let Some(name) = all().find(|known| *known == name) {
+            return Ok(Named(name));
+        }
+        let likeness = |known: &&str| strsim::jaro_winkler(known, name);
+        let near = all().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).unwrap_or_default();
+        Err(format!("no such format; did you mean {near:?}? \"tocsin formats\" lists all of them"))
     }
 
-    pub(super) fn dialect(self) -> &'static Dialect {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
         self.0
     }
 
-    /// Its lines may have no envelope but its own.
-    pub(super) fn reads_lines(self) -> bool {
-        self.0.marks.iter().any(|mark| matches!(mark, Mark::Line(_)))
-    }
-
-    /// All of them.
-    pub fn all() -> impl Iterator<Item = Named> {
-        DIALECTS.iter().map(Named)
+    /// The dialect of that name; `None` for a format of the configuration.
+    pub(super) fn dialect(self) -> Option<&'static Dialect> {
+        DIALECTS.iter().find(|dialect| dialect.name == self.0)
     }
 }
 
 /// What the detectors need of a stored record that has no column: [`LogRecord::told_by`] and [`LogRecord::count`].
-pub fn told(app: Option<&str>, message: &str) -> (Option<ToldBy>, u32) {
+pub fn told(app: Option<&str>, message: &str, own: &[Own]) -> (Option<ToldBy>, u32) {
     let mut record = LogRecord::text(message);
     record.app = app.map(Cow::Borrowed);
     // Neither depends on the time.
-    parse(&mut record, &Context { now: Timestamp::from_secs(0), zone: &Zone::UTC });
+    parse(&mut record, &Context { now: Timestamp::from_secs(0), zone: &Zone::UTC, own });
     (record.told_by, record.count)
 }
 
@@ -398,7 +387,8 @@ pub(super) fn is_known_app(app: &str) -> bool {
     !app.starts_with('%') && RECOGNISER.is_known_app(app)
 }
 
-/// Reads the message: first as what it was said to be, then as PAM's, then as its program writes, then as its marks say.
+/// Reads the message: first as what it was said to be, then as the configuration describes, then as PAM's, then as its program writes,
+/// then as its marks say.
 pub(super) fn read(record: &mut LogRecord<'_>, named: Option<Named>, context: &Context<'_>, watch: Watch<'_>) {
     // Parsers borrow from the frame. A message that was rebuilt (there is none so far) stays text.
     let Cow::Borrowed(message) = record.message else { return };
@@ -415,27 +405,30 @@ fn understand<'a>(
     context: &Context<'_>,
     watch: Watch<'_>,
 ) -> bool {
-    let mut tried = |dialect: &'static Dialect, sign: Sign<'_>, record: &mut LogRecord<'a>| {
+    let tried = |dialect: &'static Dialect, sign: Sign<'_>, record: &mut LogRecord<'a>, watch: Watch<'_>| {
         let understood = (dialect.parse)(text, record, context);
-        watch(dialect, sign, understood);
+        watch(dialect.name, sign, understood);
         understood
     };
-    if let Some(Named(dialect)) = named
-        && tried(dialect, Sign::Named, record)
+    if let Some(dialect) = named.and_then(Named::dialect)
+        && tried(dialect, Sign::Named, record, watch)
     {
         // So that what is stored is recognised again.
         let program = dialect.marks.iter().find_map(|mark| if let Mark::App(app) = mark { Some(*app) } else { None });
         record.app = record.app.take().or(program.map(Cow::Borrowed));
         return true;
     }
+    if own::read(Part::Message, text, record, named, context, watch) {
+        return true;
+    }
     // A service's PAM lines are PAM's, whoever logged them.
     let app = record.app.clone().filter(|_| !pam::is_pam(text));
     if let Some(app) = &app
-        && RECOGNISER.by_app(app).iter().any(|dialect| tried(dialect, Sign::App(app), record))
+        && RECOGNISER.by_app(app).iter().any(|dialect| tried(dialect, Sign::App(app), record, watch))
     {
         return true;
     }
-    RECOGNISER.of_message(text, &mut |dialect, mark| tried(dialect, Sign::Mark(mark), record))
+    RECOGNISER.of_message(text, &mut |dialect, mark| tried(dialect, Sign::Mark(mark), record, watch))
 }
 
 /// `message repeated 3 times: [ text]` (rsyslog) stands for three such messages; `last message repeated 3 times` (syslogd)
@@ -504,7 +497,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn context() -> Context<'static> {
-        Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC }
+        Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] }
     }
 
     /// Every format reads its own lines, though nobody named it, and says what it is and where that is written.
@@ -544,7 +537,7 @@ mod tests {
                 "{message}"
             );
             assert_eq!(record.format.message, format, "{message}");
-            assert_eq!(told(record.app.as_deref(), message), (*told_by, *count), "stored: {message}");
+            assert_eq!(told(record.app.as_deref(), message, &[]), (*told_by, *count), "stored: {message}");
             let outcome = if *event_type == EventType::LoginFailed { Severity::Medium } else { record.severity };
             assert_eq!(record.severity, outcome, "{message}");
         }
@@ -727,24 +720,24 @@ mod tests {
         fn no_input_panics_and_stored_columns_tell_the_same(pieces in prop::collection::vec(piece(), 0..12)) {
             let text = pieces.concat();
             let zone = Zone::named("Europe/Paris").unwrap();
-            let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &zone };
+            let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &zone, own: &[] };
             let record = parse::parse(&text, &context);
             prop_assert!(text.contains(&*record.message));
             if !text.starts_with('{') {
-                prop_assert_eq!(told(record.app.as_deref(), &record.message), (record.told_by, record.count));
+                prop_assert_eq!(told(record.app.as_deref(), &record.message, &[]), (record.told_by, record.count));
             }
-            for named in Named::all() {
-                parse::parse_as(&text, &context, named);
+            for dialect in DIALECTS {
+                parse::parse_as(&text, &context, Named(dialect.name));
                 let mut record = LogRecord::text(&*text);
                 let before = record.clone();
-                prop_assert!((named.0.parse)(&text, &mut record, &context) || record == before, "{} is not of it, and changed the record", named.0.name);
+                prop_assert!((dialect.parse)(&text, &mut record, &context) || record == before, "{} is not of it, and changed the record", dialect.name);
             }
         }
 
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let text = parse::text(&bytes);
-            parse::parse(&text, &Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC });
+            parse::parse(&text, &Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] });
         }
     }
 }

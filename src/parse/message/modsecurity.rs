@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn both_versions() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         for (sample, event_type, port) in
             [(DIALECT.samples[0], EventType::AccessDenied, 50123), (DIALECT.samples[1], EventType::HttpRequest, 50124)]
         {

@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn both_spellings() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         use EventType::*;
         for (line, event_type, user, at) in [
             (DIALECT.samples[0], LoginFailed, "mia", "203.0.113.77"),

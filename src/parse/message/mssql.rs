@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn logins() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         for (line, user, ip) in [
             (DIALECT.samples[0], "mia", "203.0.113.77"),
             (

@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn refused() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         for (line, user, ip) in [
             (ERROR.samples[0], "mia", "203.0.113.77"),
             (ERROR.samples[1], "eve", "203.0.113.78"),
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn slow_queries_and_audit() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let mut record = LogRecord::text("");
         assert!(slow(SLOW.samples[0], &mut record, &context));
         assert_eq!((record.username.as_deref(), record.src_ip), (Some("mia"), "192.0.2.7".parse().ok()));

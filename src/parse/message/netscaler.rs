@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn lines() {
         use EventType::*;
-        let context = Context { now: Timestamp::from_secs(1_795_155_900), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_795_155_900), zone: &Zone::UTC, own: &[] };
         #[rustfmt::skip]
         let table = [
             (DIALECT.samples[0], LoginFailed, Some("mia"), None),

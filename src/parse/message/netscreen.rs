@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn what_happened() {
         use EventType::*;
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         for (rest, event_type, user) in [
             (
                 "warning-00518: Admin user \"mia\" login attempt for Web(http) management (port 80) from 203.0.113.77:48312 failed.",

@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_row() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let mut record = LogRecord::text("");
         assert!(parse(DIALECT.samples[0], &mut record, &context));
         assert_eq!((record.host.as_deref(), record.username.as_deref()), (Some("mac1.example.org"), Some("mia")));

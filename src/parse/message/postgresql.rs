@@ -380,7 +380,7 @@ mod tests {
 
     #[test]
     fn lines_of_others() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         for line in ["2026-11-20T06:25:01Z host1 backup[3]: LOG:  done", "Nov 20 06:25:01 host1 backup: LOG:  done", "LOG:  done"]
         {
             assert_ne!(crate::parse::parse(line, &context).format.message, "postgresql", "{line}");
@@ -390,7 +390,7 @@ mod tests {
     #[test]
     fn prefixes() {
         use EventType::*;
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         for (line, event_type, user, at, pid) in [
             (DIALECT.samples[0], LoginFailed, "mia", "", Some(811)),
             (DIALECT.samples[1], AccessDenied, "mia", "203.0.113.77:50123", Some(812)),

@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn clicks_and_messages() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         for (line, event_type) in [(DIALECT.samples[0], EventType::IdsAlert), (DIALECT.samples[1], EventType::AccessDenied)] {
             let mut record = LogRecord::text(line);
             assert!(parse(line, &mut record, &context));

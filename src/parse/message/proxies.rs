@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn requests() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         for (parse, line, code) in [
             (CADDY.parse, CADDY.samples[0], 401),
             (ENVOY.parse, ENVOY.samples[0], 204),

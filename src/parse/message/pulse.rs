@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn lines() {
         use EventType::*;
-        let context = Context { now: Timestamp::from_secs(1_795_155_900), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_795_155_900), zone: &Zone::UTC, own: &[] };
         #[rustfmt::skip]
         let table = [
             (DIALECT.samples[0], LoginFailed, Some("mia"), "vpn1"),
@@ -170,7 +170,7 @@ mod tests {
             assert_eq!((record.format.message, record.event_type), (FORMAT, event_type), "{line}");
             assert_eq!((record.username.as_deref(), record.host.as_deref()), (user, Some(host)), "{line}");
             assert_eq!(record.src_ip, "203.0.113.77".parse().ok(), "{line}");
-            assert_eq!(super::super::told(record.app.as_deref(), &record.message), (record.told_by, 1), "{line}");
+            assert_eq!(super::super::told(record.app.as_deref(), &record.message, &[]), (record.told_by, 1), "{line}");
         }
         let record = parse::parse(DIALECT.samples[1], &context);
         assert_eq!(record.event_time.map(|t| t.to_string()).as_deref(), Some("2026-11-20T05:25:02Z"));

@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_they_say() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         use EventType::*;
         for (dialect, line, event_type, user, ip) in [
             (&LIGHTTPD, LIGHTTPD.samples[0], LoginFailed, "mia", "203.0.113.77"),

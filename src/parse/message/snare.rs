@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_failed_logon() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let record = crate::parse::parse(DIALECT.samples[0], &context);
         assert_eq!((record.event_type, record.username.as_deref()), (EventType::LoginFailed, Some("mia")));
         assert_eq!((record.src_ip, record.src_port), ("203.0.113.77".parse().ok(), Some(50123)));

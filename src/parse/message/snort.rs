@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn every_output_tells_the_same() {
-        let context = Context { now: Timestamp::from_secs(1_795_155_900), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_795_155_900), zone: &Zone::UTC, own: &[] };
         for line in FULL.samples.iter().chain(CSV.samples).chain(JSON.samples) {
             let record = parse::parse(line, &context);
             assert_eq!(record.event_type, EventType::IdsAlert, "{line}");

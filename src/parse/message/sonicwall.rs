@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn what_happened() {
         use EventType::*;
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         for (rest, event_type, severity) in [
             (r#"pri=6 m=98 msg="Connection Opened""#, ConnectionAllowed, Severity::Low),
             (r#"pri=5 m=36 msg="TCP connection dropped""#, ConnectionBlocked, Severity::Low),

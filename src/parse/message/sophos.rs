@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn what_happened() {
         use EventType::*;
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         for (rest, event_type) in [
             (r#"log_type="Firewall" log_subtype="Allowed""#, ConnectionAllowed),
             (r#"log_type="Firewall" log_subtype="Denied""#, ConnectionBlocked),

@@ -117,7 +117,7 @@ mod tests {
         ];
         for (line, event_type, user, url, host) in table {
             let mut record = LogRecord::text(line);
-            assert!(parse(line, &mut record, &Context { now: Timestamp::from_secs(0), zone: &Zone::UTC }), "{line}");
+            assert!(parse(line, &mut record, &Context { now: Timestamp::from_secs(0), zone: &Zone::UTC, own: &[] }), "{line}");
             assert_eq!((record.event_type, record.username.as_deref()), (event_type, user), "{line}");
             assert_eq!(record.field("url.original"), Some(&url.into()), "{line}");
             assert_eq!(record.field("url.domain"), Some(&host.into()), "{line}");

@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn who_failed() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         for (dialect, user) in [
             (&AUTHELIA, Some("mia")),
             (&AUTHENTIK, Some("mia")),

@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn lines() {
-        let context = Context { now: Timestamp::from_secs(1_795_155_900), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_795_155_900), zone: &Zone::UTC, own: &[] };
         let record = parse::parse(DIALECT.samples[0], &context);
         assert_eq!((record.event_type, record.src_port, record.dst_port), (EventType::ConnectionBlocked, Some(48312), Some(23)));
         assert_eq!(record.event_time.map(|t| t.to_string()).as_deref(), Some("2026-11-20T05:25:01Z"));

@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn what_happened() {
         use EventType::*;
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let read = |line: &'static str| {
             let mut record = LogRecord::text(line);
             assert!(parse(line, &mut record, &context), "{line}");

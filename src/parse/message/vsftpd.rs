@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn the_time_in_front() {
         let zone = crate::record::Zone::UTC;
-        let context = crate::parse::Context { now: crate::record::Timestamp::from_secs(1_780_000_000), zone: &zone };
+        let context = crate::parse::Context { now: crate::record::Timestamp::from_secs(1_780_000_000), zone: &zone, own: &[] };
         let r = crate::parse::parse("Mon Jun  1 12:08:44 2026 [pid 2] [mia] FAIL LOGIN: Client \"192.0.2.7\"", &context);
         assert_eq!(
             (r.event_time.unwrap().to_string(), r.app.as_deref(), r.pid),

@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn alerts_in_three_spellings() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let alert = OSSEC.samples[0].split_once("ossec: ").unwrap().1;
         for (dialect, text) in [(&WAZUH, WAZUH.samples[0]), (&OSSEC, alert), (&OSSEC, OSSEC.samples[1])] {
             let mut record = LogRecord::text("");

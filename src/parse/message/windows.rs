@@ -331,7 +331,7 @@ mod tests {
     use crate::record::{Timestamp, Zone};
 
     fn read(text: &str) -> LogRecord<'_> {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let mut record = LogRecord::text(text);
         assert!(parse(text, &mut record, &context), "{text}");
         record

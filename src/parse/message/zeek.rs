@@ -179,7 +179,7 @@ mod tests {
         ];
         for (line, event_type, user) in table {
             let mut record = LogRecord::text("");
-            assert!(parse(&line, &mut record, &Context { now: Timestamp::from_secs(0), zone: &Zone::UTC }), "{line}");
+            assert!(parse(&line, &mut record, &Context { now: Timestamp::from_secs(0), zone: &Zone::UTC, own: &[] }), "{line}");
             assert_eq!((record.event_type, record.username.as_deref().unwrap_or("")), (event_type, user), "{line}");
             assert_eq!(record.src_ip, "203.0.113.77".parse().ok(), "{line}");
         }

@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn feeds() {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let read = |text: &'static str| {
             let mut record = LogRecord::text(text);
             assert!(parse(text, &mut record, &context), "{text}");

@@ -350,7 +350,7 @@ fn lost() -> StoreError {
 impl Row {
     /// As it is read back.
     pub fn observed(&self, id: i64) -> Observed {
-        let context = Context { now: self.received_at, zone: &Zone::UTC };
+        let context = Context { now: self.received_at, zone: &Zone::UTC, own: &[] };
         let mut record = parse::parse(&self.text, &context).into_owned();
         record.host = self.host.clone().map(Cow::Owned);
         Observed { id, event_time: self.event_time, record }

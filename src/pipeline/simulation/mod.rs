@@ -127,6 +127,7 @@ fn options() -> Options {
         max_future_micros: i64::MAX,
         detect: detect::Options::default(),
         rules: Arc::default(),
+        formats: Arc::default(),
     }
 }
 

@@ -271,3 +271,53 @@ fn a_saved_position_that_makes_no_sense_is_refused() {
     options.paths = vec!["/var/log/[a".into()];
     assert!(matches!(Tail::new(options, vec![], world.stats.clone()), Err(TailError::Pattern { .. })));
 }
+
+/// Records of the audit system: of the kernel's events several belong together.
+fn record(kind: &str, serial: u32) -> String {
+    format!("type={kind} msg=audit(1795155902.250:{serial}): a=1")
+}
+
+#[test]
+fn records_of_one_event_come_together() {
+    let [call, path, title, login] = [record("SYSCALL", 1), record("PATH", 1), record("PROCTITLE", 1), record("USER_LOGIN", 2)];
+    let event = format!("{call}\n{path}\n{title}");
+    let expected = [event, login.clone(), record("AVC", 3), "plain".into(), record("SYSCALL", 4)];
+    // Wherever the daemon dies.
+    let all = format!("{call}\n{path}\n{title}\n{login}\n{}\nplain\n{}\n", expected[2], expected[4]);
+    for cut in (0..all.len()).step_by(7) {
+        let mut world = World::new(&["audit.log"]);
+        world.options.settle = Duration::from_secs(3600);
+        world.append("audit.log", &all[..cut]);
+        let complete = all[..cut].lines().count().saturating_sub(3);
+        world.start();
+        world.commit_lines(complete.saturating_sub(1).min(2));
+        world.kill();
+        world.start();
+        world.append("audit.log", &all[cut..]);
+        world.commit_lines(4);
+        world.stop();
+        assert_eq!(world.texts(), expected[..4], "cut at {cut}");
+    }
+}
+
+#[test]
+fn an_event_that_no_more_comes_of_is_handed_out() {
+    let ways: [fn(&World); 3] =
+        [|_| (), |w| w.rename("audit.log", "audit.log.1"), |w| w.append("audit.log", "an unfinished line")];
+    for (i, way) in ways.into_iter().enumerate() {
+        let mut world = World::new(&["audit.log"]);
+        world.append("audit.log", format!("plain\n{}\n{}\n", record("SYSCALL", 1), record("PATH", 1)));
+        world.start();
+        world.commit_lines(1);
+        way(&world);
+        world.commit_lines(2);
+        world.append(if i == 1 { "audit.log.1" } else { "audit.log" }, "\nlast\n");
+        world.commit_until(&format!("way {i}"), |w| w.texts().last().is_some_and(|text| text == "last"));
+        assert_eq!(
+            world.texts()[..2],
+            ["plain".to_owned(), format!("{}\n{}", record("SYSCALL", 1), record("PATH", 1))],
+            "way {i}"
+        );
+        world.stop();
+    }
+}

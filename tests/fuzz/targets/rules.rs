@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
     let mut engine = Engine::with_rules(Options::default(), Arc::new(read));
     let now = Timestamp::from_secs(1_767_323_045);
     let frame = parse::text(line.as_bytes());
-    let record = parse::parse(&frame, &Context { now, zone: &Zone::UTC });
+    let record = parse::parse(&frame, &Context { now, zone: &Zone::UTC, own: &[] });
     for id in 1..=3 {
         engine.observe(&record, id, now);
     }

@@ -275,7 +275,7 @@ mod tests {
     use crate::record::{Timestamp, Zone};
 
     fn short(text: &str) -> Option<String> {
-        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC };
+        let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
         let mut record = LogRecord::text(text);
         if !parse(text, &mut record, &context) {
             assert_eq!(record, LogRecord::text(text));

@@ -323,7 +323,7 @@ mod tests {
     fn read(text: &str) -> LogRecord<'_> {
         let mut record = LogRecord::text(text);
         let now = Timestamp::from_secs(1_780_000_000);
-        assert!(parse(text, &mut record, &Context { now, zone: &Zone::UTC }), "{text}");
+        assert!(parse(text, &mut record, &Context { now, zone: &Zone::UTC, own: &[] }), "{text}");
         record
     }
 
@@ -377,7 +377,7 @@ mod tests {
         {
             let mut record = LogRecord::text(line);
             let now = Timestamp::from_secs(1_780_000_000);
-            assert!(!parse(line, &mut record, &Context { now, zone: &Zone::UTC }), "{line}");
+            assert!(!parse(line, &mut record, &Context { now, zone: &Zone::UTC, own: &[] }), "{line}");
             assert_eq!(record, LogRecord::text(line));
         }
     }
