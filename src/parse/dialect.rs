@@ -247,3 +247,46 @@ impl Marks {
         longest
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MARKS: [&str; 10] = ["[", "] [", "ab", "abc", "abcab", "bca", "c] [a", "aaaaa", "b a b", "\u{e9}a"];
+
+    /// The marks in `text`, the leftmost first and the longest of those, none within another, each once.
+    fn expected(text: &str, anchored: bool) -> Vec<&'static str> {
+        let (mut at, mut all) = (0, Vec::new());
+        while at < text.len() {
+            let here =
+                MARKS.into_iter().filter(|mark| text.as_bytes()[at..].starts_with(mark.as_bytes())).max_by_key(|mark| mark.len());
+            at += here.map_or(1, str::len);
+            all.extend(here.filter(|mark| !all.contains(mark)));
+            if anchored {
+                break;
+            }
+        }
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn marks_are_found_in_their_order(text in "([abc\\[\\] \u{e9}]|abc|\\] \\[){0,30}", look in 0_usize..80) {
+            let look = (0..=look.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            static ALL: LazyLock<[Marks; 2]> =
+                LazyLock::new(|| [false, true].map(|anchored| Marks::new(anchored, MARKS.into_iter().zip(DIALECTS).collect())));
+            for marks in &*ALL {
+                let mut found = Vec::new();
+                let understood = marks.search(&text, look, &mut |_, mark| {
+                    if found.last() != Some(&mark) {
+                        found.push(mark);
+                    }
+                    false
+                });
+                prop_assert!(!understood);
+                prop_assert_eq!(found, expected(&text[..look], marks.anchored));
+            }
+        }
+    }
+}

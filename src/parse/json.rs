@@ -378,6 +378,7 @@ fn is_surrogate(digits: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn members_are_borrowed() {
@@ -406,5 +407,65 @@ mod tests {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(matches!(Scalar::of(&deep).into_value(), Some(Value::Str(_))));
         members(&format!(r#"{{"a":{deep}}}"#), |_, raw| assert_eq!(raw.len(), deep.len())).unwrap();
+    }
+
+    /// What [`walk`] hands out, from what serde_json builds.
+    fn flat(value: &serde_json::Value, path: &str, nesting: usize, all: &mut Vec<(String, String)>) {
+        for (name, value) in value.as_object().into_iter().flatten() {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            match value {
+                serde_json::Value::Object(inner) if !inner.is_empty() && nesting < MAX_NESTING => {
+                    flat(value, &path, nesting + 1, all)
+                }
+                _ => all.push((path, value.to_string())),
+            }
+        }
+    }
+
+    fn json_value() -> impl Strategy<Value = serde_json::Value> {
+        let text = "[a-c\"\\\\{}\\[\\],: \n\u{e9}]{0,6}";
+        let leaf = prop_oneof![
+            text.prop_map(serde_json::Value::from),
+            any::<i32>().prop_map(serde_json::Value::from),
+            any::<bool>().prop_map(serde_json::Value::from),
+            Just(serde_json::Value::Null),
+        ];
+        leaf.prop_recursive(9, 40, 4, move |inner| {
+            // An empty name makes a path that another may have, too.
+            let name = "[a-c\"\\\\.\u{e9}]{1,4}";
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(serde_json::Value::from),
+                prop::collection::btree_map(name, inner, 0..4).prop_map(|members| members.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn members_are_those_that_serde_json_reads(value in json_value(), is_pretty in any::<bool>()) {
+            prop_assume!(value.is_object());
+            let text = if is_pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+            let (mut read, mut expected) = (Vec::new(), Vec::new());
+            walk(&text, &mut |name, value| {
+                let value = match value {
+                    Scalar::Nothing => serde_json::Value::Null,
+                    Scalar::Text(text) => text.into(),
+                    Scalar::Bare(raw) | Scalar::Object(raw) | Scalar::Array(raw) => serde_json::from_str(raw).unwrap(),
+                };
+                read.push((name.to_string(), value.to_string()));
+            })
+            .unwrap();
+            flat(&value, "", 0, &mut expected);
+            // An empty text says nothing, like null.
+            expected.iter_mut().filter(|(_, value)| value == "\"\"").for_each(|(_, value)| "null".clone_into(value));
+            prop_assert_eq!(read, expected);
+        }
+
+        #[test]
+        fn what_was_not_checked_is_read_without_panic(text in "[{}\\[\\]\",:\\\\ a\u{e9}]{0,40}") {
+            inner_members(&text, |_, raw| drop(Scalar::of(raw)));
+            elements(&text, |_| ());
+            let _ = walk(&text, &mut |_, _| ());
+        }
     }
 }

@@ -307,6 +307,7 @@ pub(crate) fn level(name: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn addresses_and_ports() {
@@ -333,5 +334,17 @@ mod tests {
             assert_eq!(epoch(number), Some(want), "{number}");
         }
         assert_eq!(epoch(f64::NAN), None);
+    }
+
+    proptest! {
+        #[test]
+        fn searches_find_what_the_standard_library_finds(text in "[ab: \u{e9}]{0,40}", needle in "[ab: \u{e9}]{1,4}", copies in 1_usize..60) {
+            let text = text.repeat(copies);
+            prop_assert_eq!(find(&text, &needle), text.find(&needle));
+            prop_assert_eq!(cut(&text, &needle), text.split_once(&*needle));
+            prop_assert_eq!(has_any(&text, &["x", &needle]), text.contains(&needle));
+            prop_assert_eq!(all_from_behind(&text, &needle).next(), text.rfind(&needle));
+            prop_assert_eq!(trim(&text), text.trim());
+        }
     }
 }
