@@ -51,12 +51,8 @@ pub(crate) fn put<'a>(record: &mut LogRecord<'a>, slots: Slots, name: &'a str, v
 
 /// Reads a JSON object by a dialect's names, dotted where they are nested. False, and the record as it was, where it is no object.
 pub(crate) fn object<'a>(text: &'a str, record: &mut LogRecord<'a>, slots: Slots, context: &Context<'_>) -> bool {
-    let mut filled = record.clone();
-    let read = json::walk(text, &mut |name, value| file(&mut filled, slots(&name), name, value, context));
-    if read.is_ok() {
-        *record = filled;
-    }
-    read.is_ok()
+    record.fields.reserve(16);
+    json::walk(text, &mut |name, value| file(record, slots(&name), name, value, context)).is_ok()
 }
 
 /// The text of a field that was filed; empty where there is none.
@@ -71,7 +67,7 @@ pub(crate) fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> &'r str {
 pub(crate) fn file<'a>(
     record: &mut LogRecord<'a>,
     slot: Option<Slot>,
-    name: Cow<'a, str>,
+    name: impl Into<Cow<'a, str>>,
     value: Scalar<'a>,
     context: &Context<'_>,
 ) {
@@ -81,9 +77,9 @@ pub(crate) fn file<'a>(
     let left = match slot {
         Some(slot) => place(record, slot, value, context).err().map(|value| match slot {
             Slot::Field(ecs) | Slot::Number(ecs) => (Cow::Borrowed(ecs), value),
-            _ => (name, value),
+            _ => (name.into(), value),
         }),
-        None => Some((name, value)),
+        None => Some((name.into(), value)),
     };
     if let Some((name, value)) = left
         && record.fields.len() < MAX_FIELDS
@@ -96,7 +92,11 @@ pub(crate) fn file<'a>(
 fn says_nothing(value: &Scalar<'_>) -> bool {
     match value {
         Scalar::Nothing => true,
-        Scalar::Text(text) => matches!(text.trim(), "" | "-" | "N/A" | "n/a" | "(null)" | "null"),
+        // Most texts are known by their first byte.
+        Scalar::Text(text) => {
+            !matches!(text.as_bytes().first(), Some(b'!'..=b'\'' | b'*'..=b',' | b'.'..=b'M' | b'O'..=b'm' | b'o'..=b'~'))
+                && matches!(text.trim(), "" | "-" | "N/A" | "n/a" | "(null)" | "null")
+        }
         _ => false,
     }
 }

@@ -111,19 +111,15 @@ fn whole<'a>(text: &'a str, context: &Context<'_>, named: Option<Named>, watch: 
     if line.starts_with('<') {
         return None;
     }
-    let mut found = None;
     let mut tried = |dialect: &'static Dialect, sign| {
-        let mut record = LogRecord::text(line);
         let understood = (dialect.parse)(line, &mut record, context);
         watch(dialect.name, sign, understood);
-        found = understood.then_some(record);
         understood
     };
     let lines_of = named.and_then(Named::dialect).filter(|dialect| dialect.reads_lines());
-    if !lines_of.is_some_and(|dialect| tried(dialect, Sign::Named)) {
-        RECOGNISER.of_line(line, &mut |dialect, mark| tried(dialect, Sign::Mark(mark)));
-    }
-    found
+    let understood = lines_of.is_some_and(|dialect| tried(dialect, Sign::Named))
+        || RECOGNISER.of_line(line, &mut |dialect, mark| tried(dialect, Sign::Mark(mark)));
+    understood.then_some(record)
 }
 
 /// What there is to know of a format.

@@ -259,7 +259,7 @@ impl Own {
         let mut met = vec![false; when.len()];
         let mut found = 0;
         let walked = json::walk(text, &mut |name, value| {
-            for (met, (_, wanted)) in met.iter_mut().zip(when).filter(|(_, (member, _))| *member == name) {
+            for (met, (_, wanted)) in met.iter_mut().zip(when).filter(|(_, (member, _))| **member == *name) {
                 *met |= match (wanted, &value) {
                     (None, _) => true,
                     (Some(wanted), Scalar::Text(text)) => text == wanted,

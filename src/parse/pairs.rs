@@ -2,21 +2,21 @@
 
 use std::borrow::Cow;
 
-use super::Context;
 use super::fill::{self, Slots};
+use super::{Context, scan};
 use crate::record::LogRecord;
 
 /// How a list is written.
 #[derive(Clone, Copy)]
 pub(crate) struct Style {
-    /// Between a key and its value.
-    pub equals: char,
-    /// Between pairs; spaces around it are left out.
-    pub separator: char,
+    /// Between a key and its value: ASCII.
+    pub equals: u8,
+    /// Between pairs, ASCII; spaces around it are left out.
+    pub separator: u8,
 }
 
 /// `key=value key="a value"`.
-pub(crate) const SPACED: Style = Style { equals: '=', separator: ' ' };
+pub(crate) const SPACED: Style = Style { equals: b'=', separator: b' ' };
 
 /// Keys and values of a list, in order. A value may stand in quotes, where a backslash is before a quote or itself. What is no pair is
 /// skipped.
@@ -37,23 +37,26 @@ impl<'a> Iterator for Pairs<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let Style { equals, separator } = self.style;
         loop {
-            self.rest = self.rest.trim_start_matches([separator, ' ']);
-            let at = self.rest.find([equals, separator])?;
+            let before = self.rest.bytes().take_while(|byte| *byte == separator || *byte == b' ').count();
+            self.rest = &self.rest[before..];
+            let at = memchr::memchr2(equals, separator, self.rest.as_bytes())?;
             let (key, behind) = self.rest.split_at(at);
-            let Some(value) = behind.strip_prefix(equals) else {
+            if behind.as_bytes()[0] != equals {
                 self.rest = behind;
                 continue;
-            };
-            let (value, rest) = match value.trim_start_matches(|c| c == ' ' && separator != ' ').strip_prefix('"') {
+            }
+            let value = &behind[1..];
+            let spaces = if separator == b' ' { 0 } else { value.bytes().take_while(|byte| *byte == b' ').count() };
+            let (value, rest) = match value[spaces..].strip_prefix('"') {
                 Some(quoted) => unquote(quoted, separator),
                 None => {
-                    let end = value.find(separator).unwrap_or(value.len());
-                    (Cow::Borrowed(value[..end].trim()), &value[end..])
+                    let end = memchr::memchr(separator, value.as_bytes()).unwrap_or(value.len());
+                    (Cow::Borrowed(scan::trim(&value[..end])), &value[end..])
                 }
             };
             self.rest = rest;
             if !key.is_empty() {
-                return Some((key.trim(), value));
+                return Some((scan::trim(key), value));
             }
         }
     }
@@ -61,7 +64,7 @@ impl<'a> Iterator for Pairs<'a> {
 
 /// What stands before the closing quote, and what is behind it. A quote closes where a separator or the end follows, since some senders
 /// write quotes within values as they are.
-fn unquote(text: &str, separator: char) -> (Cow<'_, str>, &str) {
+fn unquote(text: &str, separator: u8) -> (Cow<'_, str>, &str) {
     let mut from = 0;
     let mut has_escapes = false;
     while let Some(at) = memchr::memchr2(b'"', b'\\', &text.as_bytes()[from..]).map(|at| from + at) {
@@ -72,7 +75,8 @@ fn unquote(text: &str, separator: char) -> (Cow<'_, str>, &str) {
             continue;
         }
         let behind = &text[at + 1..];
-        if behind.is_empty() || behind.starts_with([separator, ' ', ',', ';', ']', '\r', '\n']) {
+        let closes = |byte: &u8| *byte == separator || matches!(byte, b' ' | b',' | b';' | b']' | b'\r' | b'\n');
+        if behind.as_bytes().first().is_none_or(closes) {
             return (unescape(&text[..at], has_escapes), behind);
         }
         from = at + 1;
@@ -117,13 +121,13 @@ mod tests {
                 pair("last", "cut off")
             ]
         );
-        let listed = Style { equals: ':', separator: ';' };
+        let listed = Style { equals: b':', separator: b';' };
         assert_eq!(
             read(r#"action:"Accept"; src:"192.0.2.1"; note: a b ;"#, listed),
             [pair("action", "Accept"), pair("src", "192.0.2.1"), pair("note", "a b")]
         );
         assert_eq!(
-            read("A=1, B=two words,C=3", Style { equals: '=', separator: ',' }),
+            read("A=1, B=two words,C=3", Style { equals: b'=', separator: b',' }),
             [pair("A", "1"), pair("B", "two words"), pair("C", "3")]
         );
     }
@@ -131,7 +135,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_input_panics_and_all_of_it_is_read(text in "([a-c=:;, \"\\\\é]|\"x\"){0,40}") {
-            for style in [SPACED, Style { equals: ':', separator: ';' }] {
+            for style in [SPACED, Style { equals: b':', separator: b';' }] {
                 prop_assert!(Pairs::new(&text, style).count() <= text.len());
             }
         }

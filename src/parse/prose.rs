@@ -20,6 +20,7 @@ use crate::record::{Civil, EventType, LogRecord, Severity, Timestamp, ToldBy, Zo
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 /// What a wording means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,18 +46,44 @@ pub(crate) enum Means {
 /// What it means, what the program calls it, and how it is written.
 pub(crate) type Wording = (Means, &'static str, &'static str);
 
+/// A wording, taken apart.
+pub(crate) struct Sentence {
+    means: Means,
+    action: &'static str,
+    /// What stands before, between and behind the holes: one more than these.
+    literals: Vec<&'static str>,
+    holes: Vec<&'static str>,
+}
+
+/// Those of a dialect, taken apart at its first line.
+pub(crate) type Sentences = LazyLock<Vec<Sentence>>;
+
+/// Takes wordings apart.
+pub(crate) fn sentences(wordings: &[Wording]) -> Vec<Sentence> {
+    let apart = |(means, action, pattern): &Wording| {
+        let mut pieces = pattern.split('{');
+        let mut sentence = Sentence { means: *means, action, literals: Vec::from_iter(pieces.next()), holes: Vec::new() };
+        for (hole, literal) in pieces.map(|piece| piece.split_once('}').expect("every hole of a wording is closed")) {
+            sentence.holes.push(hole);
+            sentence.literals.push(literal);
+        }
+        sentence
+    };
+    wordings.iter().map(apart).collect()
+}
+
 /// A dialect that is nothing but wordings: its constant, its name, the name of its program where a line tells none, its product, its
 /// reference, its marks, its samples and its wordings.
 macro_rules! dialect {
     ($id:ident, $name:literal, $app:literal, $product:literal, $reference:literal, [$($mark:expr),* $(,)?], [$($sample:literal),* $(,)?], [$($wording:expr),* $(,)?]) => {
         pub(super) const $id: crate::parse::dialect::Dialect = {
-            const WORDINGS: &[crate::parse::prose::Wording] = &[$($wording),*];
+            static SENTENCES: crate::parse::prose::Sentences = std::sync::LazyLock::new(|| crate::parse::prose::sentences(&[$($wording),*]));
             crate::parse::dialect::Dialect {
                 name: $name,
                 product: $product,
                 reference: $reference,
                 marks: &[$($mark),*],
-                parse: |text, record, context| crate::parse::prose::read($name, $app, WORDINGS, text, record, context),
+                parse: |text, record, context| crate::parse::prose::read($name, $app, &SENTENCES, text, record, context),
                 samples: &[$($sample),*],
             }
         };
@@ -64,27 +91,26 @@ macro_rules! dialect {
 }
 pub(crate) use dialect;
 
-/// Reads a text by the first wording that it fits. False, and the record as it was, where it fits none.
+/// Reads a text by the first sentence that it fits. False, and the record as it was, where it fits none.
 pub(crate) fn read<'a>(
     format: &'static str,
     app: &'static str,
-    wordings: &'static [Wording],
+    sentences: &[Sentence],
     text: &'a str,
     record: &mut LogRecord<'a>,
     context: &Context<'_>,
 ) -> bool {
     let text = text.trim_end();
-    for (means, action, pattern) in wordings {
-        if let Some(found) = fits(pattern, text) {
-            found.file(record, context);
-            mean(*means, action, format, record);
-            if record.app.is_none() && !app.is_empty() {
-                record.app = Some(Cow::Borrowed(app));
-            }
-            return true;
-        }
+    let mut found = Found { holes: [("", ""); MAX_HOLES], len: 0, tries: 0 };
+    let Some(sentence) = sentences.iter().find(|sentence| sentence.may_fit(text) && found.fits(sentence, text)) else {
+        return false;
+    };
+    found.file(record, context);
+    mean(sentence.means, sentence.action, format, record);
+    if record.app.is_none() && !app.is_empty() {
+        record.app = Some(Cow::Borrowed(app));
     }
-    false
+    true
 }
 
 /// Files what happened.
@@ -117,29 +143,39 @@ const MAX_HOLES: usize = 16;
 /// Places that are tried before a text is given up: a text that repeats what ends a hole must not cost more than its length.
 const MAX_TRIES: u32 = 80;
 
+impl Sentence {
+    /// Whether its literals are in `text` at all, in their order. Most sentences end here.
+    fn may_fit(&self, text: &str) -> bool {
+        let [first, between @ .., last] = &*self.literals else { return self.literals == [text] };
+        let Some(rest) = text.strip_prefix(first).and_then(|rest| rest.strip_suffix(last)) else { return false };
+        let behind =
+            |rest, literal: &&str| if literal.is_empty() { Some(rest) } else { scan::cut(rest, literal).map(|(_, rest)| rest) };
+        between.iter().try_fold(rest, behind).is_some()
+    }
+}
+
+/// A sentence, and how many of its holes were left behind.
+type Rest<'s> = (&'s Sentence, usize);
+
 /// What stood in the holes.
-pub(crate) struct Found<'p, 'a> {
-    holes: [(&'p str, &'a str); MAX_HOLES],
+struct Found<'a> {
+    holes: [(&'static str, &'a str); MAX_HOLES],
     len: usize,
     tries: u32,
 }
 
-/// Fits the whole of `text` into `pattern`.
-pub(crate) fn fits<'p, 'a>(pattern: &'p str, text: &'a str) -> Option<Found<'p, 'a>> {
-    // Most wordings end here.
-    let start = &pattern[..pattern.find('{').unwrap_or(pattern.len())];
-    if !text.starts_with(start) {
-        return None;
+impl<'a> Found<'a> {
+    /// Fits the whole of `text`.
+    fn fits(&mut self, sentence: &Sentence, text: &'a str) -> bool {
+        (self.len, self.tries) = (0, MAX_TRIES);
+        self.fit(sentence, 0, text)
     }
-    let mut found = Found { holes: [("", ""); MAX_HOLES], len: 0, tries: MAX_TRIES };
-    found.fit(pattern, text).then_some(found)
-}
 
-impl<'p, 'a> Found<'p, 'a> {
-    /// As deep as the pattern has holes, whatever the text.
-    fn fit(&mut self, pattern: &'p str, text: &'a str) -> bool {
-        let Some((literal, behind)) = pattern.split_once('{') else { return text == pattern };
-        let (Some(text), Some((hole, rest))) = (text.strip_prefix(literal), behind.split_once('}')) else { return false };
+    /// Fits `text` into what the sentence has behind `place` holes. As deep as it has holes, whatever the text.
+    fn fit(&mut self, sentence: &Sentence, place: usize, text: &'a str) -> bool {
+        let Some(text) = text.strip_prefix(sentence.literals[place]) else { return false };
+        let Some(&hole) = sentence.holes.get(place) else { return text.is_empty() };
+        let rest = (sentence, place + 1);
         match hole {
             "ip" | "peer" | "dst" | "dstpeer" => {
                 // RFC 5321 §4.1.3 marks them.
@@ -167,7 +203,7 @@ impl<'p, 'a> Found<'p, 'a> {
         }
     }
 
-    fn next(&mut self, hole: &'p str, value: &'a str, pattern: &'p str, text: &'a str) -> bool {
+    fn next(&mut self, hole: &'static str, value: &'a str, (sentence, place): Rest<'_>, text: &'a str) -> bool {
         let before = self.len;
         let Some(left) = self.tries.checked_sub(1) else { return false };
         self.tries = left;
@@ -175,7 +211,7 @@ impl<'p, 'a> Found<'p, 'a> {
             self.holes[before] = (hole, value);
             self.len += 1;
         }
-        let fits = self.fit(pattern, text);
+        let fits = self.fit(sentence, place, text);
         if !fits {
             self.len = before;
         }
@@ -183,7 +219,7 @@ impl<'p, 'a> Found<'p, 'a> {
     }
 
     /// An address of at most `end` bytes: less where a dot or colon behind it belongs to the sentence.
-    fn address(&mut self, hole: &'p str, rest: &'p str, text: &'a str, mut end: usize) -> bool {
+    fn address(&mut self, hole: &'static str, rest: Rest<'_>, text: &'a str, mut end: usize) -> bool {
         for _ in 0..4 {
             let Some(value) = text.get(..end).filter(|value| !value.is_empty()) else { return false };
             let is_one = if hole.ends_with("peer") { endpoint(value).is_some() } else { scan::ip(value).is_some() };
@@ -196,38 +232,34 @@ impl<'p, 'a> Found<'p, 'a> {
     }
 
     /// A hole that ends where the rest of the wording fits.
-    fn free(&mut self, hole: &'p str, rest: &'p str, text: &'a str) -> bool {
+    fn free(&mut self, hole: &'static str, rest: Rest<'_>, text: &'a str) -> bool {
         let is_word = hole == "_" || hole.starts_with('-');
         let word = if is_word { memchr::memchr(b' ', text.as_bytes()).unwrap_or(text.len()) } else { text.len() };
         let accepts = |value: &str| match hole {
             "from" | "host" => scan::ip(value).is_some() || is_host_name(value),
             _ => value.len() <= word,
         };
-        if rest.is_empty() {
-            return accepts(text) && self.next(hole, text, rest, "");
-        }
-        let literal = &rest[..rest.find('{').unwrap_or(rest.len())];
-        if literal.len() == rest.len() {
+        let (sentence, place) = rest;
+        let literal = sentence.literals[place];
+        if place == sentence.holes.len() {
             return text
                 .strip_suffix(literal)
                 .is_some_and(|value| accepts(value) && self.next(hole, value, rest, &text[value.len()..]));
         }
-        let Some(&first) = literal.as_bytes().first() else { return false };
-        let here = |at: &usize| text.as_bytes()[*at..].starts_with(literal.as_bytes());
+        if literal.is_empty() {
+            return false;
+        }
         let mut attempt = |at: usize| accepts(&text[..at]) && self.next(hole, &text[..at], rest, &text[at..]);
         if hole == "user" || hole == "~" {
-            memchr::memrchr_iter(first, text.as_bytes()).filter(here).any(&mut attempt)
+            scan::all_from_behind(text, literal).any(&mut attempt)
         } else {
-            memchr::memchr_iter(first, text.as_bytes()).filter(here).any(&mut attempt)
+            scan::all(text, literal).any(&mut attempt)
         }
     }
 
     /// Puts everything into its column or field.
-    pub(crate) fn file(self, record: &mut LogRecord<'a>, context: &Context<'_>)
-    where
-        'p: 'a,
-    {
-        for (hole, value) in self.holes.into_iter().take(self.len) {
+    fn file(&self, record: &mut LogRecord<'a>, context: &Context<'_>) {
+        for (hole, value) in self.holes.iter().take(self.len).copied() {
             match hole {
                 "user" | "user'" => {
                     if !value.is_empty() && value != "-" {
@@ -331,7 +363,7 @@ mod tests {
     fn read_by<'a>(text: &'a str) -> Option<LogRecord<'a>> {
         let mut record = LogRecord::text("");
         let context = Context { now: Timestamp::from_secs(1_780_000_000), zone: &Zone::UTC, own: &[] };
-        read("test", "", WORDINGS, text, &mut record, &context).then_some(record)
+        read("test", "", &sentences(WORDINGS), text, &mut record, &context).then_some(record)
     }
 
     #[test]

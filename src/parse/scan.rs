@@ -4,10 +4,9 @@ use std::borrow::Cow;
 
 use nom::IResult;
 use nom::Parser as _;
-use nom::bytes::complete::{take_till1, take_while_m_n};
 use nom::character::complete::{char, one_of};
-use nom::combinator::{map_res, opt};
-use nom::sequence::{preceded, terminated};
+use nom::combinator::opt;
+use nom::sequence::terminated;
 
 use crate::record::{Civil, Timestamp, Zone};
 
@@ -70,12 +69,81 @@ pub(crate) fn has(text: &str, needle: &str) -> bool {
     find(text, needle).is_some()
 }
 
-/// Where `needle` first occurs. Lines are short and needles begin with a byte that is rare in them: preparing a substring search would
-/// take longer than the search.
-pub(crate) fn find(text: &str, needle: &str) -> Option<usize> {
-    let (text, needle) = (text.as_bytes(), needle.as_bytes());
-    memchr::memchr_iter(*needle.first()?, text).find(|&at| text[at..].starts_with(needle))
+/// One of `needles` occurs in `text`. A needle with a byte that is nowhere in the text is not searched for.
+pub(crate) fn has_any(text: &str, needles: &[&str]) -> bool {
+    let set_of = |text: &str| text.bytes().fold(0_u64, |set, byte| set | 1 << (byte % 64));
+    let there = set_of(text);
+    needles.iter().any(|needle| set_of(needle) & !there == 0 && has(text, needle))
 }
+
+/// From here on it pays to prepare a substring search.
+const LONG: usize = 1024;
+
+/// Where `needle` first occurs; nowhere if it is empty.
+pub(crate) fn find(text: &(impl AsRef<[u8]> + ?Sized), needle: &str) -> Option<usize> {
+    if text.as_ref().len() < LONG || needle.is_empty() {
+        return all(text, needle).next();
+    }
+    memchr::memmem::find(text.as_ref(), needle.as_bytes())
+}
+
+/// Where `needle` occurs; nowhere if it is empty. It is looked for by its rarest byte: in a short text a substring search takes longer to
+/// prepare than to do.
+pub(crate) fn all<'t>(text: &'t (impl AsRef<[u8]> + ?Sized), needle: &'t str) -> impl Iterator<Item = usize> + 't {
+    let (text, needle) = (text.as_ref(), needle.as_bytes());
+    let (place, byte) = rarest(needle);
+    let behind = text.get(place..).filter(|_| !needle.is_empty()).unwrap_or_default();
+    memchr::memchr_iter(byte, behind).filter(move |at| begins(&text[*at..], needle))
+}
+
+/// The same, the last first.
+pub(crate) fn all_from_behind<'t>(text: &'t str, needle: &'t str) -> impl Iterator<Item = usize> + 't {
+    let (text, needle) = (text.as_bytes(), needle.as_bytes());
+    let (place, byte) = rarest(needle);
+    let behind = text.get(place..).filter(|_| !needle.is_empty()).unwrap_or_default();
+    memchr::memrchr_iter(byte, behind).filter(move |at| begins(&text[*at..], needle))
+}
+
+/// `starts_with`, quick where little fits: mostly it ends at the first bytes.
+pub(crate) fn begins(text: &[u8], start: &[u8]) -> bool {
+    text.len() >= start.len() && text.iter().zip(start).all(|(byte, expected)| byte == expected)
+}
+
+fn rarest(needle: &[u8]) -> (usize, u8) {
+    let rarest = needle.iter().enumerate().min_by_key(|(_, byte)| COMMONNESS[usize::from(**byte)]);
+    rarest.map_or((0, 0), |(place, byte)| (place, *byte))
+}
+
+/// What stands before the first `separator`, which is not empty, and what stands behind it.
+pub(crate) fn cut<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
+    find(text, separator).map(|at| (&text[..at], &text[at + separator.len()..]))
+}
+
+/// [`str::trim`], quick where there is nothing to trim.
+pub(crate) fn trim(text: &str) -> &str {
+    match text.as_bytes() {
+        [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => text,
+        _ => text.trim(),
+    }
+}
+
+/// How common a byte is in log lines, roughly.
+static COMMONNESS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b' ' | b'"' => 6,
+            b'e' | b'a' | b'i' | b'n' | b'o' | b'r' | b's' | b't' | b'0'..=b'2' => 5,
+            b'c' | b'd' | b'l' | b'm' | b'p' | b'u' | b'3'..=b'9' | b':' | b',' | b'.' => 4,
+            b'a'..=b'z' | b'-' | b'=' | b'/' | b'_' => 3,
+            b'A'..=b'Z' | b'[' | b']' | b'(' | b')' => 2,
+            _ => 1,
+        };
+        byte += 1;
+    }
+    table
+};
 
 /// `Jan` … `Dec`, as 1–12.
 pub(crate) fn month(text: &str) -> Option<u8> {
@@ -83,21 +151,23 @@ pub(crate) fn month(text: &str) -> Option<u8> {
     NAMES.iter().position(|name| name.eq_ignore_ascii_case(text)).map(|i| i as u8 + 1)
 }
 
-/// A number of `min` to `max` digits.
+/// A number of `min` to `max` digits; `max` is at most 9, so the value fits.
 pub(crate) fn digits(min: usize, max: usize) -> impl Fn(&str) -> IResult<&str, u32> {
-    move |input| map_res(take_while_m_n(min, max, |c: char| c.is_ascii_digit()), str::parse).parse(input)
+    move |input| {
+        let number = super::token::number(min, max);
+        number(input).map_err(|_| nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::Digit)))
+    }
 }
 
 /// `.123456` or `,123`: a fraction of a second in microseconds; further digits are dropped.
 pub(crate) fn fraction(input: &str) -> IResult<&str, u32> {
-    let (rest, text) = preceded(one_of(".,"), take_till1(|c: char| !c.is_ascii_digit())).parse(input)?;
-    let mut micros = 0;
-    let mut unit = 100_000;
-    for digit in text.bytes().take(6) {
-        micros += u32::from(digit - b'0') * unit;
-        unit /= 10;
+    let digits = input.as_bytes().get(1..).unwrap_or_default().iter().take_while(|b| b.is_ascii_digit()).count();
+    if digits == 0 || !input.starts_with(['.', ',']) {
+        return Err(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::Digit)));
     }
-    Ok((rest, micros))
+    let micros = (1..=6)
+        .fold(0, |micros, place| micros * 10 + if place <= digits { u32::from(input.as_bytes()[place] - b'0') } else { 0 });
+    Ok((&input[1 + digits..], micros))
 }
 
 /// `Z`, `+0100`, `-05:30`, `+02`: seconds east of UTC.
@@ -114,17 +184,31 @@ pub(crate) fn offset(input: &str) -> IResult<&str, i32> {
 
 /// `HH:MM:SS` with an optional fraction.
 pub(crate) fn clock(input: &str) -> IResult<&str, (u8, u8, u8, u32)> {
-    let (input, (hour, _, minute, _, second)) = (digits(2, 2), char(':'), digits(2, 2), char(':'), digits(2, 2)).parse(input)?;
-    let (input, micros) = opt(fraction).parse(input)?;
-    Ok((input, (hour as u8, minute as u8, second as u8, micros.unwrap_or(0))))
+    let bytes = input.as_bytes();
+    let part = |at: usize| decimal(bytes.get(at..at + 2)?).map(|part| part as u8);
+    match (part(0), bytes.get(2), part(3), bytes.get(5), part(6)) {
+        (Some(hour), Some(b':'), Some(minute), Some(b':'), Some(second)) => {
+            let (rest, micros) = opt(fraction).parse(&input[8..])?;
+            Ok((rest, (hour, minute, second, micros.unwrap_or(0))))
+        }
+        _ => Err(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::Digit))),
+    }
+}
+
+/// The number that at most nine digits, and nothing but these, make.
+fn decimal(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0')))
 }
 
 /// `2026-01-02T03:04:05.678+0100`, with a space for the `T`, slashes for the dashes, or without a zone (`zone` is then asked).
 /// `None` where it is no such time, something follows it, or it names no zone and there is none to ask.
 pub(crate) fn iso_time(text: &str, zone: Option<&Zone>) -> Option<Timestamp> {
-    let (rest, (year, _, month, _, day, _)) =
-        (digits(4, 4), one_of("-/"), digits(2, 2), one_of("-/"), digits(2, 2), one_of("Tt ")).parse(text).ok()?;
-    let (rest, (hour, minute, second, micros)) = clock(rest).ok()?;
+    let bytes = text.as_bytes();
+    let (Some(b'-' | b'/'), Some(b'-' | b'/'), Some(b'T' | b't' | b' ')) = (bytes.get(4), bytes.get(7), bytes.get(10)) else {
+        return None;
+    };
+    let (year, month, day) = (decimal(&bytes[..4])?, decimal(&bytes[5..7])?, decimal(&bytes[8..10])?);
+    let (rest, (hour, minute, second, micros)) = clock(&text[11..]).ok()?;
     let civil = Civil::new(year as i32, month as u8, day as u8, hour, minute, second, micros)?;
     match rest.trim_start() {
         "" => zone.map(|zone| zone.instant(civil)),
@@ -223,6 +307,7 @@ pub(crate) fn level(name: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn addresses_and_ports() {
@@ -249,5 +334,17 @@ mod tests {
             assert_eq!(epoch(number), Some(want), "{number}");
         }
         assert_eq!(epoch(f64::NAN), None);
+    }
+
+    proptest! {
+        #[test]
+        fn searches_find_what_the_standard_library_finds(text in "[ab: \u{e9}]{0,40}", needle in "[ab: \u{e9}]{1,4}", copies in 1_usize..60) {
+            let text = text.repeat(copies);
+            prop_assert_eq!(find(&text, &needle), text.find(&needle));
+            prop_assert_eq!(cut(&text, &needle), text.split_once(&*needle));
+            prop_assert_eq!(has_any(&text, &["x", &needle]), text.contains(&needle));
+            prop_assert_eq!(all_from_behind(&text, &needle).next(), text.rfind(&needle));
+            prop_assert_eq!(trim(&text), text.trim());
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nom::IResult;
 
+use super::scan;
 use crate::record::LogRecord;
 
 /// What a grammar returns: the rest of the input and a value. Why an alternative did not match is of no interest.
@@ -62,25 +63,21 @@ pub(crate) fn ip(text: &str) -> Option<IpAddr> {
 /// part of an address.
 fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
     let mut octets = [0; 4];
-    let (mut value, mut digits, mut place) = (0_u16, 0, 0);
-    for &byte in bytes {
-        match byte {
-            b'0'..=b'9' if digits == 0 || value > 0 => {
-                value = value * 10 + u16::from(byte - b'0');
-                digits += 1;
-                if value > 255 {
-                    return None;
-                }
-            }
-            b'.' if digits > 0 && place < 3 => {
-                octets[place] = value as u8;
-                (value, digits, place) = (0, 0, place + 1);
-            }
-            _ => return None,
+    let mut rest = bytes;
+    for (place, octet) in octets.iter_mut().enumerate() {
+        if place > 0 {
+            rest = rest.strip_prefix(b".")?;
         }
+        let digits = rest.iter().take(3).take_while(|byte| byte.is_ascii_digit()).count();
+        let (number, behind) = rest.split_at(digits);
+        if digits == 0 || digits > 1 && number[0] == b'0' {
+            return None;
+        }
+        let value = number.iter().fold(0_u16, |value, digit| value * 10 + u16::from(digit - b'0'));
+        *octet = u8::try_from(value).ok()?;
+        rest = behind;
     }
-    octets[place] = value as u8;
-    (place == 3 && digits > 0).then(|| Ipv4Addr::from(octets))
+    rest.is_empty().then(|| Ipv4Addr::from(octets))
 }
 
 /// Where `needle`, of at least two bytes, last stands in `text`. For short needles whose second byte is rarer than
@@ -137,8 +134,8 @@ pub(crate) fn set_user<'a>(record: &mut LogRecord<'a>, name: &'a str) {
 
 /// The text between the first `open` and the `close` after it.
 pub(crate) fn between<'a>(text: &'a str, open: &str, close: &str) -> Option<&'a str> {
-    let (_, rest) = text.split_once(open)?;
-    rest.split_once(close).map(|(inside, _)| inside)
+    let (_, rest) = scan::cut(text, open)?;
+    scan::cut(rest, close).map(|(inside, _)| inside)
 }
 
 #[cfg(test)]

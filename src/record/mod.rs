@@ -109,11 +109,19 @@ impl<'a> LogRecord<'a> {
 
     /// Adds a field under its dotted ECS name; replaces the value if the name is there already.
     pub fn set(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Value<'a>>) {
-        let (name, value) = (name.into(), value.into());
-        match self.fields.iter_mut().find(|(n, _)| *n == name) {
-            Some(slot) => slot.1 = value,
-            None => self.fields.push((name, value)),
+        self.put(name.into(), value.into());
+    }
+
+    fn put(&mut self, name: Cow<'a, str>, value: Value<'a>) {
+        if let Some(slot) = self.fields.iter_mut().find(|(n, _)| *n == name) {
+            slot.1 = value;
+            return;
         }
+        if self.fields.capacity() == 0 {
+            // Most lines have some: not to grow twice.
+            self.fields.reserve(8);
+        }
+        self.fields.push((name, value));
     }
 
     /// The value of a field.

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use crate::parse::dialect::Mark::Begins;
 use crate::parse::dialect::{Dialect, RECOGNISER};
-use crate::parse::json::{self, MAX_FIELDS, Scalar};
+use crate::parse::json::{self, MAX_FIELDS, Name, Scalar};
 use crate::parse::message::{Named, Sign, Watch};
 use crate::parse::own::{self, Part};
 use crate::parse::{Context, scan};
@@ -63,12 +63,7 @@ fn message<'a>(message: &'a str, record: &mut LogRecord<'a>, context: &Context<'
     if RECOGNISER.of_object(text, &mut |dialect, _| (dialect.parse)(text, record, context)) {
         return true;
     }
-    let mut filled = record.clone();
-    if fill(text, &mut filled, context).is_err() {
-        return false;
-    }
-    *record = filled;
-    true
+    fill(text, record, context).is_ok()
 }
 
 fn fill<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> Result<(), serde_json::Error> {
@@ -161,25 +156,27 @@ fn field_name(column: Column) -> Option<&'static str> {
     }
 }
 
-/// The best value of each column so far, with its rank and the name it came under.
-type Best<'a, T> = Option<(u8, Cow<'a, str>, T)>;
+/// The best value of each column so far, with its rank.
+type Best<T> = Option<(u8, T)>;
 
 #[derive(Default)]
 struct Found<'a> {
-    time: Best<'a, Timestamp>,
-    host: Best<'a, Cow<'a, str>>,
-    app: Best<'a, Cow<'a, str>>,
-    pid: Best<'a, u32>,
-    user: Best<'a, Cow<'a, str>>,
-    src: Best<'a, (std::net::IpAddr, Option<u16>)>,
-    src_port: Best<'a, u16>,
-    dst: Best<'a, (std::net::IpAddr, Option<u16>)>,
-    dst_port: Best<'a, u16>,
-    protocol: Best<'a, Cow<'a, str>>,
-    action: Best<'a, Cow<'a, str>>,
-    message: Best<'a, Cow<'a, str>>,
-    severity: Best<'a, Severity>,
-    event_type: Best<'a, EventType>,
+    time: Best<Timestamp>,
+    host: Best<Cow<'a, str>>,
+    app: Best<Cow<'a, str>>,
+    pid: Best<u32>,
+    user: Best<Cow<'a, str>>,
+    src: Best<(std::net::IpAddr, Option<u16>)>,
+    /// That came under a name that Vector has for somebody else.
+    src_may_be_sender: bool,
+    src_port: Best<u16>,
+    dst: Best<(std::net::IpAddr, Option<u16>)>,
+    dst_port: Best<u16>,
+    protocol: Best<Cow<'a, str>>,
+    action: Best<Cow<'a, str>>,
+    message: Best<Cow<'a, str>>,
+    severity: Best<Severity>,
+    event_type: Best<EventType>,
     method: bool,
     status: bool,
     authentication: bool,
@@ -195,60 +192,67 @@ struct Reader<'a, 'c> {
 }
 
 impl<'a> Reader<'a, '_> {
-    fn member(&mut self, name: Cow<'a, str>, value: Scalar<'a>) {
-        let Some((column, rank)) = column(&name) else { return self.keep(name, value) };
+    fn member(&mut self, name: Name<'a, '_>, value: Scalar<'a>) {
+        let Some((column, rank)) = column(&name) else { return self.keep(name.into(), value) };
         let found = &mut self.found;
-        let kept = match column {
+        let left = match column {
             Column::Time => {
                 let time = match (&value, value.number::<f64>()) {
                     (_, Some(number)) => scan::epoch(number),
                     (Scalar::Text(text), None) => scan::iso_time(text, Some(self.zone)),
                     _ => None,
                 };
-                place(&mut found.time, rank, name, time, value)
+                place(&mut found.time, rank, time, value)
             }
             Column::JournalTime => {
                 let time = value.number().map(Timestamp::from_micros).filter(|t| *t <= Timestamp::MAX && *t >= Timestamp::MIN);
-                place(&mut found.time, rank + 100, name, time, value)
+                place(&mut found.time, rank + 100, time, value)
             }
-            Column::Host => text(&mut found.host, rank, name, value),
-            Column::App => text(&mut found.app, rank, name, value),
+            Column::Host => text(&mut found.host, rank, value),
+            Column::App => text(&mut found.app, rank, value),
             Column::User => match &value {
                 Scalar::Text(user) if user == "-" => None,
-                _ => text(&mut found.user, rank, name, value),
+                _ => text(&mut found.user, rank, value),
             },
-            Column::Action => text(&mut found.action, rank, name, value),
+            Column::Action => text(&mut found.action, rank, value),
             Column::Message => match &value {
                 // journald writes what is no UTF-8 as a list of bytes.
-                Scalar::Array(list) if name == "MESSAGE" => {
+                Scalar::Array(list) if &*name == "MESSAGE" => {
                     let line = serde_json::from_str::<Vec<u8>>(list).ok().map(|bytes| crate::parse::text(&bytes).into_owned());
-                    place(&mut found.message, rank, name, line.map(Cow::Owned), value)
+                    place(&mut found.message, rank, line.map(Cow::Owned), value)
                 }
-                _ => text(&mut found.message, rank, name, value),
+                _ => text(&mut found.message, rank, value),
             },
-            Column::Protocol => text(&mut found.protocol, rank, name, value),
+            Column::Protocol => text(&mut found.protocol, rank, value),
             Column::Tag => {
                 if let Scalar::Text(Cow::Borrowed(tag)) = &value {
                     let (app, pid) = tag.trim_end_matches([':', ']']).split_once('[').unwrap_or((tag.trim_end_matches(':'), ""));
-                    place(&mut found.pid, rank, name.clone(), pid.parse().ok(), Scalar::Nothing);
-                    text(&mut found.app, rank, name.clone(), Scalar::Text(Cow::Borrowed(app)));
+                    place(&mut found.pid, rank, pid.parse().ok(), Scalar::Nothing);
+                    text(&mut found.app, rank, Scalar::Text(Cow::Borrowed(app)));
                 }
-                Some((name, value))
+                Some(value)
             }
-            Column::Pid => place(&mut found.pid, rank, name, value.number(), value),
-            Column::SrcIp => place(&mut found.src, rank, name, address(&value), value),
-            Column::DstIp => place(&mut found.dst, rank, name, address(&value), value),
-            Column::SrcPort => place(&mut found.src_port, rank, name, value.number(), value),
-            Column::DstPort => place(&mut found.dst_port, rank, name, value.number(), value),
+            Column::Pid => place(&mut found.pid, rank, value.number(), value),
+            Column::SrcIp => {
+                let left = place(&mut found.src, rank, address(&value), value);
+                if left.is_none() {
+                    found.src_may_be_sender = &*name == "source_ip";
+                }
+                left
+            }
+            Column::DstIp => place(&mut found.dst, rank, address(&value), value),
+            Column::SrcPort => place(&mut found.src_port, rank, value.number(), value),
+            Column::DstPort => place(&mut found.dst_port, rank, value.number(), value),
             Column::Level => {
-                place(&mut found.severity, rank, name.clone(), severity(&value), value.clone()).or(Some((name, value)))
+                place(&mut found.severity, rank, severity(&value), value.clone());
+                Some(value)
             }
             Column::Type => {
                 let kind = match &value {
                     Scalar::Text(word) => word.parse().ok(),
                     _ => None,
                 };
-                place(&mut found.event_type, rank, name, kind, value)
+                place(&mut found.event_type, rank, kind, value)
             }
             Column::Method | Column::Status | Column::Category | Column::Outcome | Column::Stream | Column::Event => {
                 match (column, &value) {
@@ -257,8 +261,8 @@ impl<'a> Reader<'a, '_> {
                     // The line that a forwarder of Splunk took; in structured logging, the message.
                     (Column::Event, Scalar::Text(line)) if line.contains(' ') || line.starts_with('{') => {
                         let line = line.clone();
-                        return if let Some((name, value)) = text(&mut found.message, 5, name, Scalar::Text(line)) {
-                            self.keep(name, value);
+                        return if let Some(value) = text(&mut found.message, 5, Scalar::Text(line)) {
+                            self.keep(name.into(), value);
                         };
                     }
                     (Column::Event, Scalar::Text(word)) => {
@@ -277,11 +281,11 @@ impl<'a> Reader<'a, '_> {
                     }
                     _ => {}
                 }
-                Some((field_name(column).map_or(name, Cow::Borrowed), value))
+                Some(value)
             }
         };
-        if let Some((name, value)) = kept {
-            self.keep(name, value);
+        if let Some(value) = left {
+            self.keep(field_name(column).map_or_else(|| name.into(), Cow::Borrowed), value);
         }
     }
 
@@ -302,6 +306,7 @@ impl<'a> Reader<'a, '_> {
             pid,
             user,
             src,
+            src_may_be_sender,
             src_port,
             dst,
             dst_port,
@@ -312,32 +317,31 @@ impl<'a> Reader<'a, '_> {
             event_type,
             ..
         } = self.found;
-        record.event_time = time.map(|t| t.2).or(record.event_time);
-        record.host = host.map(|h| h.2).or(record.host.take());
-        record.app = app.map(|a| a.2).or(record.app.take());
-        record.pid = pid.map(|p| p.2).or(record.pid);
-        record.username = user.map(|u| u.2);
+        record.event_time = time.map(|t| t.1).or(record.event_time);
+        record.host = host.map(|h| h.1).or(record.host.take());
+        record.app = app.map(|a| a.1).or(record.app.take());
+        record.pid = pid.map(|p| p.1).or(record.pid);
+        record.username = user.map(|u| u.1);
         // Vector names whoever sent it a line, which is a relay or the device, in the way in which others name an attacker.
-        let is_vector = self.fields.iter().any(|(name, _)| name == "source_type");
-        let src = src.filter(|(_, name, (ip, _))| {
-            let is_sender = is_vector && name == "source_ip";
+        let is_sender = src_may_be_sender && self.fields.iter().any(|(name, _)| name == "source_type");
+        let src = src.filter(|(_, (ip, _))| {
             if is_sender {
                 record.set("log.source.address", ip.to_string());
             }
             !is_sender
         });
-        record.src_ip = src.as_ref().map(|s| s.2.0);
-        record.src_port = src_port.map(|p| p.2).or(src.and_then(|s| s.2.1));
-        record.dst_ip = dst.as_ref().map(|d| d.2.0);
-        record.dst_port = dst_port.map(|p| p.2).or(dst.and_then(|d| d.2.1));
-        record.protocol = protocol.map(|p| match p.2 {
+        record.src_ip = src.as_ref().map(|s| s.1.0);
+        record.src_port = src_port.map(|p| p.1).or(src.and_then(|s| s.1.1));
+        record.dst_ip = dst.as_ref().map(|d| d.1.0);
+        record.dst_port = dst_port.map(|p| p.1).or(dst.and_then(|d| d.1.1));
+        record.protocol = protocol.map(|p| match p.1 {
             Cow::Borrowed(p) => scan::protocol(p),
             Cow::Owned(p) => p.to_ascii_lowercase().into(),
         });
-        record.action = action.map(|a| a.2);
-        record.severity = severity.map_or(record.severity, |s| s.2);
+        record.action = action.map(|a| a.1);
+        record.severity = severity.map_or(record.severity, |s| s.1);
         record.format.message = "json";
-        let told = event_type.map(|t| t.2);
+        let told = event_type.map(|t| t.1);
         record.fields.reserve(self.fields.len());
         for (name, value) in self.fields {
             record.set(name, value);
@@ -354,7 +358,7 @@ impl<'a> Reader<'a, '_> {
             _ if self.found.method && self.found.status || action == "http_request" => EventType::HttpRequest,
             _ => EventType::Other,
         };
-        if let Some((_, _, message)) = message {
+        if let Some((_, message)) = message {
             // docker's json-file driver keeps the newline of every line.
             record.message = match message {
                 Cow::Borrowed(text) => Cow::Borrowed(text.trim_end_matches(['\n', '\r'])),
@@ -365,35 +369,24 @@ impl<'a> Reader<'a, '_> {
 }
 
 /// Puts a value into its column if it fits and is better known than what is there; gives back what has to go to `fields`.
-fn place<'a, T>(
-    slot: &mut Best<'a, T>,
-    rank: u8,
-    name: Cow<'a, str>,
-    parsed: Option<T>,
-    value: Scalar<'a>,
-) -> Option<(Cow<'a, str>, Scalar<'a>)> {
+fn place<'a, T>(slot: &mut Best<T>, rank: u8, parsed: Option<T>, value: Scalar<'a>) -> Option<Scalar<'a>> {
     match (parsed, &*slot) {
-        (Some(_), Some((best, ..))) if *best <= rank => Some((name, value)),
+        (Some(_), Some((best, _))) if *best <= rank => Some(value),
         (Some(parsed), _) => {
             // What it replaces was of less standing; its text is in `logs.raw`.
-            *slot = Some((rank, name, parsed));
+            *slot = Some((rank, parsed));
             None
         }
-        (None, _) => Some((name, value)),
+        (None, _) => Some(value),
     }
 }
 
 /// [`place`] for text.
-fn text<'a>(
-    slot: &mut Best<'a, Cow<'a, str>>,
-    rank: u8,
-    name: Cow<'a, str>,
-    value: Scalar<'a>,
-) -> Option<(Cow<'a, str>, Scalar<'a>)> {
+fn text<'a>(slot: &mut Best<Cow<'a, str>>, rank: u8, value: Scalar<'a>) -> Option<Scalar<'a>> {
     match value {
-        Scalar::Text(text) => place(slot, rank, name, Some(text.clone()), Scalar::Text(text)),
+        Scalar::Text(text) => place(slot, rank, Some(text.clone()), Scalar::Text(text)),
         Scalar::Nothing => None,
-        other => Some((name, other)),
+        other => Some(other),
     }
 }
 

@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 
 use super::super::token::{ip, is_host_name, whole_number, word};
-use super::super::{Context, message, timestamp};
+use super::super::{Context, message, scan, timestamp};
 use super::{MARK, Priority};
 use crate::record::{LogRecord, Timestamp};
 
@@ -108,7 +108,7 @@ fn timed<'a>(text: &'a str, context: &Context<'_>) -> Option<Header<'a>> {
     {
         return Some(found);
     }
-    let (host, rest) = text.split_once(": ").filter(|(host, _)| is_host_name(host))?;
+    let (host, rest) = scan::cut(text, ": ").filter(|(host, _)| is_host_name(host))?;
     let rest = rest.trim_start_matches(' ');
     let rest = sequence_number(rest).unwrap_or(rest);
     if let Some(found) = header(Some(host), clock_mark(without_node(rest))) {
@@ -162,7 +162,7 @@ fn is_cisco_tag(text: &str) -> bool {
 
 /// The Cisco tag and what follows, where it comes after at most a few words and `: `.
 fn cisco_tag_within(text: &str) -> Option<&str> {
-    let at = memchr::memmem::find(&text.as_bytes()[..text.len().min(80)], b": %")?;
+    let at = scan::find(&text.as_bytes()[..text.len().min(80)], ": %")?;
     Some(&text[at + 2..]).filter(|tag| is_cisco_tag(tag))
 }
 

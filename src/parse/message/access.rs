@@ -154,7 +154,7 @@ pub(crate) fn request_line<'a>(request: &'a str, record: &mut LogRecord<'a>) {
 
 /// Formats that begin with their time.
 fn time_first<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) -> bool {
-    let Some((time, rest)) = text.strip_prefix('[').and_then(|t| t.split_once("] ")) else { return false };
+    let Some((time, rest)) = text.strip_prefix('[').and_then(|t| scan::cut(t, "] ")) else { return false };
     // Without a zone to ask, only whether it is a time matters: the envelope has told when.
     let Some(when) = clf_time(time, zone.or(Some(&Zone::UTC))) else { return false };
     if !proxy_manager(rest, record) && !ssl_request(rest, record) && !npmplus(rest, record) {
@@ -169,7 +169,7 @@ fn time_first<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>
 
 /// Apache's `ssl_request_log` as it is configured by default: `[time] 192.0.2.1 TLSv1.3 CIPHER "GET / HTTP/1.1" 512`.
 fn ssl_request<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((head, tail)) = text.split_once(" \"") else { return false };
+    let Some((head, tail)) = scan::cut(text, " \"") else { return false };
     let mut words = head.split(' ');
     let (Some(peer), Some(version), Some(cipher), None) = (words.next(), words.next(), words.next(), words.next()) else {
         return false;
@@ -190,13 +190,13 @@ fn ssl_request<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
 
 /// NPMplus: `[time] host.example 192.0.2.1 0.002 "GET / HTTP/2.0" 200 61 333 referrer agent`, the last two as they came.
 fn npmplus<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((head, tail)) = text.split_once(" \"") else { return false };
+    let Some((head, tail)) = scan::cut(text, " \"") else { return false };
     let mut words = head.split(' ');
     let (Some(host), Some(peer), Some(seconds), None) = (words.next(), words.next(), words.next(), words.next()) else {
         return false;
     };
     let (Some(ip), Ok(_)) = (scan::ip(peer), seconds.parse::<f64>()) else { return false };
-    let Some((request, rest)) = tail.split_once("\" ") else { return false };
+    let Some((request, rest)) = scan::cut(tail, "\" ") else { return false };
     let mut words = rest.splitn(5, ' ');
     let (Some(status), Some(sent)) = (words.next().and_then(|code| code.parse::<u32>().ok()), words.next()) else { return false };
     record.src_ip = Some(ip);
@@ -214,7 +214,7 @@ fn npmplus<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
 
 /// nginx proxy manager: `[time] - 404 404 - GET http host "/path" [Client 192.0.2.1] [Length 5] … "agent" "referrer"`.
 fn proxy_manager<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((head, tail)) = text.split_once(" \"") else { return false };
+    let Some((head, tail)) = scan::cut(text, " \"") else { return false };
     let Some(peer) = scan::between(tail, "[Client ", ']') else { return false };
     // Cache state, the upstream's status, ours, a dash; then the request.
     let mut words = head.split(' ').skip_while(|w| !(w.len() > 2 && w.bytes().all(|b| b.is_ascii_uppercase())));

@@ -6,6 +6,7 @@ use super::super::token::{between, set_user};
 use super::is;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::App;
+use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -97,7 +98,7 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
 
 /// `name=mike, UID=…`, `'mike' …`, `mike …`
 fn object(text: &str) -> Option<&str> {
-    let named = match text.strip_prefix("name=").or_else(|| text.split_once(": name=").map(|(_, rest)| rest)) {
+    let named = match text.strip_prefix("name=").or_else(|| scan::cut(text, ": name=").map(|(_, rest)| rest)) {
         Some(named) => named.split([',', ')']).next(),
         None if text.starts_with('\'') => between(text, "'", "'"),
         None => match between(text, "(group ", "/") {

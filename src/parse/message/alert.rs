@@ -100,17 +100,17 @@ pub(super) fn event(told: &Told<'_>, rated: Severity) -> (EventType, Severity) {
     let words = format!("{} {}", told.name, told.category).to_ascii_lowercase();
     let action = told.action.to_ascii_lowercase();
     let outcome = told.outcome.to_ascii_lowercase();
-    let says = |list: &[&str]| list.iter().any(|word| scan::has(&words, word));
+    let says = |list: &[&str]| scan::has_any(&words, list);
     let refused = is_refusal(&action);
-    let failed = refused || has_any(&outcome, &FAILED) || has_any(&action, &FAILED);
+    let failed = refused || scan::has_any(&outcome, &FAILED) || scan::has_any(&action, &FAILED);
     if says(&LOGOUT) {
         return (Logout, Severity::Low);
     }
-    if says(&LOGIN) || has_any(&action, &LOGIN) {
+    if says(&LOGIN) || scan::has_any(&action, &LOGIN) {
         if failed || says(&FAILED) {
             return (LoginFailed, rated.clamp(Severity::Medium, Severity::High));
         }
-        if says(&["succe", "accept", "logged in"]) || has_any(&outcome, &SUCCEEDED) || has_any(&action, &SUCCEEDED) {
+        if says(&["succe", "accept", "logged in"]) || scan::has_any(&outcome, &SUCCEEDED) || scan::has_any(&action, &SUCCEEDED) {
             return (LoginSuccess, Severity::Low);
         }
     }
@@ -149,10 +149,6 @@ pub(super) fn event(told: &Told<'_>, rated: Severity) -> (EventType, Severity) {
         }
         _ => (Other, rated),
     }
-}
-
-fn has_any(text: &str, words: &[&str]) -> bool {
-    !text.is_empty() && words.iter().any(|word| scan::has(text, word))
 }
 
 /// The action of a product that let something not through, in lower case.

@@ -3,15 +3,17 @@
 //! Sources: Asterisk documentation, "Asterisk Security Event Framework"; the messages of chan_sip, chan_iax2, res_pjsip and manager. Failed
 //! registrations and logins are medium. What stands in quotes before an address is the caller's word.
 
+use std::sync::LazyLock;
+
 use super::{failed, is, succeeded};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{App, Begins, Holds, Line};
 use crate::parse::fill::Slot;
 use crate::parse::pairs::{self, Style};
 use crate::parse::prose::Means::{Announced, Denied, Failed, Is, Login};
-use crate::parse::prose::{self, Wording};
+use crate::parse::prose::{self, Sentences, Wording};
 use crate::parse::token::{ip, port_number};
-use crate::parse::{Context, timestamp};
+use crate::parse::{Context, scan, timestamp};
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -42,6 +44,8 @@ pub(super) const DIALECT: Dialect = Dialect {
 };
 
 const FORMAT: &str = "asterisk";
+
+static SENTENCES: Sentences = LazyLock::new(|| prose::sentences(WORDINGS));
 
 #[rustfmt::skip]
 const WORDINGS: &[Wording] = &[
@@ -92,7 +96,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
     if time.is_none() && !is_marked && record.app.as_deref() != Some("asterisk") {
         return false;
     }
-    if !security(rest, record, context) && !prose::read(FORMAT, "", WORDINGS, rest, record, context) {
+    if !security(rest, record, context) && !prose::read(FORMAT, "", &SENTENCES, rest, record, context) {
         return false;
     }
     record.event_time = time.or(record.event_time);
@@ -111,7 +115,7 @@ fn source(text: &str) -> Option<(&str, bool)> {
         rest = rest.strip_prefix(':').unwrap_or(rest).trim_start();
     }
     let is_marked = rest.len() < text.len();
-    let Some((file, behind)) = rest.split_once(": ").filter(|(file, _)| !file.contains(['\'', '"'])) else {
+    let Some((file, behind)) = scan::cut(rest, ": ").filter(|(file, _)| !file.contains(['\'', '"'])) else {
         return Some((rest, is_marked));
     };
     // `chan_sip.c`, `chan_sip.c:28926 handle_register`, `res_pjsip/pjsip_distributor.c`
@@ -120,7 +124,7 @@ fn source(text: &str) -> Option<(&str, bool)> {
         return Some((rest, is_marked));
     }
     // "in handle_register: "
-    let behind = match behind.split_once(": ") {
+    let behind = match scan::cut(behind, ": ") {
         Some((function, inner)) if function.starts_with("in ") && !function[3..].contains(' ') => inner,
         _ => behind,
     };
@@ -129,7 +133,7 @@ fn source(text: &str) -> Option<(&str, bool)> {
 
 /// `SecurityEvent="InvalidPassword",EventTV="…",…,RemoteAddress="IPV4/UDP/192.0.2.1/5060",…`
 fn security<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
-    const LISTED: Style = Style { equals: '=', separator: ',' };
+    const LISTED: Style = Style { equals: b'=', separator: b',' };
     let Some((event, rest)) = text.strip_prefix("SecurityEvent=\"").and_then(|rest| rest.split_once('"')) else { return false };
     // An account may be called like an address: Asterisk's own stands behind it.
     let remote = rest.rfind(",RemoteAddress=\"IPV").and_then(|at| address(&rest[at + 16..]));

@@ -183,7 +183,7 @@ fn vault<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
         let is_response = word(record, "type") == "response";
         if is_login
             && record.username.is_none()
-            && let Some((_, user)) = path.split_once("/login/")
+            && let Some((_, user)) = scan::cut(path, "/login/")
         {
             record.username = Some(Cow::Owned(user.to_owned()));
         }

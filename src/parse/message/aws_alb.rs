@@ -35,7 +35,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, _context: &Context<'_>) 
     let kinds = ["http ", "https ", "h2 ", "grpcs ", "ws ", "wss "];
     let kind = kinds.iter().find(|kind| text.starts_with(**kind));
     let rest = kind.map_or(text, |kind| text.get(kind.len()..).unwrap_or_default());
-    let Some((front, tail)) = rest.split_once(" \"") else { return false };
+    let Some((front, tail)) = scan::cut(rest, " \"") else { return false };
     let words: smallvec::SmallVec<[&str; 11]> = front.split(' ').collect();
     let [time, balancer, client, target, _, _, _, status, _, received, sent] = words.as_slice() else { return false };
     let (Some(written), Some((ip, port))) = (scan::iso_time(time, None), token::ip_and_port(client)) else { return false };
@@ -43,8 +43,8 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, _context: &Context<'_>) 
         return false;
     }
     // Who asks ends its request itself: the version and the quote are what it cannot do without.
-    let Some((request, tail)) = tail.split_once("\" \"") else { return false };
-    let (agent, tail) = tail.split_once("\" ").unwrap_or((tail, ""));
+    let Some((request, tail)) = scan::cut(tail, "\" \"") else { return false };
+    let (agent, tail) = scan::cut(tail, "\" ").unwrap_or((tail, ""));
     record.event_time = Some(created(tail).unwrap_or(written));
     (record.src_ip, record.src_port) = (Some(ip), port);
     if let Some((ip, port)) = token::ip_and_port(target) {
@@ -92,7 +92,7 @@ fn created(tail: &str) -> Option<crate::record::Timestamp> {
 
 /// The quoted value behind that time: `forward`, `waf,forward`.
 fn actions(tail: &str) -> Option<&str> {
-    let (_, rest) = tail.split_once("Z \"")?;
+    let (_, rest) = scan::cut(tail, "Z \"")?;
     rest.split('"').next().filter(|action| !matches!(*action, "" | "-") && action.len() < 64)
 }
 

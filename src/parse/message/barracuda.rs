@@ -48,9 +48,9 @@ impl<'a> Columns<'a> {
     fn next(&mut self) -> Option<&'a str> {
         let text = self.0.trim_start_matches(' ');
         let (column, rest) = if let Some(quoted) = text.strip_prefix('"') {
-            quoted.split_once("\" ").or_else(|| Some((quoted.strip_suffix('"')?, "")))?
+            scan::cut(quoted, "\" ").or_else(|| Some((quoted.strip_suffix('"')?, "")))?
         } else if let Some(listed) = text.strip_prefix('[') {
-            listed.split_once("] ").or_else(|| Some((listed.strip_suffix(']')?, "")))?
+            scan::cut(listed, "] ").or_else(|| Some((listed.strip_suffix(']')?, "")))?
         } else if text.is_empty() {
             return None;
         } else {
@@ -237,7 +237,7 @@ fn cloudgen<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>
             return false;
         }
     } else {
-        let Some((head, list)) = text.split_once("type=").filter(|(head, _)| head.len() < 100) else { return false };
+        let Some((head, list)) = scan::cut(text, "type=").filter(|(head, _)| head.len() < 100) else { return false };
         if !scan::has(list, "|srcIP=") {
             return false;
         }
@@ -246,7 +246,7 @@ fn cloudgen<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>
         if let Some(action) = words.rsplit(' ').next().filter(|action| !action.is_empty()) {
             read.action = Some(action.to_ascii_lowercase().into());
         }
-        pairs::fill(list, Style { equals: '=', separator: '|' }, &mut read, slots, context);
+        pairs::fill(list, Style { equals: b'=', separator: b'|' }, &mut read, slots, context);
     }
     // The address stands for the user that nobody knows.
     if let (Some(user), Some(ip)) = (&read.username, read.src_ip)

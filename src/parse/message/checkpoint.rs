@@ -56,7 +56,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
         && (scan::has(line, "loguid=") || scan::has(line, "product=") || scan::has(line, "i/f_dir="))
     {
         record.fields.reserve(40);
-        for (key, value) in Pairs::new(line, Style { equals: '=', separator: '|' }) {
+        for (key, value) in Pairs::new(line, Style { equals: b'=', separator: b'|' }) {
             file(record, key, value, context);
         }
     } else {
@@ -73,7 +73,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
 /// What every such list begins with: a name and a value in quotes.
 fn has_quoted_pair(list: &str) -> bool {
     let Some((key, rest)) = list[1..].split_once(":\"") else { return false };
-    let known = ["action:\"", "flags:\"", "loguid:\"", "originsicname:\"", "product:\""].iter().any(|name| scan::has(list, name));
+    let known = scan::has_any(list, &["action:\"", "flags:\"", "loguid:\"", "originsicname:\"", "product:\""]);
     known && !key.is_empty() && key.len() < 64 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !rest.is_empty()
 }
 

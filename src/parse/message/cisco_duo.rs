@@ -127,7 +127,7 @@ fn is_account(action: &str) -> bool {
 
 /// An address and, in one of three spellings, a port.
 fn address_and_port(text: &str) -> Option<(std::net::IpAddr, Option<u16>)> {
-    let cut = text.split_once('#').or_else(|| text.split_once(" port "));
+    let cut = text.split_once('#').or_else(|| scan::cut(text, " port "));
     match cut {
         Some((address, port)) => Some((scan::ip(address)?, port_number(port))),
         None => scan::ip(text).map(|ip| (ip, None)).or_else(|| ip_and_port(text)),

@@ -115,7 +115,7 @@ fn address(text: &str) -> (Option<std::net::IpAddr>, Option<u16>) {
 /// Connections, by the interface and the address at its other end.
 fn connection<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     let ends = |text: &'a str, record: &mut LogRecord<'a>, outward: bool| {
-        let Some((_, rest)) = text.split_once(" address ") else { return };
+        let Some((_, rest)) = scan::cut(text, " address ") else { return };
         let own = scan::between(text, "(", ')').and_then(scan::ip);
         let (far, port) = address(rest);
         if outward {
@@ -135,7 +135,7 @@ fn connection<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
         && (scan::has(text, " REJECT ") || scan::has(text, " BLOCK") || scan::has(text, " TCPREFUSE "))
     {
         is(record, FORMAT, ConnectionBlocked, Low);
-    } else if let Some((_, place)) = text.split_once(" connection from host ") {
+    } else if let Some((_, place)) = scan::cut(text, " connection from host ") {
         // Error in https connection from host …
         (record.src_ip, record.src_port) = address(place);
     } else if let Some(rest) = text.strip_prefix("req:") {

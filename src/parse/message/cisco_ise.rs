@@ -67,7 +67,7 @@ fn head<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) ->
     let mut parts = text[end + 1..].splitn(4, ' ');
     let (_sequence, code, level, rest) =
         (whole_number(parts.next()?)?, whole_number(parts.next()?)?, parts.next()?, parts.next()?);
-    let (class, rest) = rest.split_once(": ")?;
+    let (class, rest) = scan::cut(rest, ": ")?;
     // The sentence ends where the first name=value begins; it may have commas of its own.
     let equals = memchr::memchr(b'=', rest.as_bytes()).unwrap_or(rest.len());
     let (said, pairs) = rest[..equals].rfind(", ").map_or((rest, ""), |at| (&rest[..at], &rest[at + 2..]));

@@ -219,15 +219,15 @@ fn sentence<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>
 
 /// `user id 'mia' local ip 192.0.2.4 connected from 198.51.100.9`; AnyConnect puts `=` in between, or a message with `Peer IP=`.
 fn vpn<'a>(text: &'a str, record: &mut LogRecord<'a>) {
-    let user = text.split_once("user id").and_then(|(_, rest)| rest.trim_start_matches([' ', '=']).strip_prefix('\''));
+    let user = scan::cut(text, "user id").and_then(|(_, rest)| rest.trim_start_matches([' ', '=']).strip_prefix('\''));
     // What follows the name is searched from the right, for the name is the visitor's.
     if let Some((name, _)) = user.and_then(|rest| rest.rsplit_once("' local ip")) {
         fill::account(record, Cow::Borrowed(name));
     }
     let peer = text.rsplit_once("connected from ").map(|(_, rest)| rest);
-    let peer = peer.or_else(|| text.split_once("Peer IP=").map(|(_, rest)| rest));
+    let peer = peer.or_else(|| scan::cut(text, "Peer IP=").map(|(_, rest)| rest));
     record.src_ip = peer.and_then(|rest| scan::ip(rest.split([' ', '\'', ',']).next().unwrap_or_default()));
-    record.src_port = text.split_once("Peer port=").and_then(|(_, rest)| rest.split([' ', '\'']).next()?.parse().ok());
+    record.src_port = scan::cut(text, "Peer port=").and_then(|(_, rest)| rest.split([' ', '\'']).next()?.parse().ok());
     let local = text.rsplit_once("local ip").map(|(_, rest)| word(rest.trim_start_matches([' ', '='])).0);
     set(record, "client.nat.ip", local.unwrap_or_default());
 }

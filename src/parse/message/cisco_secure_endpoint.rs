@@ -60,7 +60,6 @@ fn word<'r>(record: &'r LogRecord<'_>, name: &str) -> Option<&'r str> {
 
 /// What an event of that name is about. The list of names grows with every version, so what they have in common decides.
 fn event_type(kind: &str) -> EventType {
-    let has = |part: &str| scan::has(kind, part);
     if kind.starts_with("Policy Update") || kind.starts_with("Policy update") {
         return EventType::ConfigChange;
     }
@@ -74,11 +73,11 @@ fn event_type(kind: &str) -> EventType {
     }
     const MALWARE: [&str; 8] =
         ["Threat", "Malware", "malware", "Retrospective", "Quarantine", "Malicious", "Detections", "Rootkit"];
-    if MALWARE.iter().any(|part| has(part)) {
+    if scan::has_any(kind, &MALWARE) {
         return EventType::MalwareDetected;
     }
     const ALERT: [&str; 7] = ["IOC", "Exploit", "Indication", "Detect", "Vulnerable", "Suspicious", "Prevent"];
-    if ALERT.iter().any(|part| has(part)) { EventType::IdsAlert } else { EventType::Other }
+    if scan::has_any(kind, &ALERT) { EventType::IdsAlert } else { EventType::Other }
 }
 
 #[rustfmt::skip]

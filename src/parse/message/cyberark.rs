@@ -70,8 +70,7 @@ fn properties(record: &mut LogRecord<'_>) {
     let (mut address, mut user, mut device) = (None, None, None);
     json::elements(list, |element| {
         let (mut name, mut value) = (Cow::Borrowed(""), None);
-        // Elements of a checked document.
-        let _ = json::members(element, |key, raw| match (&*key, Scalar::of(raw)) {
+        json::inner_members(element, |key, raw| match (&*key, Scalar::of(raw)) {
             ("Name", Scalar::Text(text)) => name = text,
             ("Value", Scalar::Text(text)) => value = Some(text.into_owned()),
             _ => {}

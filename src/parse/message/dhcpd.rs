@@ -65,7 +65,7 @@ fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
         }
     }
     // `network 192.0.2.0/24: no free leases`, `unknown network segment`: what follows the colon.
-    if let Some((_, reason)) = rest.split_once(": ") {
+    if let Some((_, reason)) = scan::cut(rest, ": ") {
         record.set("event.reason", reason);
     }
     record.action = Some(verb.to_ascii_lowercase().into());
@@ -77,10 +77,10 @@ fn version6<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
     if !record.app.as_deref().is_some_and(|app| app.starts_with("dhcpd")) {
         return false;
     }
-    if let Some((what, peer)) = message.split_once(" message from ") {
+    if let Some((what, peer)) = scan::cut(message, " message from ") {
         record.set("client.ip", peer.split(' ').next().unwrap_or(peer));
         record.action = Some(what.to_ascii_lowercase().into());
-    } else if let Some((what, address)) = message.split_once(": address ") {
+    } else if let Some((what, address)) = scan::cut(message, ": address ") {
         record.set("client.ip", address.split(' ').next().unwrap_or(address));
         record.action = Some(what.to_ascii_lowercase().into());
     }

@@ -67,7 +67,7 @@ fn bind<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) ->
     let mut category = None;
     // `security: info: `, with or without either; Infoblox has the time behind them.
     for _ in 0..3 {
-        let Some((word, behind)) = rest.split_once(": ") else { break };
+        let Some((word, behind)) = scan::cut(rest, ": ") else { break };
         if word.is_empty() || !word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') {
             break;
         }
@@ -92,7 +92,7 @@ fn bind<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) ->
 fn client<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     let Some(text) = text.strip_prefix("client ") else { return false };
     let text = text.strip_prefix('@').and_then(|t| t.split_once(' ')).map_or(text, |(_, rest)| rest);
-    let Some((who, what)) = text.split_once(": ") else { return false };
+    let Some((who, what)) = scan::cut(text, ": ") else { return false };
     let Some((address, port)) = who.split(' ').next().and_then(|end| end.split_once('#')) else { return false };
     let Some(address) = scan::ip(address) else { return false };
     record.src_ip = Some(address);
@@ -101,7 +101,7 @@ fn client<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     for word in ["UDP: ", "TCP: "] {
         what = what.strip_prefix(word).unwrap_or(what);
     }
-    if let Some((view, rest)) = what.strip_prefix("view ").and_then(|rest| rest.split_once(": ")) {
+    if let Some((view, rest)) = what.strip_prefix("view ").and_then(|rest| scan::cut(rest, ": ")) {
         record.set("dns.view", view);
         what = rest;
     }
@@ -156,7 +156,7 @@ fn of_itself<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
         return false;
     }
     // `zone example.org/IN: notify from 192.0.2.1#46982: …`, `client … `, `transfer of 'example.org/IN' from 192.0.2.1#53: …`
-    if let Some((_, peer)) = text.split_once(" from ")
+    if let Some((_, peer)) = scan::cut(text, " from ")
         && let Some((address, port)) = peer.split([' ', ':']).next().and_then(|end| end.split_once('#'))
     {
         record.src_ip = scan::ip(address);
@@ -186,20 +186,20 @@ fn own_time<'t>(text: &'t str, context: &Context<'_>) -> (&'t str, Option<Timest
 fn nsd<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
     let mut text = text.trim_end();
     let (mut time, mut pid) = (None, None);
-    if let Some((when, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once("] nsd[")) {
-        let Some((number, rest)) = rest.split_once("]: ") else { return false };
+    if let Some((when, rest)) = text.strip_prefix('[').and_then(|rest| scan::cut(rest, "] nsd[")) {
+        let Some((number, rest)) = scan::cut(rest, "]: ") else { return false };
         time = when.parse().ok().and_then(scan::epoch).or_else(|| scan::iso_time(when, Some(context.zone)));
         pid = number.parse().ok();
         text = rest;
     } else if record.app.as_deref() != Some("nsd") {
         return false;
     }
-    let (level, what) = text.split_once(": ").filter(|(word, _)| scan::level(word).is_some()).unwrap_or(("", text));
+    let (level, what) = scan::cut(text, ": ").filter(|(word, _)| scan::level(word).is_some()).unwrap_or(("", text));
     // `axfr for [zone ]example.org. from [client ]192.0.2.1 refused, …`, `ratelimit block … query 192.0.2.1 TYPE255`
     let limited = what.starts_with("ratelimit ");
     let peer = match what.rsplit_once(" query ") {
         Some((_, peer)) if limited => Some(peer),
-        _ => what.split_once(" from ").map(|(_, peer)| peer.strip_prefix("client ").unwrap_or(peer)),
+        _ => scan::cut(what, " from ").map(|(_, peer)| peer.strip_prefix("client ").unwrap_or(peer)),
     };
     record.src_ip = peer.and_then(|peer| scan::ip(peer.split([' ', ',', '@']).next().unwrap_or(peer)));
     record.event_time = time.or(record.event_time);
@@ -216,20 +216,20 @@ fn nsd<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> 
 
 /// `[INFO] 192.0.2.1:42114 - 64820 "A IN host.example.org. udp 57 false 1232" NOERROR qr,aa,rd 66 0.000150566s`.
 fn coredns<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((level, text)) = text.strip_prefix('[').and_then(|t| t.split_once("] ")) else { return false };
+    let Some((level, text)) = text.strip_prefix('[').and_then(|t| scan::cut(t, "] ")) else { return false };
     if scan::level(level).is_none() {
         return false;
     }
-    if let Some((plugin, what)) = text.strip_prefix("plugin/").and_then(|rest| rest.split_once(": ")) {
+    if let Some((plugin, what)) = text.strip_prefix("plugin/").and_then(|rest| scan::cut(rest, ": ")) {
         record.set("coredns.plugin", plugin);
         record.set("log.level", level);
         record.set("event.reason", what);
         is(record, "coredns", EventType::System, Severity::Low);
         return true;
     }
-    let Some((client, rest)) = text.split_once(" - ") else { return false };
-    let Some((_id, rest)) = rest.split_once(" \"") else { return false };
-    let Some((asked, answer)) = rest.split_once("\" ") else { return false };
+    let Some((client, rest)) = scan::cut(text, " - ") else { return false };
+    let Some((_id, rest)) = scan::cut(rest, " \"") else { return false };
+    let Some((asked, answer)) = scan::cut(rest, "\" ") else { return false };
     let (host, port) = scan::host_port(client);
     let (Some(ip), Some((kind, asked))) = (scan::ip(host), asked.split_once(' ')) else { return false };
     let mut words = asked.rsplitn(5, ' ');

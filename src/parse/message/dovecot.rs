@@ -7,6 +7,7 @@ use super::super::token::{between, ip, number, set_remote, set_user};
 use super::{failed, is, succeeded};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{App, Begins};
+use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -47,7 +48,7 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
     if own.is_some() {
         return login_process(text, record);
     }
-    let (service, rest) = text.split_once(": ").unwrap_or((text, ""));
+    let (service, rest) = scan::cut(text, ": ").unwrap_or((text, ""));
     if service.ends_with("-login") {
         return login_process(without_level(rest), record);
     }
@@ -95,9 +96,9 @@ fn is_driver(name: &str) -> bool {
 /// `<reason>: user=<mike>, method=PLAIN, rip=192.0.2.1, lip=198.51.100.2, TLS, session=<…>`. The name is the client's; the reason before it
 /// and the addresses behind it are Dovecot's.
 fn login_process<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let (reason, details) = match text.split_once(": user=<") {
+    let (reason, details) = match scan::cut(text, ": user=<") {
         Some((reason, details)) => (reason, Some(details)),
-        None => match text.split_once(": rip=") {
+        None => match scan::cut(text, ": rip=") {
             Some((reason, _)) => (reason, None),
             None => return false,
         },
@@ -119,7 +120,7 @@ fn login_process<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     if let Some(address) = tail.strip_prefix("rip=") {
         set_remote(record, address.split(',').next().unwrap_or(address).trim());
     }
-    record.dst_ip = tail.split_once(", lip=").and_then(|(_, rest)| ip(rest.split(',').next().unwrap_or(rest)));
+    record.dst_ip = scan::cut(tail, ", lip=").and_then(|(_, rest)| ip(rest.split(',').next().unwrap_or(rest)));
     let verdict = verdict(reason);
     match verdict {
         Verdict::In => succeeded(record, FORMAT, ACTION),
@@ -144,7 +145,7 @@ fn verdict(reason: &str) -> Verdict {
     if reason == "Login" || reason.ends_with(": Login") {
         return Verdict::In;
     }
-    if let Some((_, rest)) = reason.split_once("auth failed, ") {
+    if let Some((_, rest)) = scan::cut(reason, "auth failed, ") {
         return Verdict::Failed(number(1, 6)(rest).map_or(1, |(_, attempts)| attempts.max(1)));
     }
     if reason.contains("auth failed") || reason.contains("tried to use dis") || reason.contains("authentication failed") {
@@ -179,7 +180,7 @@ fn authentication<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     let Some((user, address, rest)) = found else { return false };
     set_user(record, user);
     set_remote(record, address);
-    let reason = rest.split_once(": ").map_or("", |(_, reason)| reason);
+    let reason = scan::cut(rest, ": ").map_or("", |(_, reason)| reason);
     if is_failure(reason) {
         failed(record, FORMAT, ACTION, ToldBy::Service);
         record.set("event.reason", reason);

@@ -5,6 +5,7 @@ use super::super::token::{between, ip_and_port, number, set_user};
 use super::{failed, is, succeeded};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{App, Begins};
+use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -44,7 +45,7 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
         failed(record, FORMAT, ACTION, if unknown { ToldBy::Announcement } else { ToldBy::Service });
         return true;
     }
-    if let Some((_, rest)) = message.split_once(" auth succeeded for ") {
+    if let Some((_, rest)) = scan::cut(message, " auth succeeded for ") {
         quoted_user(rest, record);
         peer(message, record);
         succeeded(record, FORMAT, ACTION);
@@ -56,7 +57,7 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
             (record.src_ip, record.src_port) = (Some(address), port);
         }
         let fails =
-            rest.split_once("(user '").and_then(|(_, who)| who.split_once(" fails)")).and_then(|(who, _)| who.rsplit_once("', "));
+            scan::cut(rest, "(user '").and_then(|(_, who)| scan::cut(who, " fails)")).and_then(|(who, _)| who.rsplit_once("', "));
         if let Some((user, count)) = fails {
             set_user(record, user);
             let count = number(1, 6)(count).map_or(0, |(_, count)| count);
@@ -103,7 +104,7 @@ fn after<'a>(text: &'a str, start: &str) -> Option<&'a str> {
 
 /// `[826] Jul 10 23:59:24 `: what it writes to standard error, as well.
 fn without_clock(message: &str) -> &str {
-    let inner = message.strip_prefix('[').and_then(|rest| rest.split_once("] ")).map(|(_, rest)| rest);
+    let inner = message.strip_prefix('[').and_then(|rest| scan::cut(rest, "] ")).map(|(_, rest)| rest);
     inner.and_then(|inner| timestamp::reading(inner).ok()).map_or(message, |(rest, _)| rest.trim_start())
 }
 

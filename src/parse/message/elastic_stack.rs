@@ -79,7 +79,7 @@ fn time<'a>(text: &'a str, context: &Context<'_>) -> Option<(crate::record::Time
     let bracketed = text.strip_prefix('[');
     let (stamp, rest) = match bracketed {
         Some(inside) => inside.split_once(']')?,
-        None => text.split_once(": ")?,
+        None => scan::cut(text, ": ")?,
     };
     if stamp.len() < 19 || stamp.len() > 40 {
         return None;
@@ -209,7 +209,7 @@ fn outcome(event: &str, format: &'static str, record: &mut LogRecord<'_>) {
 
 /// `information/ApiListener: message`.
 fn icinga<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((head, what)) = text.split_once(": ") else { return false };
+    let Some((head, what)) = scan::cut(text, ": ") else { return false };
     let Some((level, facility)) = head.split_once('/') else { return false };
     if !matches!(level, "information" | "warning" | "critical" | "notice" | "debug") || facility.contains(' ') {
         return false;
@@ -217,7 +217,7 @@ fn icinga<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     record.set("log.level", level);
     record.set("icinga.facility", facility);
     record.app = Some(Cow::Borrowed("icinga2"));
-    if let Some((_, address)) = what.split_once(" from [")
+    if let Some((_, address)) = scan::cut(what, " from [")
         && let Some((address, port)) = address.split_once(']')
         && let Some(ip) = scan::ip(address)
     {
@@ -238,12 +238,12 @@ fn icinga<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
 fn collector<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     let unified = text
         .strip_prefix('[')
-        .and_then(|rest| rest.split_once("]["))
+        .and_then(|rest| scan::cut(rest, "]["))
         .filter(|(pid, rest)| token::whole_number(pid).is_some() && (rest.starts_with("gc") || rest.starts_with("safepoint")));
     if let Some((pid, _)) = unified {
         record.pid = token::whole_number(pid);
     } else {
-        let Some((uptime, rest)) = text.split_once(": ") else { return false };
+        let Some((uptime, rest)) = scan::cut(text, ": ") else { return false };
         let shows = rest.starts_with("[GC (")
             || rest.starts_with("[Full GC (")
             || rest.contains("[ParNew")

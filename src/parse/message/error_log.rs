@@ -83,7 +83,7 @@ fn nginx<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) -> 
     if let Some(about) = about {
         // "192.0.2.1 using starttls"
         client(about.split([',', ' ']).next().unwrap_or(about), record);
-        server(about.split_once(", server: ").map_or("", |(_, server)| server), record);
+        server(scan::cut(about, ", server: ").map_or("", |(_, server)| server), record);
         if let Some(request) = scan::between(about, "request: \"", '"') {
             request_line(request, record);
         }
@@ -95,7 +95,7 @@ fn nginx<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) -> 
         }
     }
     // nginx as a mail proxy.
-    let mail = what.strip_prefix("client ").and_then(|w| w.split_once(" connected to "));
+    let mail = what.strip_prefix("client ").and_then(|w| scan::cut(w, " connected to "));
     if let Some((from, to)) = mail {
         client(from, record);
         server(to, record);
@@ -161,7 +161,7 @@ fn apache<'a>(text: &'a str, record: &mut LogRecord<'a>, zone: Option<&Zone>) ->
     if let Some(module) = module.filter(|m| !m.is_empty()) {
         record.set("apache.error.module", module);
     }
-    let (code, what) = match rest.split_once(": ") {
+    let (code, what) = match scan::cut(rest, ": ") {
         Some((code, what)) if code.starts_with("AH") && code[2..].bytes().all(|b| b.is_ascii_digit()) => (Some(code), what),
         _ => (None, rest),
     };

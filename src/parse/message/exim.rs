@@ -57,7 +57,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
         Ok((rest, reading)) => (reading.instant(context), rest.trim_start()),
         Err(_) => (None, text),
     };
-    let (pid, rest) = match rest.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+    let (pid, rest) = match rest.strip_prefix('[').and_then(|rest| scan::cut(rest, "] ")) {
         Some((pid, rest)) if pid.bytes().all(|b| b.is_ascii_digit()) => (pid.parse().ok(), rest),
         _ => (None, rest),
     };
@@ -109,7 +109,7 @@ impl<'a> What<'a> {
         if let Some(reason) = self.reason {
             record.set("event.reason", reason);
         }
-        if let Some((_, sender)) = text.split_once(" F=<")
+        if let Some((_, sender)) = scan::cut(text, " F=<")
             && let Some((sender, _)) = sender.split_once('>')
         {
             record.set("email.from.address", sender);
@@ -202,7 +202,7 @@ fn host_after<'a>(text: &'a str, before: &str) -> Option<Host<'a>> {
 /// What a message without its time and ids tells.
 fn what(text: &str) -> Option<What<'_>> {
     let plain = |event, host| Some(What { event, host: Some(host), user: None, reason: None });
-    if let Some((authenticator, rest)) = text.split_once(" authenticator failed for ")
+    if let Some((authenticator, rest)) = scan::cut(text, " authenticator failed for ")
         && !authenticator.contains([' ', '[', '('])
     {
         return login(host(rest)?);
@@ -253,7 +253,7 @@ fn what(text: &str) -> Option<What<'_>> {
 /// `: 535 Incorrect authentication data (set_id=mia)`; 4xx means that nobody could tell.
 fn login(host: Host<'_>) -> Option<What<'_>> {
     let (_, reply) = host.behind.split_once(": ")?;
-    let user = reply.split_once("(set_id=").and_then(|(_, user)| Some(&user[..user.rfind(')')?]));
+    let user = scan::cut(reply, "(set_id=").and_then(|(_, user)| Some(&user[..user.rfind(')')?]));
     let event = if reply.starts_with('5') { Event::Failed } else { Event::Other("smtp_login") };
     Some(What { event, user, reason: Some(reply.split(" (set_id=").next().unwrap_or(reply)), host: Some(host) })
 }
@@ -274,7 +274,7 @@ fn refused(host: Host<'_>) -> Option<What<'_>> {
     } else {
         return None;
     };
-    let reason = rest.split_once(">: ").or_else(|| rest.split_once(": ")).map(|(_, reason)| reason);
+    let reason = scan::cut(rest, ">: ").or_else(|| scan::cut(rest, ": ")).map(|(_, reason)| reason);
     Some(What { event, reason, user: None, host: Some(host) })
 }
 

@@ -77,8 +77,8 @@ fn number(text: &str) -> Option<(&str, &str)> {
             && word.bytes().take(8).all(|b| b.is_ascii_hexdigit())
             && word.ends_with(|c: char| c.is_ascii_digit())
     };
-    for rest in [Some(text), text.split_once("]: ").map(|(_, rest)| rest)].into_iter().flatten() {
-        if let Some((code, rest)) = rest.split_once(": ").filter(|(code, _)| is_number(code)) {
+    for rest in [Some(text), scan::cut(text, "]: ").map(|(_, rest)| rest)].into_iter().flatten() {
+        if let Some((code, rest)) = scan::cut(rest, ": ").filter(|(code, _)| is_number(code)) {
             return Some((code, rest));
         }
     }
@@ -88,7 +88,7 @@ fn number(text: &str) -> Option<(&str, &str)> {
 fn messages<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     let Some((code, what)) = number(text) else { return false };
     // `notice mcpd[6890]: …`: the level is no program.
-    if let Some((daemon, pid)) = text.split_once("]: ").and_then(|(daemon, _)| daemon.split_once('['))
+    if let Some((daemon, pid)) = scan::cut(text, "]: ").and_then(|(daemon, _)| daemon.split_once('['))
         && record.app.as_deref().is_some_and(|app| scan::level(app).is_some())
         && !daemon.contains([' ', ':'])
     {
@@ -134,18 +134,18 @@ fn audit<'a>(what: &'a str, record: &mut LogRecord<'a>) {
 /// APM: `/Common/vpn:Common:0a1b2c3d: New session from client IP 192.0.2.1 …`, `… Username 'mia'`; TMM and the rest.
 fn session<'a>(what: &'a str, record: &mut LogRecord<'a>) {
     let (place, said) =
-        what.split_once(": ").filter(|(place, _)| place.contains(":Common") || place.starts_with('/')).unwrap_or(("", what));
+        scan::cut(what, ": ").filter(|(place, _)| place.contains(":Common") || place.starts_with('/')).unwrap_or(("", what));
     if let Some((_, id)) = place.rsplit_once(':') {
         record.set("session.id", id);
     }
-    if let Some((_, rest)) = said.split_once("client IP ") {
+    if let Some((_, rest)) = scan::cut(said, "client IP ") {
         record.src_ip = scan::ip(rest.split([' ', ',']).next().unwrap_or(rest));
     }
     if let Some(vip) = scan::between(said, " at VIP ", ' ') {
         record.dst_ip = scan::ip(vip);
     }
     // `Connection from CLI to …`, `RST sent from 192.0.2.1:443 to 203.0.113.77:48312`
-    if let Some((name, _)) = said.split_once("Username '").and_then(|(_, rest)| rest.rsplit_once('\'')) {
+    if let Some((name, _)) = scan::cut(said, "Username '").and_then(|(_, rest)| rest.rsplit_once('\'')) {
         fill::account(record, Cow::Borrowed(name));
     }
     let (event_type, severity) = if scan::has(said, "Logon_Deny")
@@ -201,7 +201,7 @@ fn asm<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> 
         return false;
     }
     record.fields.reserve(32);
-    pairs::fill(list.trim_end_matches('}'), Style { equals: '=', separator: ',' }, record, slots, context);
+    pairs::fill(list.trim_end_matches('}'), Style { equals: b'=', separator: b',' }, record, slots, context);
     let (event_type, severity) = judged(record);
     is(record, "f5_asm", event_type, severity);
     true

@@ -43,7 +43,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
             Scalar::Bare(text) => Scalar::Text(Cow::Owned(text.to_owned())),
             _ => return,
         };
-        fill::file(&mut filled, slot, Cow::Owned(name.into_owned()), value, context);
+        fill::file(&mut filled, slot, (*name).to_owned(), value, context);
     });
     if read.is_err() {
         return false;

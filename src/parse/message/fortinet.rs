@@ -48,7 +48,7 @@ pub(super) const AUTHENTICATOR: Dialect = Dialect {
     ],
 };
 
-const COMMAS: Style = Style { equals: '=', separator: ',' };
+const COMMAS: Style = Style { equals: b'=', separator: b',' };
 
 /// `date=2026-11-20 time=06:25:01.250 tz="+0100"`.
 fn time(record: &mut LogRecord<'_>, context: &Context<'_>) {
@@ -89,7 +89,7 @@ fn mail<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) ->
     from(&mut read, "ui");
     let message = scan::find(text, "msg=\"").and_then(|at| text.get(at + 5..)).unwrap_or_default();
     // `WebMail: Login for 'mia@example.org' from 192.0.2.1 failed`: the user of such a line is the program.
-    if let Some((name, rest)) = message.split_once("Login for '").and_then(|(_, rest)| rest.rsplit_once("' from ")) {
+    if let Some((name, rest)) = scan::cut(message, "Login for '").and_then(|(_, rest)| rest.rsplit_once("' from ")) {
         read.username = None;
         fill::account(&mut read, Cow::Borrowed(name));
         read.src_ip = scan::ip(rest.split(' ').next().unwrap_or(rest)).or(read.src_ip);

@@ -6,6 +6,7 @@ use super::super::token::{set_remote, set_user, word};
 use super::{failed, is, succeeded};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::App;
+use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
 
 pub(super) const PROFTPD: Dialect = Dialect {
@@ -31,7 +32,7 @@ const ACTION: &str = "ftp_login";
 /// ProFTPD: `server (client[address]) - USER mike (Login failed): Incorrect password`; the dash is a colon or missing in its own log.
 pub(super) fn proftpd<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
     const FORMAT: &str = "proftpd";
-    let (place, text) = match message.split_once("])") {
+    let (place, text) = match scan::cut(message, "])") {
         Some((place, text)) if place.contains(" (") => (Some(place), text.trim_start_matches([' ', '-', ':'])),
         _ => (None, message),
     };
@@ -79,8 +80,8 @@ pub(super) fn proftpd<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool 
 /// Pure-FTPd: `(mike@192.0.2.1) [WARNING] Authentication failed for user [mike]`; the name in front is `?` before the login.
 pub(super) fn pure_ftpd<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
     const FORMAT: &str = "pure-ftpd";
-    let Some((who, rest)) = message.strip_prefix('(').and_then(|rest| rest.split_once(") [")) else { return false };
-    let Some((_level, text)) = rest.split_once("] ") else { return false };
+    let Some((who, rest)) = message.strip_prefix('(').and_then(|rest| scan::cut(rest, ") [")) else { return false };
+    let Some((_level, text)) = scan::cut(rest, "] ") else { return false };
     let Some((user, address)) = who.rsplit_once('@') else { return false };
     set_remote(record, address);
     set_user(record, if user == "?" { "" } else { user });

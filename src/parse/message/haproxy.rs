@@ -36,8 +36,8 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
 
 /// `192.0.2.1:50000 [11/Feb/2026:08:15:30.608] front back/server 0/0/1/2/3 200 512 - - ---- 1/1/0/0/0 0/0 "GET / HTTP/1.1"`.
 fn traffic<'a>(message: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
-    let Some((from, rest)) = message.split_once(" [") else { return false };
-    let Some((time, rest)) = rest.split_once("] ") else { return false };
+    let Some((from, rest)) = scan::cut(message, " [") else { return false };
+    let Some((time, rest)) = scan::cut(rest, "] ") else { return false };
     // A client that is not to be named is a dash.
     let (src, src_port) = match from.strip_prefix("-:") {
         Some(port) => (None, port.parse().ok()),
@@ -54,7 +54,7 @@ fn traffic<'a>(message: &'a str, record: &mut LogRecord<'a>, context: &Context<'
         record.severity = Severity::Low;
     };
     // `front/1: SSL handshake failure`: no session came of it.
-    if let Some((place, error)) = rest.split_once(": ").filter(|(place, _)| !place.contains(' ') && place.contains('/')) {
+    if let Some((place, error)) = scan::cut(rest, ": ").filter(|(place, _)| !place.contains(' ') && place.contains('/')) {
         filed(record);
         record.set("haproxy.frontend_name", place.split('/').next().unwrap_or(place));
         record.set("event.reason", error);
@@ -80,7 +80,7 @@ fn traffic<'a>(message: &'a str, record: &mut LogRecord<'a>, context: &Context<'
     }
     let status = words.next().unwrap_or_default();
     let bytes = words.next().and_then(|bytes| bytes.trim_start_matches('+').parse::<i64>().ok());
-    match rest.split_once(" \"") {
+    match scan::cut(rest, " \"") {
         Some((_, request)) => http(status, bytes, &mut words, request, record),
         None => {
             if let Ok(bytes) = status.trim_start_matches('+').parse::<i64>() {
@@ -125,7 +125,7 @@ fn closer(told: crate::record::Timestamp, own: crate::record::Timestamp) -> crat
 
 /// `Connect from 192.0.2.1:50000 to 192.0.2.9:80 (frontend/HTTP)`: without `option httplog`.
 fn connect<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((from, rest)) = message.strip_prefix("Connect from ").and_then(|m| m.split_once(" to ")) else { return false };
+    let Some((from, rest)) = message.strip_prefix("Connect from ").and_then(|m| scan::cut(m, " to ")) else { return false };
     let (to, service) = rest.split_once(' ').unwrap_or((rest, ""));
     let (Some((src, src_port)), Some((dst, dst_port))) = (endpoint(from), endpoint(to)) else { return false };
     (record.src_ip, record.src_port) = (Some(src), src_port);

@@ -73,11 +73,11 @@ fn alert<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
         }
     }
     text = text.strip_prefix("[**]").map_or(text, str::trim_start);
-    let rule = text.strip_prefix('[').and_then(|t| t.split_once("] "));
+    let rule = text.strip_prefix('[').and_then(|t| scan::cut(t, "] "));
     let Some((rule, rest)) = rule.filter(|(rule, _)| is_rule(rule)) else { return false };
     let Some((about, ends)) = rest.rsplit_once(" {") else { return false };
-    let Some((protocol, ends)) = ends.split_once("} ") else { return false };
-    let Some((from, to)) = ends.split_once(" -> ") else { return false };
+    let Some((protocol, ends)) = scan::cut(ends, "} ") else { return false };
+    let Some((from, to)) = scan::cut(ends, " -> ") else { return false };
     let (Some(source), Some(destination)) = (endpoint(from), endpoint(to)) else { return false };
     let name = about.split(" [").next().unwrap_or(about).trim().trim_matches('"');
     let category = scan::between(about, "[Classification: ", ']');

@@ -58,9 +58,9 @@ fn lease_slots(name: &str) -> Option<Slot> {
 const FORMAT: &str = "infoblox_audit";
 
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
-    let Some((time, rest)) = text.split_once(" [") else { return false };
+    let Some((time, rest)) = scan::cut(text, " [") else { return false };
     let Some(time) = scan::iso_time(time, Some(context.zone)) else { return false };
-    let Some((user, rest)) = rest.split_once("]: ") else { return false };
+    let Some((user, rest)) = scan::cut(rest, "]: ") else { return false };
     let (verb, about) = rest.split_once(' ').unwrap_or((rest, ""));
     if verb.is_empty() || !verb.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         return false;

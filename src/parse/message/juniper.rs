@@ -168,7 +168,7 @@ fn packet<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     let line = if record.app.as_deref() == Some("PFE_FW_SYSLOG_IP") {
         Some(text)
     } else {
-        text.split_once("PFE_FW_SYSLOG_IP: ").map(|(_, line)| line)
+        scan::cut(text, "PFE_FW_SYSLOG_IP: ").map(|(_, line)| line)
     };
     let Some(line) = line.and_then(|line| line.trim_start().strip_prefix("FW: ")) else { return false };
     let mut words = line.split_ascii_whitespace();
@@ -197,7 +197,7 @@ fn prose<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
     const KINDS: [&str; 9] =
         ["RT_FLOW_", "APPTRACK_", "RT_SCREEN_", "IDP_", "WEBFILTER_", "AV_", "ANTISPAM_", "CONTENT_FILTERING_", "FWAUTH_"];
     let text = text.strip_prefix("RT_FLOW: ").unwrap_or(text);
-    let Some((id, what)) = text.split_once(": ") else { return false };
+    let Some((id, what)) = scan::cut(text, ": ") else { return false };
     if !KINDS.iter().any(|kind| id.starts_with(kind)) || !id.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') {
         return false;
     }
@@ -261,8 +261,8 @@ fn arrow(word: &str) -> Option<(End, End)> {
 
 /// `SYN flood! source: 203.0.113.77:40001, destination: 192.0.2.4:23, zone name: untrust, interface name: ge-0/0/1.0, action: drop`.
 fn screened<'a>(what: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
-    let Some((attack, rest)) = what.split_once(" source: ") else { return false };
-    let Some((source, rest)) = rest.split_once(", destination: ") else { return false };
+    let Some((attack, rest)) = scan::cut(what, " source: ") else { return false };
+    let Some((source, rest)) = scan::cut(rest, ", destination: ") else { return false };
     let mut parts = rest.split(", ");
     let destination = parts.next().unwrap_or_default();
     if scan::ip(scan::host_port(source).0).is_none() {
@@ -272,7 +272,7 @@ fn screened<'a>(what: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>
         fill::file(record, Some(slot), Cow::Borrowed(name), Scalar::Text(Cow::Borrowed(value)), context);
     }
     record.set("threat.indicator.name", attack);
-    for (name, value) in parts.filter_map(|part| part.split_once(": ")) {
+    for (name, value) in parts.filter_map(|part| scan::cut(part, ": ")) {
         let slot = match name {
             "zone name" => Some(Slot::Field("observer.ingress.zone")),
             "interface name" => Some(Slot::Field("observer.ingress.interface.name")),

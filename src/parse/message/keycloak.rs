@@ -34,7 +34,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     ],
 };
 
-const LISTED: Style = Style { equals: '=', separator: ',' };
+const LISTED: Style = Style { equals: b'=', separator: b',' };
 
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
     let (head, list) = match text.find(") type=") {

@@ -4,6 +4,7 @@ use super::super::token::{between, set_remote, set_user};
 use super::{failed, succeeded};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::App;
+use crate::parse::scan;
 use crate::record::{LogRecord, ToldBy};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -28,8 +29,8 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
         return true;
     }
     if let Some(rest) = message.strip_prefix("LOGIN ON ") {
-        let Some((_, who)) = rest.split_once(" BY ") else { return false };
-        set_user(record, who.split_once(" FROM ").map_or(who, |(user, _)| user));
+        let Some((_, who)) = scan::cut(rest, " BY ") else { return false };
+        set_user(record, scan::cut(who, " FROM ").map_or(who, |(user, _)| user));
         from(who, record);
         succeeded(record, FORMAT, ACTION);
         return true;
@@ -56,7 +57,7 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
         _ => return false,
     };
     // `FAILED LOGIN 1 FROM host FOR mike, Authentication failure`, `FAILED LOGIN (1) on '/dev/tty1' FOR 'mike', …`
-    if let Some((place, who)) = message.split_once(" FOR ") {
+    if let Some((place, who)) = scan::cut(message, " FOR ") {
         let user = who.rsplit_once(", ").map_or(who, |(user, _)| user).trim_matches('\'');
         set_user(record, if matches!(user, "UNKNOWN" | "(unknown)") { "" } else { user });
         from(place, record);

@@ -4,6 +4,7 @@ use super::super::token::{set_user, word};
 use super::is;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::App;
+use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -22,9 +23,9 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
     let session = |rest: &'a str, record: &mut LogRecord<'a>| record.set("logind.session", word(rest).0.trim_end_matches('.'));
     let event_type = if let Some(rest) = message.strip_prefix("New session ") {
         session(rest.trim_matches('\''), record);
-        let user = rest.split_once(" of user ").map_or("", |(_, user)| user);
+        let user = scan::cut(rest, " of user ").map_or("", |(_, user)| user);
         // Since v256: `… of user 'mike' with class 'user' and type 'tty'.`
-        let user = user.split_once(" with class ").map_or(user, |(user, _)| user);
+        let user = scan::cut(user, " with class ").map_or(user, |(user, _)| user);
         set_user(record, user.trim_end_matches('.').trim_matches('\''));
         EventType::Other
     } else if let Some(rest) = message.strip_prefix("Removed session ") {

@@ -83,7 +83,7 @@ fn login<'a>(what: &'a str, record: &mut LogRecord<'a>) -> bool {
         _ => " logged out from ",
     };
     let Some((user, from)) = rest.rsplit_once(sign) else { return false };
-    let Some((from, service)) = from.split_once(" via ") else { return false };
+    let Some((from, service)) = scan::cut(from, " via ") else { return false };
     if !set_remote(record, from) {
         return false;
     }
@@ -102,13 +102,13 @@ fn packet<'a>(what: &'a str, record: &mut LogRecord<'a>) -> bool {
     let Some(at) = scan::find(what, " in:").or_else(|| scan::find(what, ": in:")) else { return false };
     let Some((prefix, body)) = what.split_at_checked(at) else { return false };
     let Some(list) = scan::find(body, "proto ").and_then(|at| body.get(at + 6..)) else { return false };
-    let Some((protocol, rest)) = list.split_once(", ") else { return false };
-    let Some((from, to)) = rest.split(", ").next().and_then(|ends| ends.split_once("->")) else { return false };
+    let Some((protocol, rest)) = scan::cut(list, ", ") else { return false };
+    let Some((from, to)) = rest.split(", ").next().and_then(|ends| scan::cut(ends, "->")) else { return false };
     let ((from, from_port), (to, to_port)) = (scan::host_port(from), scan::host_port(to));
     let (Some(src), Some(dst)) = (scan::ip(from), scan::ip(to)) else { return false };
     (record.src_ip, record.src_port) = (Some(src), from_port);
     (record.dst_ip, record.dst_port) = (Some(dst), to_port);
-    let (name, flags) = protocol.split_once(" (").unwrap_or((protocol, ""));
+    let (name, flags) = scan::cut(protocol, " (").unwrap_or((protocol, ""));
     record.protocol = Some(scan::protocol(name));
     if !flags.is_empty() {
         record.set("network.tcp.flags", flags.trim_end_matches(')'));

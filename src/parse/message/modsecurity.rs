@@ -73,7 +73,7 @@ fn rule(record: &LogRecord<'_>) -> Option<String> {
     let messages =
         record.fields.iter().find(|(name, _)| matches!(name.as_ref(), "audit_data.messages" | "transaction.messages"))?;
     let Value::Json(messages) = &messages.1 else { return None };
-    let (_, rest) = messages.split_once("[id \\\"").or_else(|| messages.split_once("\"ruleId\":\""))?;
+    let (_, rest) = scan::cut(messages, "[id \\\"").or_else(|| scan::cut(messages, "\"ruleId\":\""))?;
     let id: String = rest.chars().take_while(char::is_ascii_digit).collect();
     (!id.is_empty() && !scan::has(&id, " ")).then_some(id)
 }

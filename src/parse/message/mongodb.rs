@@ -95,7 +95,7 @@ fn plain<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
         }
         _ => ("", "", rest),
     };
-    let Some((thread, what)) = after.strip_prefix('[').and_then(|after| after.split_once("] ")) else { return false };
+    let Some((thread, what)) = after.strip_prefix('[').and_then(|after| scan::cut(after, "] ")) else { return false };
     if level.is_empty() && !(thread.starts_with("conn") || thread == "initandlisten") {
         return false;
     }
@@ -125,10 +125,10 @@ fn about<'a>(what: &'a str, record: &mut LogRecord<'a>) {
     let head = what.rsplit_once(" from client ").map_or(what, |(head, _)| head);
     let named = head
         .split_once("authentication failed for ")
-        .or_else(|| head.split_once("authenticated as principal "))
+        .or_else(|| scan::cut(head, "authenticated as principal "))
         .map(|(_, name)| name.rsplit_once(" on ").map_or((name, ""), |(name, database)| (name, database)));
     let at = head.strip_prefix("Failed to authenticate ").map(|name| {
-        let name = name.split_once(" with mechanism").map_or(name, |(name, _)| name);
+        let name = scan::cut(name, " with mechanism").map_or(name, |(name, _)| name);
         name.rsplit_once('@').unwrap_or((name, ""))
     });
     if let Some((user, database)) = named.or(at) {

@@ -99,10 +99,10 @@ fn error<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
     if let Some((level, _)) = level {
         record.set("log.level", level);
     }
-    if let Some((code, after)) = what.strip_prefix("[MY-").and_then(|after| after.split_once("] ")) {
+    if let Some((code, after)) = what.strip_prefix("[MY-").and_then(|after| scan::cut(after, "] ")) {
         record.set("event.code", code);
         what = after;
-        if let Some((subsystem, after)) = what.strip_prefix('[').and_then(|after| after.split_once("] ")) {
+        if let Some((subsystem, after)) = what.strip_prefix('[').and_then(|after| scan::cut(after, "] ")) {
             record.set("log.logger", subsystem);
             what = after;
         }
@@ -191,7 +191,7 @@ fn slow<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) ->
     for line in text.lines().take(16) {
         if let Some(rest) = line.strip_prefix("# User@Host: ") {
             // `name[name] @ host [address]  Id: 5`
-            let Some((account, rest)) = rest.split_once(" @ ") else { return false };
+            let Some((account, rest)) = scan::cut(rest, " @ ") else { return false };
             let user = account.split_once('[').map_or(account, |(user, _)| user);
             let effective = scan::between(account, "[", ']').filter(|name| !name.is_empty());
             token::set_user(&mut filled, effective.unwrap_or(user));
@@ -200,7 +200,7 @@ fn slow<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) ->
                 Some(ip) => filled.src_ip = Some(ip),
                 None => remote(host, &mut filled),
             }
-            if let Some((_, id)) = rest.split_once("Id:") {
+            if let Some((_, id)) = scan::cut(rest, "Id:") {
                 let id = id.trim().split([' ', '\t']).next().unwrap_or_default();
                 if let Ok(id) = id.parse::<i64>() {
                     filled.set("mysql.thread_id", id);

@@ -36,9 +36,9 @@ pub(super) const DIALECT: Dialect = Dialect {
 const FORMAT: &str = "nats";
 
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
-    let Some((pid, rest)) = text.trim_end().strip_prefix('[').and_then(|rest| rest.split_once("] ")) else { return false };
-    let Some((time, rest)) = rest.split_once(" [") else { return false };
-    let Some((level, rest)) = rest.split_once("] ") else { return false };
+    let Some((pid, rest)) = text.trim_end().strip_prefix('[').and_then(|rest| scan::cut(rest, "] ")) else { return false };
+    let Some((time, rest)) = scan::cut(rest, " [") else { return false };
+    let Some((level, rest)) = scan::cut(rest, "] ") else { return false };
     let (Ok(pid), Some(time)) = (pid.parse(), scan::iso_time(time, Some(context.zone))) else { return false };
     if !matches!(level, "TRC" | "DBG" | "INF" | "WRN" | "ERR" | "FTL") {
         return false;
@@ -48,16 +48,16 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
     record.app.get_or_insert(Cow::Borrowed("nats-server"));
     let mut what = rest;
     // `192.0.2.1:48312 - cid:7 - …`: a client; `rid` and `gid` are servers.
-    if let Some((end, behind)) = rest.split_once(" - ") {
+    if let Some((end, behind)) = scan::cut(rest, " - ") {
         let (host, port) = scan::host_port(end);
         if let Some(ip) = scan::ip(host) {
             (record.src_ip, record.src_port) = (Some(ip), port);
-            what = behind.split_once(" - ").map_or(behind, |(_, what)| what);
+            what = scan::cut(behind, " - ").map_or(behind, |(_, what)| what);
         }
     }
     if what.starts_with("authentication error") {
         failed(record, FORMAT, "connect", ToldBy::Service);
-        if let Some((user, _)) = what.split_once("User \"").and_then(|(_, rest)| rest.rsplit_once('"')) {
+        if let Some((user, _)) = scan::cut(what, "User \"").and_then(|(_, rest)| rest.rsplit_once('"')) {
             set_user(record, user);
         }
     } else if scan::has(what, "uthorization Violation") {

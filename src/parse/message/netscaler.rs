@@ -40,7 +40,7 @@ pub(super) const CEF: Dialect = Dialect {
 const FORMAT: &str = "netscaler";
 
 fn cef<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((_, rest)) = text.split_once("CEF:0|Citrix|NetScaler|") else { return false };
+    let Some((_, rest)) = scan::cut(text, "CEF:0|Citrix|NetScaler|") else { return false };
     let mut parts = rest.splitn(5, '|');
     let (Some(_), Some(module), Some(name), Some(_), Some(list)) =
         (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
@@ -106,7 +106,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
         return false;
     }
     let body = body.strip_prefix("default ").unwrap_or(body);
-    let Some((about, what)) = body.split_once(" : ").or_else(|| body.split_once(" :")) else { return false };
+    let Some((about, what)) = scan::cut(body, " : ").or_else(|| scan::cut(body, " :")) else { return false };
     let mut names = about.split(' ');
     let (Some(module), Some(name)) = (names.next(), names.next()) else { return false };
     if module.is_empty() || !module.bytes().all(|b| b.is_ascii_uppercase() || b == b'_' || b.is_ascii_digit()) {
@@ -163,11 +163,11 @@ fn appfw<'a>(what: &'a str, record: &mut LogRecord<'a>) {
 
 /// `User mia - Client_ip 192.0.2.1 - …`. What a client chooses (its browser's name) stands behind what the appliance knows.
 fn items<'a>(what: &'a str, record: &mut LogRecord<'a>) {
-    let what = what.strip_prefix("Context ").and_then(|context| context.split_once(" - ")).map_or(what, |(_, rest)| rest);
+    let what = what.strip_prefix("Context ").and_then(|context| scan::cut(context, " - ")).map_or(what, |(_, rest)| rest);
     for item in what.split(" - ").take(40) {
         // `SessionId: 17- User mia`
         let item = item.trim();
-        let item = if item.starts_with("SessionId") { item.split_once("- ").map_or(item, |(_, item)| item) } else { item };
+        let item = if item.starts_with("SessionId") { scan::cut(item, "- ").map_or(item, |(_, item)| item) } else { item };
         let Some((name, value)) = item.split_once(' ') else { continue };
         let value = value.trim().trim_matches('"');
         let end = || endpoint(value);

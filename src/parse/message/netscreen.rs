@@ -28,7 +28,7 @@ pub(super) const DIALECT: Dialect = Dialect {
 };
 
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
-    let Some((_, rest)) = text.split_once("NetScreen device_id=") else { return false };
+    let Some((_, rest)) = scan::cut(text, "NetScreen device_id=") else { return false };
     let Some((device, rest)) = rest.split_once(' ') else { return false };
     // `[Root]system-warning-00518(traffic): `
     let Some((head, what)) = rest.trim_start().split_once(": ") else { return false };
@@ -84,8 +84,8 @@ fn slots(name: &str) -> Option<Slot> {
 }
 
 fn prose<'a>(what: &'a str, level: &str, record: &mut LogRecord<'a>) -> (EventType, Severity) {
-    if let Some((attack, ends)) = what.split_once(" From ")
-        && let Some((from, to)) = ends.split_once(" to ")
+    if let Some((attack, ends)) = scan::cut(what, " From ")
+        && let Some((from, to)) = scan::cut(ends, " to ")
     {
         let to_end = to.split([',', ' ']).next().unwrap_or(to);
         if let (Some((src, src_port)), Some((dst, dst_port))) = (end(from), end(to_end)) {
@@ -96,7 +96,7 @@ fn prose<'a>(what: &'a str, level: &str, record: &mut LogRecord<'a>) -> (EventTy
             return (EventType::IdsAlert, severity);
         }
     }
-    let says = |words: &[&str]| words.iter().any(|word| what.contains(word));
+    let says = |words: &[&str]| scan::has_any(what, words);
     let event_type = if says(&["logged out", "logged off", "has timed out"]) {
         EventType::Logout
     } else if says(&[
@@ -124,7 +124,7 @@ fn prose<'a>(what: &'a str, level: &str, record: &mut LogRecord<'a>) -> (EventTy
     }
     let quoted = what.split_once('"').and_then(|(_, rest)| rest.rsplit_once('"')).map(|(name, _)| name);
     let quoted =
-        quoted.or_else(|| what.split_once("login name '").and_then(|(_, rest)| rest.rsplit_once('\'')).map(|(name, _)| name));
+        quoted.or_else(|| scan::cut(what, "login name '").and_then(|(_, rest)| rest.rsplit_once('\'')).map(|(name, _)| name));
     let named = || {
         ["for admin ", "by admin ", "Admin user ", "Admin User "]
             .iter()

@@ -72,7 +72,7 @@ fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
         (record.dst_ip, record.dst_port) = (Some(ip), port);
     }
     let quoted = scan::between(what, "user '", '\'').or_else(|| scan::between(what, "username '", '\''));
-    let initiated = what.strip_prefix('[').and_then(|r| r.split_once("] Peer Connection Initiated")).map(|(user, _)| user);
+    let initiated = what.strip_prefix('[').and_then(|r| scan::cut(r, "] Peer Connection Initiated")).map(|(user, _)| user);
     let known = (front.is_some() && !name.is_empty()).then_some(name);
     if let Some(user) = quoted.or(initiated).or(known).filter(|user| !user.is_empty()) {
         record.username = Some(user.into());

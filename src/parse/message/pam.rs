@@ -5,6 +5,7 @@ use super::super::token::{number, set_remote, set_user};
 use super::{failed, is};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{App, Begins};
+use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -62,7 +63,7 @@ fn origin(message: &str) -> Origin<'_> {
     if let Some(text) = message.strip_prefix("PAM ") {
         return plain("", text);
     }
-    if let Some((module, text)) = message.strip_prefix('(').and_then(|rest| rest.split_once(") ")) {
+    if let Some((module, text)) = message.strip_prefix('(').and_then(|rest| scan::cut(rest, ") ")) {
         return plain(module, text);
     }
     let name = message.bytes().take(64).take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
@@ -118,7 +119,7 @@ fn authentication<'a>(module: &str, service: Option<&str>, text: &'a str, record
         return denied(record);
     }
     if let Some(rest) = text.strip_prefix("Consecutive login failures for user ") {
-        set_user(record, rest.split_once(" account ").map_or(rest, |(user, _)| user));
+        set_user(record, scan::cut(rest, " account ").map_or(rest, |(user, _)| user));
         return denied(record);
     }
     if let Some(rest) = text.strip_prefix("Refused user ") {
@@ -132,7 +133,7 @@ fn authentication<'a>(module: &str, service: Option<&str>, text: &'a str, record
         set_user(record, user.rsplit_once(" (").map_or(user, |(user, _)| user));
         return denied(record);
     }
-    if let Some((_, user)) = text.strip_prefix("requirement ").and_then(|rest| rest.split_once("met by user \"")) {
+    if let Some((_, user)) = text.strip_prefix("requirement ").and_then(|rest| scan::cut(rest, "met by user \"")) {
         // The service says itself whether the login failed for it.
         set_user(record, user.trim_end_matches('"'));
         is(record, FORMAT, EventType::Other, Severity::Low);
@@ -156,7 +157,7 @@ fn parties<'a>(module: &str, details: &'a str, record: &mut LogRecord<'a>) {
     let (host, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     set_remote(record, host);
     let user = rest.trim_start().strip_prefix("user=").unwrap_or("");
-    let remote_user = before.split_once(" ruser=").map_or("", |(_, user)| user);
+    let remote_user = scan::cut(before, " ruser=").map_or("", |(_, user)| user);
     set_user(record, if user.is_empty() { remote_user } else { user });
 }
 
@@ -197,7 +198,7 @@ fn account<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
         set_user(record, user);
         return true;
     }
-    if let Some((user, _)) = text.strip_prefix("account ").and_then(|rest| rest.split_once(" has expired")) {
+    if let Some((user, _)) = text.strip_prefix("account ").and_then(|rest| scan::cut(rest, " has expired")) {
         set_user(record, user);
         return denied(record);
     }

@@ -25,8 +25,8 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
 
 /// `/firewall_rules.php: Configuration Change: admin@192.0.2.1 (Local Database): Firewall: Rules - saved`.
 fn configuration<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((_, change)) = message.split_once("Configuration Change: ") else { return false };
-    let (who, what) = change.split_once(": ").unwrap_or((change, ""));
+    let Some((_, change)) = scan::cut(message, "Configuration Change: ") else { return false };
+    let (who, what) = scan::cut(change, ": ").unwrap_or((change, ""));
     if let Some((user, from)) = who.split_once('@') {
         record.username = Some(user.into());
         record.src_ip = from.split(' ').next().and_then(scan::ip);

@@ -7,6 +7,7 @@ use super::super::token::{ip, number, port_number, set_remote, set_user, word};
 use super::{failed, is, succeeded};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::App;
+use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -115,16 +116,16 @@ fn disconnect<'a>(first: &str, rest: &'a str, record: &mut LogRecord<'a>) -> boo
 
 /// `reject: RCPT from name[address]: 554 5.7.1 <…>: Helo command rejected: …; from=<…> to=<…> proto=ESMTP helo=<…>`
 fn reject<'a>(verdict: &'a str, rest: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((stage, after)) = rest.split_once(" from ") else { return false };
+    let Some((stage, after)) = scan::cut(rest, " from ") else { return false };
     let Some(client) = client(after) else { return false };
     let rest = file(client, record);
     is(record, FORMAT, EventType::AccessDenied, Severity::Medium);
     record.action = Some(Cow::Borrowed(verdict.trim_end_matches(':')));
     record.set("smtp.stage", stage);
-    if let Some((_, reply)) = rest.split_once(": ") {
-        record.set("event.reason", reply.split_once("; ").map_or(reply, |(reply, _)| reply));
+    if let Some((_, reply)) = scan::cut(rest, ": ") {
+        record.set("event.reason", scan::cut(reply, "; ").map_or(reply, |(reply, _)| reply));
     }
-    if let Some((_, user)) = rest.split_once(", sasl_username=") {
+    if let Some((_, user)) = scan::cut(rest, ", sasl_username=") {
         set_user(record, user);
     }
     true
@@ -138,7 +139,7 @@ fn sasl<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     else {
         return false;
     };
-    let Some((method, reason)) = rest.split_once(" authentication failed") else { return false };
+    let Some((method, reason)) = scan::cut(rest, " authentication failed") else { return false };
     file(client, record);
     // Whoever asks for a mechanism that is none has not named an account.
     if reason.contains("Invalid authentication mechanism") {
@@ -152,7 +153,7 @@ fn sasl<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     }
     failed(record, FORMAT, ACTION, ToldBy::Service);
     record.set("smtp.auth_method", method);
-    if let Some((_, user)) = reason.split_once("sasl_username=") {
+    if let Some((_, user)) = scan::cut(reason, "sasl_username=") {
         set_user(record, user.trim_matches(['<', '>']));
     }
     true
@@ -172,9 +173,9 @@ fn queued<'a>(queue: &'a str, rest: &'a str, record: &mut LogRecord<'a>) -> bool
     let Some(client) = rest.strip_prefix("client=").and_then(client) else { return false };
     let rest = file(client, record);
     record.set("postfix.queue_id", id);
-    match rest.split_once(", sasl_username=") {
+    match scan::cut(rest, ", sasl_username=") {
         Some((_, user)) => {
-            set_user(record, user.split_once(", ").map_or(user, |(user, _)| user));
+            set_user(record, scan::cut(user, ", ").map_or(user, |(user, _)| user));
             succeeded(record, FORMAT, ACTION);
         }
         None => is(record, FORMAT, EventType::Other, Severity::Low),
@@ -184,7 +185,7 @@ fn queued<'a>(queue: &'a str, rest: &'a str, record: &mut LogRecord<'a>) -> bool
 
 /// `hostname name does not resolve to address 192.0.2.1[: reason]`
 fn unresolved<'a>(rest: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((_, address)) = rest.split_once(" does not resolve to address ") else { return false };
+    let Some((_, address)) = scan::cut(rest, " does not resolve to address ") else { return false };
     let address = word(address).0;
     set_remote(record, address.strip_suffix(':').filter(|bare| ip(bare).is_some()).unwrap_or(address));
     is(record, FORMAT, EventType::Other, Severity::Low);

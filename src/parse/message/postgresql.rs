@@ -105,7 +105,7 @@ fn stderr<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) 
     }
     record.set("log.level", level);
     // log_error_verbosity = verbose: the SQLSTATE comes first.
-    let (state, what) = match what.split_once(": ") {
+    let (state, what) = match scan::cut(what, ": ") {
         Some((state, rest)) if state.len() == 5 && state.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase()) => {
             (Some(state), rest)
         }
@@ -310,7 +310,7 @@ fn finish<'a>(level: &str, what: &'a str, record: &mut LogRecord<'a>) {
         if let Some(ip) = scan::ip(host) {
             record.src_ip = Some(ip);
         }
-        if let Some(port) = what.split_once(" port=").and_then(|(_, port)| port.split([' ', ',']).next()?.parse().ok()) {
+        if let Some(port) = scan::cut(what, " port=").and_then(|(_, port)| port.split([' ', ',']).next()?.parse().ok()) {
             record.src_port = Some(port);
         }
     }
@@ -325,12 +325,12 @@ fn subject(what: &str) -> Option<&str> {
     if !is_refusal(what) {
         return None;
     }
-    if let Some((_, rest)) = what.split_once("for user \"").or_else(|| what.split_once("user \"")) {
+    if let Some((_, rest)) = scan::cut(what, "for user \"").or_else(|| scan::cut(what, "user \"")) {
         // A name may hold quotes: what follows it is known.
         let end = rest.find("\", database").or_else(|| rest.rfind('"'))?;
         return rest.get(..end);
     }
-    let (_, rest) = what.split_once("role \"")?;
+    let (_, rest) = scan::cut(what, "role \"")?;
     rest.get(..rest.rfind('"')?)
 }
 

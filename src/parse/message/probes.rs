@@ -69,9 +69,9 @@ fn endpoint(text: &str) -> Option<(std::net::IpAddr, Option<u16>)> {
 
 /// `192.0.2.1[:port] to 192.0.2.4 ports 80, 81, …, flags, TOS 00, TTL 49 @time`.
 fn scanlogd<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((from, rest)) = text.split_once(" to ") else { return false };
-    let Some((to, ports)) = rest.split_once(" port") else { return false };
-    let (Some((src, port)), Some((dst, _))) = (endpoint(from), endpoint(to.split_once(" and ").map_or(to, |(first, _)| first)))
+    let Some((from, rest)) = scan::cut(text, " to ") else { return false };
+    let Some((to, ports)) = scan::cut(rest, " port") else { return false };
+    let (Some((src, port)), Some((dst, _))) = (endpoint(from), endpoint(scan::cut(to, " and ").map_or(to, |(first, _)| first)))
     else {
         return false;
     };
@@ -86,14 +86,14 @@ fn scanlogd<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
 fn portsentry<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     let (host, port, protocol) = if let Some(alert) = text.strip_prefix("attackalert: ") {
         // `… scan from host: name/ip to TCP port: 79`, `Connect from host: name/ip to UDP port: 1`
-        let Some((_, rest)) = alert.split_once("from host: ") else { return false };
-        let Some((host, rest)) = rest.split_once(" to ") else { return false };
-        let Some((protocol, port)) = rest.split_once(" port: ") else { return false };
+        let Some((_, rest)) = scan::cut(alert, "from host: ") else { return false };
+        let Some((host, rest)) = scan::cut(rest, " to ") else { return false };
+        let Some((protocol, port)) = scan::cut(rest, " port: ") else { return false };
         (host, port.split(' ').next().unwrap_or(port), protocol)
     } else {
-        let Some((seconds, rest)) = text.split_once(" - ") else { return false };
-        let Some((_, rest)) = rest.split_once(" Host: ") else { return false };
-        let Some((host, rest)) = rest.split_once(" Port: ") else { return false };
+        let Some((seconds, rest)) = scan::cut(text, " - ") else { return false };
+        let Some((_, rest)) = scan::cut(rest, " Host: ") else { return false };
+        let Some((host, rest)) = scan::cut(rest, " Port: ") else { return false };
         let Some((port, rest)) = rest.split_once(' ') else { return false };
         let Some(time) = seconds.parse().ok().and_then(scan::epoch) else { return false };
         if !rest.ends_with(" Blocked") {
@@ -117,7 +117,7 @@ fn portsentry<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
 
 /// `Authentication: FAILED :: User Name: mia :: Viewer Address: 192.0.2.1 :: Type: DH`; the name is the visitor's.
 fn screen_sharing<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((result, rest)) = text.strip_prefix("Authentication: ").and_then(|rest| rest.split_once(" :: User Name: ")) else {
+    let Some((result, rest)) = text.strip_prefix("Authentication: ").and_then(|rest| scan::cut(rest, " :: User Name: ")) else {
         return false;
     };
     let Some((user, address)) = rest.rsplit_once(" :: Viewer Address: ") else { return false };
@@ -138,13 +138,13 @@ fn adguard<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>)
     let text = text.trim_end();
     // Its own time and level, where the envelope left them.
     let (time, rest) =
-        match text.split_once(" [").and_then(|(time, rest)| Some((scan::iso_time(time, Some(context.zone))?, rest))) {
+        match scan::cut(text, " [").and_then(|(time, rest)| Some((scan::iso_time(time, Some(context.zone))?, rest))) {
             Some((time, rest)) => (Some(time), rest),
             None => (None, text.strip_prefix('[').unwrap_or(text)),
         };
-    let what = rest.split_once("] ").map_or(rest, |(_, what)| what);
+    let what = scan::cut(rest, "] ").map_or(rest, |(_, what)| what);
     if let Some((_, end)) = what.strip_prefix("POST ").and_then(|what| what.rsplit_once("/control/login: from ip "))
-        && let Some((address, reason)) = end.split_once(": ")
+        && let Some((address, reason)) = scan::cut(end, ": ")
         && set_remote(record, address)
     {
         failed(record, FORMAT, "login", ToldBy::Service);

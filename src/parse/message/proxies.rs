@@ -111,7 +111,7 @@ fn istio<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
 
 /// `[time] "request" status flags bytes bytes ms ms "forwarded for" "agent" "id" "authority" "upstream"`, to which Istio adds words and addresses.
 fn plain<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((stamp, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once("] \"")) else { return false };
+    let Some((stamp, rest)) = text.strip_prefix('[').and_then(|rest| scan::cut(rest, "] \"")) else { return false };
     let Some(when) = scan::iso_time(stamp, None) else { return false };
     // The request ends before a status: who asks may put quotes into it.
     let Some(end) = memchr::memmem::find_iter(rest.as_bytes(), b"\" ").find(|at| status(rest, *at).is_some()) else {

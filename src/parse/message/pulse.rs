@@ -37,7 +37,7 @@ pub(super) const DIALECT: Dialect = Dialect {
 const FORMAT: &str = "pulse_secure";
 
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
-    let (head, body) = match text.split_once("PulseSecure: ").or_else(|| text.split_once("Juniper: ")) {
+    let (head, body) = match scan::cut(text, "PulseSecure: ").or_else(|| scan::cut(text, "Juniper: ")) {
         Some((head, body)) if head.len() < 120 => (head, body),
         _ => ("", text),
     };
@@ -45,12 +45,12 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
     if body.starts_with("id=firewall ") {
         return welf(body, record, context);
     }
-    let Some((time, rest)) = body.split_once(" - ") else { return false };
+    let Some((time, rest)) = scan::cut(body, " - ") else { return false };
     let Some(civil) = scan::iso_time(time, Some(context.zone)) else { return false };
-    let Some((node, rest)) = rest.split_once(" - [") else { return false };
-    let Some((address, rest)) = rest.split_once("] ") else { return false };
+    let Some((node, rest)) = scan::cut(rest, " - [") else { return false };
+    let Some((address, rest)) = scan::cut(rest, "] ") else { return false };
     // A user may be called anything; what the gateway adds is found behind it.
-    let Some((who, what)) = rest.split_once("] - ") else { return false };
+    let Some((who, what)) = scan::cut(rest, "] - ") else { return false };
     let Some((user, roles)) = who.rsplit_once(")[") else { return false };
     let Some((user, realm)) = user.rsplit_once('(') else { return false };
     if !is_host_name(node) {
@@ -122,7 +122,7 @@ fn welf<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) ->
         Some(crate::record::Value::Str(text)) => text.clone().into_owned(),
         _ => String::new(),
     };
-    let what = what.split_once(": ").filter(|(code, _)| !code.contains(' ')).map_or(what.as_str(), |(_, what)| what);
+    let what = scan::cut(&what, ": ").filter(|(code, _)| !code.contains(' ')).map_or(what.as_str(), |(_, what)| what);
     record.message = message;
     meaning(what, record);
     true

@@ -24,7 +24,7 @@ pub(super) const DIALECT: Dialect = Dialect {
 const FORMAT: &str = "qnap";
 
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((kind, rest)) = text.split_once(": Users: ").filter(|(kind, _)| matches!(*kind, "conn log" | "event log")) else {
+    let Some((kind, rest)) = scan::cut(text, ": Users: ").filter(|(kind, _)| matches!(*kind, "conn log" | "event log")) else {
         return false;
     };
     // The name is the visitor's: what follows it is looked for from the right.
@@ -40,10 +40,10 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
         }
     };
     if kind == "event log" {
-        let (computer, content) = about.split_once(", Application: ").unwrap_or((about, ""));
+        let (computer, content) = scan::cut(about, ", Application: ").unwrap_or((about, ""));
         said(record, "source.domain", computer);
-        let (application, content) = content.split_once(", Category: ").unwrap_or(("", content));
-        let (category, content) = content.split_once(", Content: ").unwrap_or(("", content));
+        let (application, content) = scan::cut(content, ", Category: ").unwrap_or(("", content));
+        let (category, content) = scan::cut(content, ", Content: ").unwrap_or(("", content));
         said(record, "qnap.application", application);
         said(record, "qnap.category", category);
         said(record, "event.reason", content);
@@ -51,8 +51,8 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
         is(record, FORMAT, event_type, severity);
         return true;
     }
-    let (computer, rest) = about.split_once(", Connection type: ").unwrap_or((about, ""));
-    let (connection, rest) = rest.split_once(", Accessed resources: ").unwrap_or(("", rest));
+    let (computer, rest) = scan::cut(about, ", Connection type: ").unwrap_or((about, ""));
+    let (connection, rest) = scan::cut(rest, ", Accessed resources: ").unwrap_or(("", rest));
     let (resource, action) = rest.rsplit_once(", Action: ").unwrap_or((rest, ""));
     said(record, "source.domain", computer);
     said(record, "network.protocol", connection);
@@ -77,7 +77,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
 
 /// `[Users] Created user "eve".`
 fn event(application: &str, content: &str) -> (EventType, Severity) {
-    let text = content.split_once("] ").map_or(content, |(_, text)| text);
+    let text = scan::cut(content, "] ").map_or(content, |(_, text)| text);
     let verb = text.split(' ').next().unwrap_or_default();
     let change = matches!(
         verb,

@@ -24,17 +24,17 @@ pub(super) const DIALECT: Dialect = Dialect {
     ],
 };
 
-const PIPED: Style = Style { equals: '=', separator: '|' };
+const PIPED: Style = Style { equals: b'=', separator: b'|' };
 
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
-    let (when, rest) = match text.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+    let (when, rest) = match text.strip_prefix('[').and_then(|rest| scan::cut(rest, "] ")) {
         Some((stamp, rest)) => match scan::iso_time(stamp, Some(context.zone)) {
             Some(when) => (Some(when), rest),
             None => return false,
         },
         None => (None, text),
     };
-    let rest = rest.split_once("santad: ").map_or(rest, |(_, rest)| rest);
+    let rest = scan::cut(rest, "santad: ").map_or(rest, |(_, rest)| rest);
     if !rest.starts_with("action=") {
         return false;
     }

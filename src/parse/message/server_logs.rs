@@ -124,7 +124,7 @@ fn lighttpd<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>
     if when.is_none() && record.app.is_none() {
         return false;
     }
-    let Some((file, what)) = rest.split_once(") ") else { return false };
+    let Some((file, what)) = scan::cut(rest, ") ") else { return false };
     let file = file.trim_start_matches('(');
     let is_file = file.contains(".c.") && file.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     if !is_file {
@@ -155,7 +155,7 @@ fn tomcat<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) 
     let rest = rest.trim_start();
     let Some((level, rest)) = rest.split_once(' ') else { return false };
     let known = matches!(level, "INFO" | "WARNING" | "SEVERE" | "FINE" | "FINER" | "FINEST" | "CONFIG");
-    let Some((thread, rest)) = rest.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else { return false };
+    let Some((thread, rest)) = rest.strip_prefix('[').and_then(|rest| scan::cut(rest, "] ")) else { return false };
     let (class, what) = rest.split_once(' ').unwrap_or((rest, ""));
     if !known || !class.contains('.') {
         return false;
@@ -205,7 +205,7 @@ fn yearless(month: &str, day: u8, clock: &str, context: &Context<'_>) -> Option<
 /// `Lmmdd hh:mm:ss.uuuuuu threadid file:line] message`.
 fn klog<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let Some((head, what)) = text.split_once("] ") else { return false };
+    let Some((head, what)) = scan::cut(text, "] ") else { return false };
     let mut words = head.split_ascii_whitespace();
     let (Some(date), Some(clock), Some(thread), Some(place), None) =
         (words.next(), words.next(), words.next(), words.next(), words.next())
@@ -275,7 +275,7 @@ fn redis<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
         _ => "warning",
     };
     record.set("log.level", name);
-    let peer = what.strip_prefix("Accepted ").or_else(|| what.split_once("Connection from ").map(|(_, rest)| rest));
+    let peer = what.strip_prefix("Accepted ").or_else(|| scan::cut(what, "Connection from ").map(|(_, rest)| rest));
     if let Some((ip, port)) = peer.and_then(|peer| token::ip_and_port(peer.split(' ').next().unwrap_or_default())) {
         (record.src_ip, record.src_port) = (Some(ip), port);
     }

@@ -70,7 +70,7 @@ fn kind(name: &str, class: &str) -> EventType {
 fn full<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
     let mut lines = text.lines();
     let Some(head) = lines.next().and_then(|line| line.trim_end().strip_prefix("[**] [")) else { return false };
-    let Some((rule, name)) = head.strip_suffix(" [**]").and_then(|head| head.split_once("] ")) else { return false };
+    let Some((rule, name)) = head.strip_suffix(" [**]").and_then(|head| scan::cut(head, "] ")) else { return false };
     if rule.is_empty() || !rule.bytes().all(|b| b.is_ascii_digit() || b == b':') {
         return false;
     }
@@ -115,8 +115,8 @@ fn csv<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> 
 
 /// `1,1000005,2,"Outbound telnet",TCP,192.0.2.9,40000,198.51.100.7,23,…`; pfSense ends in `id,class,priority,event,disposition`.
 fn columns2<'a>(rest: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((rule, rest)) = rest.split_once(",\"") else { return false };
-    let Some((name, rest)) = rest.split_once("\",") else { return false };
+    let Some((rule, rest)) = scan::cut(rest, ",\"") else { return false };
+    let Some((name, rest)) = scan::cut(rest, "\",") else { return false };
     let mut numbers = rule.split(',').map(|number| number.trim().parse::<u64>().ok());
     let (Some(Some(gid)), Some(Some(sid)), Some(Some(revision)), None) =
         (numbers.next(), numbers.next(), numbers.next(), numbers.next())

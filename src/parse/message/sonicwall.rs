@@ -114,7 +114,7 @@ fn meaning(code: &str, msg: &str, note: &str, action: Option<&str>, level: &str)
         AccessDenied, AccountChange, ConfigChange, ConnectionAllowed, ConnectionBlocked, HttpRequest, IdsAlert, LoginFailed,
         LoginSuccess, Logout, MalwareDetected, ServiceChange, System,
     };
-    let has = |words: &[&str]| words.iter().any(|word| msg.contains(word));
+    let has = |words: &[&str]| scan::has_any(msg, words);
     let rated = match level {
         "0" | "1" => Severity::High,
         "2" | "3" | "4" => Severity::Medium,

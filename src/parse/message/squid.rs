@@ -94,7 +94,7 @@ fn request<'a>(text: &'a str, method: &'a str, user: &str, record: &mut LogRecor
     let end = rest.rmatch_indices(' ').nth(2).map_or(0, |(at, _)| at);
     let Some(url) = rest.get(..end).filter(|url| !url.is_empty() && *url != user) else { return };
     record.set("url.original", url);
-    let host = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', '?']).next().unwrap_or_default();
+    let host = scan::cut(url, "://").map_or(url, |(_, rest)| rest).split(['/', '?']).next().unwrap_or_default();
     let host = scan::host_port(host).0;
     if !host.is_empty() && !host.starts_with("error:") && (method == "CONNECT" || url.contains("://")) {
         record.set("url.domain", host);

@@ -9,6 +9,7 @@ use super::super::token::{ip, is_host_name, port_number, rfind, set_remote, set_
 use super::{failed, is, succeeded};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::App;
+use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -240,7 +241,7 @@ fn connection<'a>(rest: &'a str, record: &mut LogRecord<'a>) -> bool {
     let Some(text) = rest.strip_prefix("from ") else { return false };
     let Some(peer) = user_at(text, false) else { return false };
     peer.file(record);
-    if let Some((address, port)) = text.split_once(" on ").and_then(|(_, local)| local.split_once(" port ")) {
+    if let Some((address, port)) = scan::cut(text, " on ").and_then(|(_, local)| scan::cut(local, " port ")) {
         record.dst_ip = ip(address);
         record.dst_port = port_number(word(port).0);
     }
@@ -274,7 +275,7 @@ fn disconnecting<'a>(first: &str, rest: &'a str, record: &mut LogRecord<'a>) -> 
         Some(who) => (true, who),
         None => (false, rest),
     };
-    let Some((who, _reason)) = who.split_once(": ") else { return false };
+    let Some((who, _reason)) = scan::cut(who, ": ") else { return false };
     let Some(peer) = user_at(who, named) else { return false };
     set_user(record, peer.user);
     peer.file(record);
@@ -334,7 +335,7 @@ fn user<'a>(rest: &'a str, record: &mut LogRecord<'a>) -> bool {
 
 /// `PAM: <reason> for [illegal user ]<user> from <address>[ via <address>]`.
 fn pam<'a>(rest: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((reason, who)) = rest.split_once(" for ") else { return false };
+    let Some((reason, who)) = scan::cut(rest, " for ") else { return false };
     let Some(peer) = user_from(who, nothing) else { return false };
     peer.file_with_user(record);
     record.set("event.reason", reason);
@@ -374,7 +375,7 @@ fn pre_authentication<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
         return failed_login(record, ToldBy::Service);
     }
     if let Some(peer) = text.strip_prefix("banner exchange: Connection from ") {
-        let Some((who, reason)) = peer.split_once(": ") else { return false };
+        let Some((who, reason)) = scan::cut(peer, ": ") else { return false };
         let Some(peer) = user_at(who, false) else { return false };
         peer.file(record);
         let gibberish = matches!(reason, "invalid format" | "could not read protocol version");
@@ -396,7 +397,7 @@ fn pre_authentication<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
             return false;
         };
         set_user(record, user);
-        if let Some(address) = place.split_once("ip=").and_then(|(_, address)| address.split_once([')', ','])) {
+        if let Some(address) = scan::cut(place, "ip=").and_then(|(_, address)| address.split_once([')', ','])) {
             set_remote(record, address.0);
         }
         return failed_login(record, ToldBy::Announcement);
@@ -417,8 +418,8 @@ fn refused<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     }
     if text.starts_with("drop connection #") {
         // `drop connection #10 from [address]:port on [address]:port past MaxStartups`
-        let Some((_, rest)) = text.split_once(" from [") else { return false };
-        let Some((address, rest)) = rest.split_once("]:") else { return false };
+        let Some((_, rest)) = scan::cut(text, " from [") else { return false };
+        let Some((address, rest)) = scan::cut(rest, "]:") else { return false };
         set_remote(record, address);
         record.src_port = port_number(word(rest).0);
         is(record, FORMAT, EventType::ConnectionBlocked, Severity::Low);
@@ -472,7 +473,7 @@ fn refused<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
 /// The server speaks of itself, or of what happens within a session.
 fn service<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     if let Some(place) = text.strip_prefix("Server listening on ") {
-        if let Some((address, port)) = place.split_once(" port ") {
+        if let Some((address, port)) = scan::cut(place, " port ") {
             record.dst_ip = ip(address);
             record.dst_port = port_number(port.trim_end_matches('.'));
         }
@@ -485,7 +486,7 @@ fn service<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     }
     if let Some(session) = text.strip_prefix("Starting session: ") {
         // `shell on pts/0 for root from 192.0.2.1 port 50022 id 0`
-        let Some((_, who)) = session.split_once(" for ") else { return false };
+        let Some((_, who)) = scan::cut(session, " for ") else { return false };
         let who = who.rsplit_once(" id ").map_or(who, |(who, _)| who);
         let Some(peer) = user_from(who, nothing) else { return false };
         set_user(record, peer.user);
@@ -500,7 +501,7 @@ fn service<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
         return other(record);
     }
     if let Some(user) = text.strip_prefix("subsystem request for ") {
-        if let Some((_, user)) = user.split_once(" by user ") {
+        if let Some((_, user)) = scan::cut(user, " by user ") {
             set_user(record, user);
         }
         return other(record);

@@ -32,7 +32,7 @@ const FORMAT: &str = "strongswan";
 
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     // `05[IKE] `, `05[IKE] <vpn|1> `
-    let Some((head, what)) = text.split_once("] ") else { return false };
+    let Some((head, what)) = scan::cut(text, "] ") else { return false };
     let Some((thread, module)) = head.split_once('[') else { return false };
     // `log_level` puts its level behind a subsystem's name.
     let module = module.strip_suffix(|c: char| c.is_ascii_digit()).unwrap_or(module);
@@ -40,7 +40,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     if !is_module || thread.is_empty() || !thread.bytes().all(|b| b.is_ascii_digit()) {
         return false;
     }
-    let (connection, what) = match what.strip_prefix('<').and_then(|rest| rest.split_once("> ")) {
+    let (connection, what) = match what.strip_prefix('<').and_then(|rest| scan::cut(rest, "> ")) {
         Some((connection, what)) => (Some(connection), what),
         None => (None, what),
     };
@@ -68,7 +68,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
 
 /// `EAP method X failed for peer mia`, `XAuth authentication of 'mia' failed`, `authentication of 'mia' with EAP successful`. Names are the peers' own.
 fn password(what: &str) -> Option<(&'static str, &str, bool)> {
-    if let Some((_, user)) = what.split_once(" failed for peer ").filter(|(method, _)| method.starts_with("EAP method ")) {
+    if let Some((_, user)) = scan::cut(what, " failed for peer ").filter(|(method, _)| method.starts_with("EAP method ")) {
         return Some(("eap", user, false));
     }
     let (action, rest) = match what.strip_prefix("XAuth authentication of '") {
@@ -83,8 +83,8 @@ fn password(what: &str) -> Option<(&'static str, &str, bool)> {
 
 /// `IKE_SA vpn[1] established between local[id]...remote[id]`, `deleting IKE_SA vpn[1] between …`.
 fn tunnel<'a>(what: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((verb, ends)) = what.split_once(" between ").filter(|(verb, _)| scan::has(verb, "IKE_SA ")) else { return false };
-    let Some((local, remote)) = ends.split_once("]...") else { return false };
+    let Some((verb, ends)) = scan::cut(what, " between ").filter(|(verb, _)| scan::has(verb, "IKE_SA ")) else { return false };
+    let Some((local, remote)) = scan::cut(ends, "]...") else { return false };
     let ((local, _), (remote, id)) =
         (local.split_once('[').unwrap_or((local, "")), remote.split_once('[').unwrap_or((remote, "")));
     let (Some(local), Some(remote)) = (scan::ip(local), scan::ip(remote)) else { return false };
@@ -97,10 +97,10 @@ fn tunnel<'a>(what: &'a str, record: &mut LogRecord<'a>) -> bool {
 
 /// `received packet: from 203.0.113.77[500] to 192.0.2.4[500] (408 bytes)`; what is sent has its ends the other way round.
 fn packet<'a>(what: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((verb, ends)) = what.split_once(" packet: from ").filter(|(verb, _)| matches!(*verb, "received" | "sending")) else {
+    let Some((verb, ends)) = scan::cut(what, " packet: from ").filter(|(verb, _)| matches!(*verb, "received" | "sending")) else {
         return false;
     };
-    let Some((from, to)) = ends.split_once(" to ") else { return false };
+    let Some((from, to)) = scan::cut(ends, " to ") else { return false };
     let end = |text: &str| {
         let (host, port) = text.split(' ').next()?.split_once('[')?;
         Some((scan::ip(host)?, port.trim_end_matches(']').parse().ok()))

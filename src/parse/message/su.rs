@@ -6,6 +6,7 @@ use super::super::token::set_user;
 use super::{failed, is};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::App;
+use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -84,7 +85,7 @@ fn bsd(message: &str) -> Option<(bool, &str, &str)> {
         None => (true, message),
     };
     let (names, _) = text.rsplit_once(" on ")?;
-    let (actor, target) = names.split_once(" to ")?;
+    let (actor, target) = scan::cut(names, " to ")?;
     let single = |name: &str| !name.is_empty() && !name.contains(' ');
     (single(actor) && single(target)).then_some((success, actor, target))
 }

@@ -7,6 +7,7 @@ use super::super::token::{number, set_user};
 use super::{failed, is};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::App;
+use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -31,7 +32,7 @@ pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
     let mut fields = text;
     let mut reason = None;
     if !is_field(text) {
-        let (said, rest) = text.split_once(" ; ").unwrap_or((text, ""));
+        let (said, rest) = scan::cut(text, " ; ").unwrap_or((text, ""));
         (reason, fields) = (Some(said), rest);
     }
     if reason.is_none() || is_field(fields) {
@@ -94,7 +95,7 @@ fn details<'a>(text: &'a str, record: &mut LogRecord<'a>) {
             record.set(*name, value);
             return;
         }
-        let (value, after) = value.split_once(" ; ").unwrap_or((value, ""));
+        let (value, after) = scan::cut(value, " ; ").unwrap_or((value, ""));
         record.set(*name, value);
         rest = after;
     }

@@ -25,7 +25,7 @@ pub(super) const DIALECT: Dialect = Dialect {
 
 /// `text` may be an EVE record: it has the members that every one of them has.
 fn looks_like(text: &str) -> bool {
-    let has = |name: &str| memchr::memmem::find(text.as_bytes(), name.as_bytes()).is_some();
+    let has = |name: &str| scan::has(text, name);
     has("\"event_type\"")
         && has("\"timestamp\"")
         && ["\"flow_id\"", "\"dest_ip\"", "\"alert\":{", "\"alert\": {", "\"stats\"", "\"pcap_cnt\""].into_iter().any(has)
@@ -104,7 +104,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>) -> Result<bool, serde_js
 fn read_alert<'a>(raw: &'a str, record: &mut LogRecord<'a>) {
     let mut malware = false;
     // What stands inside was checked with the record.
-    let _ = json::members(raw, |name, raw| {
+    json::inner_members(raw, |name, raw| {
         let value = Scalar::of(raw);
         match name.as_ref() {
             "signature" => {
@@ -132,7 +132,7 @@ fn read_alert<'a>(raw: &'a str, record: &mut LogRecord<'a>) {
             "gid" => put(record, "rule.ruleset", value),
             "rev" => put(record, "rule.version", value),
             "metadata" => {
-                let _ = json::members(raw, |name, raw| match name.as_ref() {
+                json::inner_members(raw, |name, raw| match name.as_ref() {
                     "mitre_technique_id" => put(record, "threat.technique.id", first(raw)),
                     "mitre_technique_name" => put(record, "threat.technique.name", first(raw)),
                     "mitre_tactic_id" => put(record, "threat.tactic.id", first(raw)),
@@ -163,7 +163,7 @@ fn names_malware(signature: &str) -> bool {
 }
 
 fn http<'a>(raw: &'a str, fields: &mut Vec<(Cow<'a, str>, Value<'a>)>) {
-    let _ = json::members(raw, |name, raw| {
+    json::inner_members(raw, |name, raw| {
         let name = match name.as_ref() {
             "hostname" => "url.domain",
             "url" => "url.original",
@@ -181,7 +181,7 @@ fn http<'a>(raw: &'a str, fields: &mut Vec<(Cow<'a, str>, Value<'a>)>) {
 
 /// Version 1 and 2 name the question at the top; version 3 in `queries`.
 fn dns<'a>(raw: &'a str, fields: &mut Vec<(Cow<'a, str>, Value<'a>)>) {
-    let _ = json::members(raw, |name, raw| match name.as_ref() {
+    json::inner_members(raw, |name, raw| match name.as_ref() {
         "type" => push(fields, "dns.type".into(), Scalar::of(raw)),
         "id" => push(fields, "dns.id".into(), Scalar::of(raw)),
         "rrname" => push(fields, "dns.question.name".into(), Scalar::of(raw)),
@@ -190,7 +190,7 @@ fn dns<'a>(raw: &'a str, fields: &mut Vec<(Cow<'a, str>, Value<'a>)>) {
         "queries" | "query" => {
             let mut question = None;
             json::elements(raw, |element| question = question.or(Some(element)));
-            let _ = json::members(question.unwrap_or("{}"), |name, raw| match name.as_ref() {
+            json::inner_members(question.unwrap_or("{}"), |name, raw| match name.as_ref() {
                 "rrname" => push(fields, "dns.question.name".into(), Scalar::of(raw)),
                 "rrtype" => push(fields, "dns.question.type".into(), Scalar::of(raw)),
                 _ => {}
@@ -202,7 +202,7 @@ fn dns<'a>(raw: &'a str, fields: &mut Vec<(Cow<'a, str>, Value<'a>)>) {
 }
 
 fn tls<'a>(raw: &'a str, fields: &mut Vec<(Cow<'a, str>, Value<'a>)>) {
-    let _ = json::members(raw, |name, raw| {
+    json::inner_members(raw, |name, raw| {
         let name = match name.as_ref() {
             "sni" => "tls.client.server_name",
             "version" => "tls.version",
@@ -211,7 +211,7 @@ fn tls<'a>(raw: &'a str, fields: &mut Vec<(Cow<'a, str>, Value<'a>)>) {
             "fingerprint" => "tls.server.hash.sha1",
             "ja3" | "ja3s" | "ja4" => {
                 if let (Scalar::Object(ja3), "ja3") = (Scalar::of(raw), name.as_ref()) {
-                    let _ = json::members(ja3, |name, raw| {
+                    json::inner_members(ja3, |name, raw| {
                         if name == "hash" {
                             push(fields, "tls.client.ja3".into(), Scalar::of(raw));
                         }
@@ -226,7 +226,7 @@ fn tls<'a>(raw: &'a str, fields: &mut Vec<(Cow<'a, str>, Value<'a>)>) {
 }
 
 fn file<'a>(raw: &'a str, fields: &mut Vec<(Cow<'a, str>, Value<'a>)>) {
-    let _ = json::members(raw, |name, raw| {
+    json::inner_members(raw, |name, raw| {
         let name = match name.as_ref() {
             "filename" => "file.name",
             "size" => "file.size",
@@ -241,7 +241,7 @@ fn file<'a>(raw: &'a str, fields: &mut Vec<(Cow<'a, str>, Value<'a>)>) {
 }
 
 fn ether<'a>(raw: &'a str, fields: &mut Vec<(Cow<'a, str>, Value<'a>)>) {
-    let _ = json::members(raw, |name, raw| match name.as_ref() {
+    json::inner_members(raw, |name, raw| match name.as_ref() {
         "src_mac" => push(fields, "source.mac".into(), Scalar::of(raw)),
         "dest_mac" => push(fields, "destination.mac".into(), Scalar::of(raw)),
         _ => {}

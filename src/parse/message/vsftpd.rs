@@ -7,6 +7,7 @@ use super::super::token::{between, set_remote, set_user, whole_number};
 use super::{failed, is, succeeded};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::{App, Begins};
+use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -25,7 +26,7 @@ const ACTION: &str = "ftp_login";
 pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
     let mut text = message;
     let mut pid = None;
-    if let Some((number, rest)) = text.strip_prefix("[pid ").and_then(|rest| rest.split_once("] ")) {
+    if let Some((number, rest)) = text.strip_prefix("[pid ").and_then(|rest| scan::cut(rest, "] ")) {
         pid = whole_number(number);
         text = rest;
     }
@@ -66,7 +67,7 @@ fn login(text: &str) -> Option<(&str, &str, &str)> {
 
 /// `[user] OK UPLOAD: Client "address", …`, `CONNECT: Client "address"`.
 fn event(text: &str) -> Option<(&str, &str, &str)> {
-    let (before, client) = text.split_once(": Client \"")?;
+    let (before, client) = scan::cut(text, ": Client \"")?;
     let (user, what) =
         before.rsplit_once("] ").map_or(("", before), |(user, what)| (user.strip_prefix('[').unwrap_or(user), what));
     Some((user, what, client))

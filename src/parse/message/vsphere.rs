@@ -48,11 +48,11 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
         return sign_on(text.get(at..).unwrap_or_default(), record);
     }
     // `info hostd[2099] [Originator@6876 sub=…] what`
-    let what = match text.split_once("[Originator@6876 ").and_then(|(_, rest)| rest.split_once("] ")) {
+    let what = match scan::cut(text, "[Originator@6876 ").and_then(|(_, rest)| scan::cut(rest, "] ")) {
         Some((_, what)) => what,
         None => text,
     };
-    let what = match what.strip_prefix("Event ").and_then(|rest| rest.split_once(" : ")) {
+    let what = match what.strip_prefix("Event ").and_then(|rest| scan::cut(rest, " : ")) {
         Some((number, what)) if number.bytes().all(|b| b.is_ascii_digit()) => what,
         _ => what,
     };
@@ -80,7 +80,7 @@ fn event<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     ) else {
         return false;
     };
-    let what = rest.split_once(" [").map_or(rest, |(_, what)| what);
+    let what = scan::cut(rest, " [").map_or(rest, |(_, what)| what);
     let name = kind.rsplit('.').next().unwrap_or(kind);
     if !said(what, record) {
         let (event_type, severity) = match name {
@@ -120,7 +120,7 @@ fn said<'a>(what: &'a str, record: &mut LogRecord<'a>) -> bool {
             return false;
         }
     } else if let Some(who) = what.strip_prefix("Cannot login user ").or_else(|| what.strip_prefix("Cannot login ")) {
-        (at(who.split_once(": ").map_or(who, |(who, _)| who)), EventType::LoginFailed)
+        (at(scan::cut(who, ": ").map_or(who, |(who, _)| who)), EventType::LoginFailed)
     } else {
         let password = |verb: &str| what.strip_prefix(verb)?.strip_prefix(" password for user ")?.rsplit_once(" from ");
         let ended = |pair: (&'a str, &'a str)| Some((pair.0, scan::ip(pair.1.trim_end_matches('.'))?));

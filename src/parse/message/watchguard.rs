@@ -34,7 +34,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
         return true;
     }
     let Some((head, rest)) = text.trim_end().split_once("msg_id=\"") else { return false };
-    let Some((code, what)) = rest.split_once("\" ") else { return false };
+    let Some((code, what)) = scan::cut(rest, "\" ") else { return false };
     let is_code =
         code.len() == 9 && code.bytes().enumerate().all(|(at, b)| if at == 4 { b == b'-' } else { b.is_ascii_hexdigit() });
     if !is_code || head.len() > 120 {
@@ -153,11 +153,11 @@ fn slots(name: &str) -> Option<Slot> {
 /// `Authentication of Firewall user [mia@Firebox-DB] from 192.0.2.1 was rejected, …`, `Management user admin@Firebox-DB from 192.0.2.1 log in …`.
 fn login<'a>(what: &'a str, record: &mut LogRecord<'a>) -> bool {
     let (user, rest, kind) =
-        if let Some((_, rest)) = what.strip_prefix("Authentication of ").and_then(|rest| rest.split_once(" user [")) {
+        if let Some((_, rest)) = what.strip_prefix("Authentication of ").and_then(|rest| scan::cut(rest, " user [")) {
             let Some((user, rest)) = rest.rsplit_once("] from ") else { return false };
             (user, rest, if scan::has(rest, " was accepted") { EventType::LoginSuccess } else { EventType::LoginFailed })
         } else {
-            let Some((_, rest)) = what.split_once(" user ").filter(|(kind, _)| kind.len() < 40) else { return false };
+            let Some((_, rest)) = scan::cut(what, " user ").filter(|(kind, _)| kind.len() < 40) else { return false };
             let Some((user, rest)) = rest.rsplit_once(" from ") else { return false };
             let kind = if scan::has(rest, " log in attempt was rejected") || scan::has(rest, "rejected") {
                 EventType::LoginFailed

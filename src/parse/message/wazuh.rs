@@ -102,14 +102,14 @@ fn ossec<'a>(text: &'a str, record: &mut LogRecord<'a>, _: &Context<'_>) -> bool
 
 /// `5; Rule: 5760 - description; Location: (agent) 192.0.2.10->/var/log/auth.log; classification: groups,; srcip: 203.0.113.77; user: mia; line`
 fn syslog<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((level, rest)) = text.split_once("; Rule: ") else { return false };
-    let (Ok(level), Some((rule, rest))) = (level.parse::<i64>(), rest.split_once("; Location: ")) else { return false };
-    let Some((id, description)) = rule.split_once(" - ") else { return false };
-    let (location, mut rest) = rest.split_once("; ").unwrap_or((rest, ""));
+    let Some((level, rest)) = scan::cut(text, "; Rule: ") else { return false };
+    let (Ok(level), Some((rule, rest))) = (level.parse::<i64>(), scan::cut(rest, "; Location: ")) else { return false };
+    let Some((id, description)) = scan::cut(rule, " - ") else { return false };
+    let (location, mut rest) = scan::cut(rest, "; ").unwrap_or((rest, ""));
     let mut groups = "";
     // The line itself comes last, and may hold anything.
-    while let Some((name, value)) = rest.split_once(": ") {
-        let (value, behind) = value.split_once("; ").unwrap_or((value, ""));
+    while let Some((name, value)) = scan::cut(rest, ": ") {
+        let (value, behind) = scan::cut(value, "; ").unwrap_or((value, ""));
         match name {
             "classification" => groups = value,
             "srcip" => record.src_ip = ip(value),
@@ -134,11 +134,11 @@ fn entry<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     let groups = lines.next().unwrap_or("");
     let location = lines.next().unwrap_or("");
     let Some(rule) = lines.next().and_then(|line| line.strip_prefix("Rule: ")) else { return false };
-    let Some((number, rest)) = rule.split_once(" (level ") else { return false };
-    let Some((level, description)) = rest.split_once(") -> '") else { return false };
+    let Some((number, rest)) = scan::cut(rule, " (level ") else { return false };
+    let Some((level, description)) = scan::cut(rest, ") -> '") else { return false };
     let Ok(level) = level.parse::<i64>() else { return false };
     for line in lines {
-        match line.split_once(": ") {
+        match scan::cut(line, ": ") {
             Some(("Src IP", value)) => record.src_ip = ip(value.trim()),
             Some(("Src Port", value)) => record.src_port = port_number(value.trim()),
             Some(("Dst IP", value)) => record.dst_ip = ip(value.trim()),

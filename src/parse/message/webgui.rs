@@ -5,6 +5,7 @@ use super::super::token::{rfind, set_remote, set_user};
 use super::{failed, is, succeeded};
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::Begins;
+use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity, ToldBy};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -23,7 +24,7 @@ const ACTION: &str = "web_login";
 
 /// Reads one message of these interfaces.
 pub(super) fn parse<'a>(message: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((_, text)) = message.split_once(".php: ").filter(|(page, _)| page.starts_with('/') && !page.contains(' ')) else {
+    let Some((_, text)) = scan::cut(message, ".php: ").filter(|(page, _)| page.starts_with('/') && !page.contains(' ')) else {
         return false;
     };
     let events = [

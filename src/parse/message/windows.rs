@@ -38,7 +38,7 @@ pub(super) const DIALECT: Dialect = Dialect {
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
     let mut filled = record.clone();
     filled.fields.reserve(48);
-    let read = if text.starts_with('<') { xml(text, &mut filled, context) } else { object(text, "", 0, &mut filled, context) };
+    let read = if text.starts_with('<') { xml(text, &mut filled, context) } else { object(text, &mut filled, context) };
     let has = |name: &str| filled.field(name).is_some();
     if !read || !has("event.code") || !(has("winlog.channel") || has("event.provider")) {
         return false;
@@ -54,13 +54,15 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
 const MAX_NESTING: u8 = 5;
 
 /// Members go by their own name and that of what they stand in: paths differ by shipper and say nothing.
-fn object<'a>(text: &'a str, parent: &str, nesting: u8, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
-    json::members(text, |name, raw| match Scalar::of(raw) {
+fn object<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
+    json::members(text, |name, raw| member(name, raw, "", 0, record, context)).is_ok()
+}
+
+fn member<'a>(name: Cow<'a, str>, raw: &'a str, parent: &str, nesting: u8, record: &mut LogRecord<'a>, context: &Context<'_>) {
+    match Scalar::of(raw) {
         Scalar::Object(inner) if inner != "{}" && nesting < MAX_NESTING => {
-            let is_attribute = name == "#attributes";
-            let within = if is_attribute || is_data(parent) { parent } else { &name };
-            // Its syntax was checked with the whole.
-            object(inner, within, nesting + 1, record, context);
+            let within = if name == "#attributes" || is_data(parent) { parent } else { &name };
+            json::inner_members(inner, |name, raw| member(name, raw, within, nesting + 1, record, context));
         }
         value => {
             let slot = slots(&name, parent, nesting);
@@ -68,8 +70,7 @@ fn object<'a>(text: &'a str, parent: &str, nesting: u8, record: &mut LogRecord<'
             let name = if is_plain { name } else { Cow::Owned(format!("{parent}.{name}")) };
             fill::file(record, slot, name, value, context);
         }
-    })
-    .is_ok()
+    }
 }
 
 /// What the event itself says, whatever its schema calls the parts.

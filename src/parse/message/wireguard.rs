@@ -6,6 +6,7 @@ use super::haproxy::endpoint;
 use super::is;
 use crate::parse::dialect::Dialect;
 use crate::parse::dialect::Mark::Begins;
+use crate::parse::scan;
 use crate::record::{EventType, LogRecord, Severity};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -21,15 +22,15 @@ pub(super) const DIALECT: Dialect = Dialect {
 };
 
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((interface, what)) = text.strip_prefix("wireguard: ").and_then(|rest| rest.split_once(": ")) else { return false };
+    let Some((interface, what)) = text.strip_prefix("wireguard: ").and_then(|rest| scan::cut(rest, ": ")) else { return false };
     if interface.is_empty() || interface.contains(' ') {
         return false;
     }
     record.set("observer.ingress.interface.name", interface);
     // `peer 3 (192.0.2.1:51820)`, ` from 192.0.2.1:51820`
-    let end = match what.split_once(" (") {
+    let end = match scan::cut(what, " (") {
         Some((_, rest)) => rest.split(')').next(),
-        None => what.split_once(" from ").map(|(_, rest)| rest.split([' ', ',']).next().unwrap_or(rest)),
+        None => scan::cut(what, " from ").map(|(_, rest)| rest.split([' ', ',']).next().unwrap_or(rest)),
     };
     let sent = what.starts_with("Sending ");
     if let Some((ip, port)) = end.and_then(endpoint) {

@@ -32,7 +32,7 @@ pub(super) const DIALECT: Dialect = Dialect {
 };
 
 fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -> bool {
-    if let Some((_, what)) = text.split_once("ZscalerNSS: ") {
+    if let Some((_, what)) = scan::cut(text, "ZscalerNSS: ") {
         return feeder(what, record);
     }
     let has = |name: &str| scan::has(text, name);
@@ -54,7 +54,7 @@ fn parse<'a>(text: &'a str, record: &mut LogRecord<'a>, context: &Context<'_>) -
 
 /// What the feeder says of itself: `Zscaler cloud configuration connection to  192.0.2.9:443 lost and unavailable for …`.
 fn feeder<'a>(what: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((_, to)) = what.split_once(" connection to ") else { return false };
+    let Some((_, to)) = scan::cut(what, " connection to ") else { return false };
     let (host, port) = scan::host_port(to.trim_start().split(' ').next().unwrap_or_default());
     let Some(ip) = scan::ip(host) else { return false };
     (record.dst_ip, record.dst_port) = (Some(ip), port);

@@ -9,7 +9,7 @@ pub(super) fn read<'a>(id: u32, text: &'a str, record: &mut LogRecord<'a>) {
     let mut disposition = "";
     let mut file_action = "";
     let mut rest = text;
-    while let Some((name, after)) = rest.split_once(": ").or_else(|| rest.split_once(':')) {
+    while let Some((name, after)) = scan::cut(rest, ": ").or_else(|| rest.split_once(':')) {
         let end = value_end(after);
         let value = after[..end].trim();
         rest = after[end..].trim_start_matches([',', ' ']);

@@ -191,7 +191,7 @@ fn refine<'a>(id: u32, text: &'a str, record: &mut LogRecord<'a>) {
             }
         }
         304_001 | 304_002 => {
-            let url = text.split_once(" URL ").map(|(_, target)| target);
+            let url = scan::cut(text, " URL ").map(|(_, target)| target);
             if let Some(url) = url.and_then(|t| t.split_ascii_whitespace().next()) {
                 record.set("url.original", url.split_once(':').map_or(url, |(_, url)| url));
             }

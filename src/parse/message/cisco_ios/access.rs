@@ -35,7 +35,7 @@ pub(super) fn login<'a>(mnemonic: &str, text: &'a str, record: &mut LogRecord<'a
 
 /// `Configured from console by mia on vty0 (192.0.2.9)`, `… by vty0 (192.0.2.9)`, `… by mia on 192.0.2.9@pts/0`.
 pub(super) fn configured<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((_, who)) = text.split_once(" by ").filter(|_| text.starts_with("Configured from ")) else { return false };
+    let Some((_, who)) = scan::cut(text, " by ").filter(|_| text.starts_with("Configured from ")) else { return false };
     let (user, place) = match rfind(who, " on ") {
         Some(at) => (&who[..at], &who[at + " on ".len()..]),
         None => (if who.starts_with("vty") || who.starts_with("console") || who.contains(' ') { "" } else { who }, who),
@@ -66,7 +66,7 @@ pub(super) fn exited<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
 
 /// `(exec timer expired, tty 1 (192.0.2.9)), user mia`.
 pub(super) fn expired<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((place, user)) = text.split_once("), user ") else { return false };
+    let Some((place, user)) = scan::cut(text, "), user ") else { return false };
     record.src_ip = last_address(place);
     fill::account(record, Cow::Borrowed(user.trim()));
     is(record, FORMAT, Logout, Low);
@@ -90,7 +90,7 @@ pub(super) fn ssh<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
         }
         return true;
     }
-    if let Some((user, _)) = after.split_once("for user '").and_then(|(_, rest)| rest.rsplit_once("' using")) {
+    if let Some((user, _)) = scan::cut(after, "for user '").and_then(|(_, rest)| rest.rsplit_once("' using")) {
         fill::account(record, Cow::Borrowed(user));
     }
     let event_type = if text.ends_with("closed") {
@@ -106,7 +106,7 @@ pub(super) fn ssh<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
 
 /// `User:mia  logged command:no shutdown`.
 pub(super) fn command<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
-    let Some((user, command)) = text.strip_prefix("User:").and_then(|rest| rest.split_once(" logged command:")) else {
+    let Some((user, command)) = text.strip_prefix("User:").and_then(|rest| scan::cut(rest, " logged command:")) else {
         return false;
     };
     if !user.trim().is_empty() && user.trim() != "unknown user" {
@@ -180,7 +180,7 @@ fn said<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
         return true;
     }
     // xinetd: `START: ssh pid=811 from=192.0.2.9`
-    if let Some((_, from)) = text.strip_prefix("START: ").and_then(|rest| rest.split_once(" from=")) {
+    if let Some((_, from)) = text.strip_prefix("START: ").and_then(|rest| scan::cut(rest, " from=")) {
         record.src_ip = scan::ip(word(from).0);
         is(record, FORMAT, ConnectionAllowed, Low);
         return true;

@@ -153,7 +153,7 @@ fn detail<'a>(tag: &Tag<'_>, text: &'a str, record: &mut LogRecord<'a>, context:
             access::refused(record, "snmp_auth")
         }
         ("TCP", "BADAUTH") | ("TCP", "NOAUTH") => {
-            let ends = text.rsplit_once(" from ").and_then(|(_, rest)| rest.split_once(" to "));
+            let ends = text.rsplit_once(" from ").and_then(|(_, rest)| scan::cut(rest, " to "));
             let Some((from, to)) = ends else { return false };
             (record.src_ip, record.src_port) = end(from);
             (record.dst_ip, record.dst_port) = end(word(to).0);
@@ -183,7 +183,7 @@ fn access_list<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
         _ => return false,
     };
     let (first, after) = word(rest);
-    match after.split_once("-> ") {
+    match scan::cut(after, "-> ") {
         Some((source, destination)) => {
             record.protocol = match whole_number(first).and_then(|number| u16::try_from(number).ok()) {
                 Some(number) => scan::protocol_number(number).map(Cow::Borrowed),
@@ -230,7 +230,7 @@ fn end(text: &str) -> End {
 /// NX-OS: `Src IP: 198.51.100.9, Dst IP: 192.0.2.4, Src Port: 5, Dst Port: 23, Src Intf: Ethernet1/1, Protocol: "TCP"(6), …`.
 fn flow<'a>(text: &'a str, record: &mut LogRecord<'a>) -> bool {
     let mut decision = "";
-    for (name, value) in text.split(", ").filter_map(|pair| pair.split_once(": ")) {
+    for (name, value) in text.split(", ").filter_map(|pair| scan::cut(pair, ": ")) {
         match name.trim() {
             "Src IP" | "Source IP" => record.src_ip = scan::ip(value),
             "Dst IP" | "Destination IP" => record.dst_ip = scan::ip(value),

@@ -271,9 +271,9 @@ fn system<'a>(record: &mut LogRecord<'a>, subtype: &str) -> (EventType, Severity
     let code = word(record, "event.code").to_owned();
     let from = ["From: ", " from ", "Login from: "].iter().find_map(|sign| what.rsplit_once(sign)).map(|(_, from)| from);
     let from = from.map(|from| from.split([' ', ',']).next().unwrap_or(from).trim_end_matches('.'));
-    let user = what.split_once("user '").and_then(|(_, user)| user.rsplit_once('\'')).map(|(user, _)| user);
-    let user = user.or_else(|| what.split_once("User name: ")?.1.split(',').next().map(|user| user.trim_end_matches('.')));
-    let in_prose = what.strip_prefix("User ").and_then(|rest| rest.split_once(" logged ")).map(|(user, _)| user);
+    let user = scan::cut(what, "user '").and_then(|(_, user)| user.rsplit_once('\'')).map(|(user, _)| user);
+    let user = user.or_else(|| scan::cut(what, "User name: ")?.1.split(',').next().map(|user| user.trim_end_matches('.')));
+    let in_prose = what.strip_prefix("User ").and_then(|rest| scan::cut(rest, " logged ")).map(|(user, _)| user);
     let fails = code.contains("fail") || what.starts_with("failed authentication");
     let logs_in = (what.contains(" logged in via ") || code.ends_with("auth-success") || code.ends_with("auth-succ")) && !fails;
     let found = if subtype == "auth" || code.contains("auth-") || in_prose.is_some() || subtype == "globalprotect" {
