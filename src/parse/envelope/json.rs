@@ -109,6 +109,9 @@ enum Column {
     Event,
 }
 
+/// How well `source_ip` is known to be the remote end, and no other name.
+const SOURCE_IP: u8 = 2;
+
 /// What a member's name says, and how well it is known to say so: of two, the lower number wins.
 #[rustfmt::skip]
 fn column(name: &str) -> Option<(Column, u8)> {
@@ -126,9 +129,9 @@ fn column(name: &str) -> Option<(Column, u8)> {
         "pid" | "process.pid" | "_PID" => (Pid, 1), "SYSLOG_PID" | "procid" | "PID" => (Pid, 2), "syslogtag" => (Tag, 3),
         "user.name" | "username" | "user_name" | "userName" => (User, 1), "user" | "account" | "login" => (User, 2),
         "remote_user" | "ClientUsername" => (User, 3), "decorations.username" | "identifier" => (User, 4),
-        "source.ip" | "src_ip" | "source_ip" | "srcip" | "id.orig_h" | "id_orig_h" => (SrcIp, 1),
-        "client.ip" | "client_ip" | "clientip" | "remote_addr" | "remote_ip" | "ClientHost" | "sourceIPAddress" => (SrcIp, 2),
-        "source.address" | "origin.address" | "src" | "src_addr" | "ClientAddr" | "remote" | "req.remoteAddress" => (SrcIp, 3), "ip" => (SrcIp, 4),
+        "source.ip" | "src_ip" | "srcip" | "id.orig_h" | "id_orig_h" => (SrcIp, 1), "source_ip" => (SrcIp, SOURCE_IP),
+        "client.ip" | "client_ip" | "clientip" | "remote_addr" | "remote_ip" | "ClientHost" | "sourceIPAddress" => (SrcIp, 3),
+        "source.address" | "origin.address" | "src" | "src_addr" | "ClientAddr" | "remote" | "req.remoteAddress" => (SrcIp, 4), "ip" => (SrcIp, 5),
         "source.port" | "src_port" | "source_port" | "srcport" | "id.orig_p" | "id_orig_p" => (SrcPort, 1),
         "client.port" | "remote_port" | "ClientPort" => (SrcPort, 2),
         "destination.ip" | "dest_ip" | "dst_ip" | "destination_ip" | "dstip" | "id.resp_h" | "id_resp_h" => (DstIp, 1),
@@ -319,8 +322,8 @@ impl<'a> Reader<'a, '_> {
         record.username = user.map(|u| u.2);
         // Vector names whoever sent it a line, which is a relay or the device, in the way in which others name an attacker.
         let is_vector = self.fields.iter().any(|(name, _)| name == "source_type");
-        let src = src.filter(|(_, name, (ip, _))| {
-            let is_sender = is_vector && name == "source_ip";
+        let src = src.filter(|(rank, _, (ip, _))| {
+            let is_sender = is_vector && *rank == SOURCE_IP;
             if is_sender {
                 record.set("log.source.address", ip.to_string());
             }
