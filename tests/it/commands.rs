@@ -364,9 +364,28 @@ async fn an_incident_is_reported_with_hashes_that_anybody_can_make_again() {
     assert_eq!(desk.run(&["audit", "verify", "--head", head], None, "").0, 0);
     assert_eq!(desk.database.column("SELECT action FROM audit_log ORDER BY id DESC LIMIT 1").await, ["incident.report"]);
 
+    let upload = desk.dir.path().join("<b>core.bin");
+    std::fs::write(&upload, "what was in memory").unwrap();
+    let (code, out, errors) = desk.run(&["incidents", "open", "The same elsewhere", "--severity", "low", "--json"], None, "");
+    assert_eq!(code, 0, "{errors}");
+    let other = serde_json::from_str::<Value>(&out).unwrap()["number"].as_str().unwrap().to_owned();
+    for arguments in [
+        &["incidents", "observables", &number, "add", "domain", "c2.example.org", "--tlp", "green", "--comment", "<i>told</i>"][..],
+        &["incidents", "link", &number, "caused_by", &other],
+        &["incidents", "evidence", "add", &number, upload.to_str().unwrap()],
+    ] {
+        let (code, _, errors) = desk.run(arguments, None, "");
+        assert_eq!(code, 0, "{arguments:?}: {errors}");
+    }
     let (code, page, errors) = desk.run(&["report", "incident", &number], None, "");
     assert_eq!(code, 0, "{errors}");
     for told in [
+        "<td data-name=\"value\">c2.example.org</td><td data-name=\"share\">TLP:GREEN</td>",
+        "&lt;i&gt;told&lt;/i&gt;",
+        "<td data-name=\"how\">caused by</td>",
+        "&lt;b&gt;core.bin</td>",
+        &*hex(&Sha256::digest("what was in memory")),
+        &*other,
         "<h1>INC-",
         "&lt;img src=x onerror=alert(3)&gt;",
         "<a href=\"https://example.org/\">that</a>",

@@ -55,7 +55,10 @@ pub fn page(report: &IncidentReport) -> String {
     table(&mut out, "Tasks", &["id", "status", "assignee", "due", "task"], tasks);
     let timeline = report.dossier.timeline.iter().map(|what| happening(what).to_vec());
     table(&mut out, "Timeline", &["time", "who", "what", "before", "after"], timeline);
+    observables(&mut out, report);
+    others(&mut out, report);
     evidence(&mut out, report);
+    files(&mut out, report);
     audit(&mut out, report);
     end(&mut out);
     out
@@ -169,6 +172,47 @@ fn table(out: &mut String, title: &str, head: &[&str], rows: impl Iterator<Item 
         out.push_str("</tr>\n");
     }
     out.push_str("</tbody>\n</table>\n</div>\n</section>\n");
+}
+
+fn observables(out: &mut String, report: &IncidentReport) {
+    let rows = report.dossier.observables.iter().map(|seen| {
+        let from = seen.log_id.map_or_else(|| seen.added_by.clone(), |record| format!("record {record}"));
+        vec![
+            seen.kind.clone(),
+            seen.value.clone(),
+            format!("TLP:{}", seen.tlp.to_uppercase()),
+            from,
+            seen.comment.clone().unwrap_or_default(),
+        ]
+    });
+    table(out, "Observables", &["kind", "value", "share", "from", "comment"], rows);
+}
+
+/// Incidents that have to do with it: those that somebody linked, those that became part of it, those in which the same was seen.
+fn others(out: &mut String, report: &IncidentReport) {
+    let dossier = &report.dossier;
+    let links = dossier.links.iter().map(|link| {
+        vec![link.incident.clone(), link.kind.replace('_', " "), link.status.clone(), link.severity.clone(), link.title.clone()]
+    });
+    let parts = dossier
+        .parts
+        .iter()
+        .map(|number| vec![number.clone(), "became part of it".into(), String::new(), String::new(), String::new()]);
+    let related = dossier.related.iter().map(|other| {
+        let what = format!("shares {} observable{}", other.shared_count, if other.shared_count == 1 { "" } else { "s" });
+        vec![other.number.clone(), what, other.status.clone(), other.severity.clone(), other.title.clone()]
+    });
+    let rows = links.chain(parts).chain(related);
+    table(out, "Other incidents", &["number", "how", "status", "severity", "title"], rows);
+}
+
+fn files(out: &mut String, report: &IncidentReport) {
+    let kept = report.dossier.files.iter().filter(|file| file.archived_at.is_none());
+    let rows = kept.map(|file| {
+        let added = format!("{} by {}", file.added_at, file.added_by);
+        vec![file.name.clone(), file.media_type.clone(), file.size.to_string(), added, file.sha256.clone()]
+    });
+    table(out, "Files", &["name", "type", "bytes", "added", "SHA-256"], rows);
 }
 
 fn evidence(out: &mut String, report: &IncidentReport) {
