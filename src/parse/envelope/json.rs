@@ -104,6 +104,9 @@ enum Column {
     Event,
 }
 
+/// How well `source_ip` is known to be the remote end, and no other name.
+const SOURCE_IP: u8 = 2;
+
 /// What a member's name says, and how well it is known to say so: of two, the lower number wins.
 #[rustfmt::skip]
 fn column(name: &str) -> Option<(Column, u8)> {
@@ -121,9 +124,9 @@ fn column(name: &str) -> Option<(Column, u8)> {
         "pid" | "process.pid" | "_PID" => (Pid, 1), "SYSLOG_PID" | "procid" | "PID" => (Pid, 2), "syslogtag" => (Tag, 3),
         "user.name" | "username" | "user_name" | "userName" => (User, 1), "user" | "account" | "login" => (User, 2),
         "remote_user" | "ClientUsername" => (User, 3), "decorations.username" | "identifier" => (User, 4),
-        "source.ip" | "src_ip" | "source_ip" | "srcip" | "id.orig_h" | "id_orig_h" => (SrcIp, 1),
-        "client.ip" | "client_ip" | "clientip" | "remote_addr" | "remote_ip" | "ClientHost" | "sourceIPAddress" => (SrcIp, 2),
-        "source.address" | "origin.address" | "src" | "src_addr" | "ClientAddr" | "remote" | "req.remoteAddress" => (SrcIp, 3), "ip" => (SrcIp, 4),
+        "source.ip" | "src_ip" | "srcip" | "id.orig_h" | "id_orig_h" => (SrcIp, 1), "source_ip" => (SrcIp, SOURCE_IP),
+        "client.ip" | "client_ip" | "clientip" | "remote_addr" | "remote_ip" | "ClientHost" | "sourceIPAddress" => (SrcIp, 3),
+        "source.address" | "origin.address" | "src" | "src_addr" | "ClientAddr" | "remote" | "req.remoteAddress" => (SrcIp, 4), "ip" => (SrcIp, 5),
         "source.port" | "src_port" | "source_port" | "srcport" | "id.orig_p" | "id_orig_p" => (SrcPort, 1),
         "client.port" | "remote_port" | "ClientPort" => (SrcPort, 2),
         "destination.ip" | "dest_ip" | "dst_ip" | "destination_ip" | "dstip" | "id.resp_h" | "id_resp_h" => (DstIp, 1),
@@ -167,8 +170,6 @@ struct Found<'a> {
     pid: Best<u32>,
     user: Best<Cow<'a, str>>,
     src: Best<(std::net::IpAddr, Option<u16>)>,
-    /// That came under a name that Vector has for somebody else.
-    src_may_be_sender: bool,
     src_port: Best<u16>,
     dst: Best<(std::net::IpAddr, Option<u16>)>,
     dst_port: Best<u16>,
@@ -233,13 +234,7 @@ impl<'a> Reader<'a, '_> {
                 Some(value)
             }
             Column::Pid => place(&mut found.pid, rank, value.number(), value),
-            Column::SrcIp => {
-                let left = place(&mut found.src, rank, address(&value), value);
-                if left.is_none() {
-                    found.src_may_be_sender = &*name == "source_ip";
-                }
-                left
-            }
+            Column::SrcIp => place(&mut found.src, rank, address(&value), value),
             Column::DstIp => place(&mut found.dst, rank, address(&value), value),
             Column::SrcPort => place(&mut found.src_port, rank, value.number(), value),
             Column::DstPort => place(&mut found.dst_port, rank, value.number(), value),
@@ -306,7 +301,6 @@ impl<'a> Reader<'a, '_> {
             pid,
             user,
             src,
-            src_may_be_sender,
             src_port,
             dst,
             dst_port,
@@ -323,8 +317,9 @@ impl<'a> Reader<'a, '_> {
         record.pid = pid.map(|p| p.1).or(record.pid);
         record.username = user.map(|u| u.1);
         // Vector names whoever sent it a line, which is a relay or the device, in the way in which others name an attacker.
-        let is_sender = src_may_be_sender && self.fields.iter().any(|(name, _)| name == "source_type");
-        let src = src.filter(|(_, (ip, _))| {
+        let is_vector = self.fields.iter().any(|(name, _)| name == "source_type");
+        let src = src.filter(|(rank, (ip, _))| {
+            let is_sender = is_vector && *rank == SOURCE_IP;
             if is_sender {
                 record.set("log.source.address", ip.to_string());
             }
