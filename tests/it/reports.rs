@@ -53,6 +53,31 @@ async fn set_up_again(database: &Database) {
     Store::connect(database.options.clone()).await.unwrap().close().await;
 }
 
+/// More remote ends and accounts than are counted in memory: the database counts them.
+#[tokio::test]
+async fn the_worst_of_very_many_are_found() {
+    const NAMES: i64 = 100_001;
+    let database = Database::new().await;
+    let casework = casework(&database).await;
+    let insert = format!(
+        "INSERT INTO incidents (number, title, severity, priority, reporter, group_values, event_count, usernames, created_at) \
+         SELECT 'INC-2026-' || n, 'x', 'low', 'P4', 'tester', jsonb_build_object('src_ip', 'remote ' || n % {NAMES}), n % 7, \
+             ARRAY['account ' || n % {NAMES}], timestamptz '2026-11-20 10:00:00Z' FROM generate_series(1, {NAMES} + 20) n"
+    );
+    database.pool.execute(sqlx::AssertSqlSafe(insert)).await.unwrap();
+    let period = Period::days_until(7, at("2026-11-21T00:00:00Z"));
+    let report = casework.report(&os(), period).await.unwrap();
+    // The first twenty occur twice.
+    let mut remotes: Vec<(i64, String)> = (1..=20).map(|n| (-(n % 7 + (n + NAMES) % 7), format!("remote {n}"))).collect();
+    remotes.sort_unstable();
+    let got: Vec<_> = report.top_sources.iter().map(|a| (-a.events, a.remote.clone())).collect();
+    assert_eq!(got, remotes[..10]);
+    let mut accounts: Vec<String> = (1..=20).map(|n| format!("account {n}")).collect();
+    accounts.sort_unstable();
+    assert_eq!(report.top_accounts.iter().map(|a| a.name.clone()).collect::<Vec<_>>(), accounts[..10]);
+    assert!(report.top_sources.iter().all(|a| a.incidents == 2) && report.top_accounts.iter().all(|a| a.count == 2));
+}
+
 #[tokio::test]
 async fn what_a_database_holds_already_is_counted_and_a_daemon_that_does_not_count_is_stopped() {
     let database = Database::new().await;
