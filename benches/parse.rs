@@ -41,10 +41,45 @@ const SERVER: &[&str] = &[
 /// What firewalls, an IDS, web servers and JSON shippers send.
 const DEVICES: &str = include_str!("lines/devices.txt");
 
+/// What else many sites have: a line of each, so that more than forty formats are mixed.
+const OTHERS: &[&str] = &[
+    "auditd",
+    "bind",
+    "cef",
+    "checkpoint",
+    "cisco_ios",
+    "crowdsec",
+    "falco",
+    "fortigate",
+    "haproxy",
+    "juniper_srx",
+    "kubernetes_audit",
+    "leef",
+    "mongodb",
+    "mysql_error",
+    "openvpn",
+    "panos",
+    "postgresql",
+    "proftpd",
+    "routeros",
+    "slapd",
+    "snort_csv",
+    "sonicwall",
+    "sophos_firewall",
+    "squid",
+    "strongswan",
+    "su",
+    "vsftpd",
+    "wazuh",
+    "windows",
+    "zeek",
+];
+
 fn throughput(c: &mut Criterion) {
     let devices: Vec<&str> = DEVICES.lines().collect();
-    let mixed: Vec<&str> = SSHD.iter().chain(SERVER).chain(&devices).copied().collect();
     let formats = parse::formats();
+    let other = |name: &&str| formats.iter().find(|format| format.name == *name).map(|format| format.samples[0]).expect(name);
+    let mixed: Vec<&str> = SSHD.iter().chain(SERVER).chain(&devices).copied().chain(OTHERS.iter().map(other)).collect();
     let every: Vec<&str> = formats.iter().flat_map(|format| format.samples).copied().collect();
     for (name, lines) in [("sshd", SSHD), ("devices", &devices), ("mixed", &mixed), ("every format", &every)] {
         let mut group = c.benchmark_group("parse");
