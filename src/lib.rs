@@ -31,8 +31,8 @@
 //! | room | what it does |
 //! | --- | --- |
 //! | [`record`], [`stats`], [`random`] | the typed log record, incidents, time; counters; chance |
-//! | [`parse`] | frame → record: envelopes (syslog, JSON), then messages, one file per product, each known by its marks |
-//! | [`frame`] | bytes → frames, batches of frames with their positions |
+//! | [`parse`] | frame → record: envelopes (syslog, JSON) in each other, then messages, one file per product, each known by its marks; operators' own formats |
+//! | [`frame`] | bytes → frames, lines that are one event put together, batches of frames with their positions |
 //! | [`detect`] | records → changes of incidents: sliding windows over event time; `detect::sigma` reads operators' rules |
 //! | [`journal`] | what came over the network, on disk until it is committed |
 //! | [`listen`] | the doors: UDP, TCP, webhooks |

@@ -210,15 +210,11 @@ impl Own {
         if part != Part::Object && !is_app(record) {
             return false;
         }
-        let mut filled = record.clone();
-        let mut said = Said::default();
-        let fits = match &self.how {
-            How::Pattern { pattern, groups, .. } => self.captures(pattern, groups, text, &mut filled, &mut said, context),
-            How::Members { goals, when } => self.members(goals, when, text, &mut filled, &mut said, context),
+        let filled = match &self.how {
+            How::Pattern { pattern, groups, .. } => self.captures(pattern, groups, text, record, context),
+            How::Members { goals, when } => self.members(goals, when, text, record, context),
         };
-        if !fits || !is_app(&filled) {
-            return false;
-        }
+        let Some((mut filled, said)) = filled.filter(|(filled, _)| is_app(filled)) else { return false };
         self.mean(&mut filled, said);
         *record = filled;
         true
@@ -229,17 +225,19 @@ impl Own {
         pattern: &Regex,
         groups: &[Option<(&'static str, Goal)>],
         text: &'a str,
-        record: &mut LogRecord<'a>,
-        said: &mut Said,
+        record: &LogRecord<'a>,
         context: &Context<'_>,
-    ) -> bool {
-        let Some(captures) = pattern.captures(text) else { return false };
+    ) -> Option<(LogRecord<'a>, Said)> {
+        // Most lines are of none of the formats: they cost the search and no more.
+        let captures = pattern.captures(text)?;
+        let (mut filled, mut said) = (record.clone(), Said::default());
         for (group, goal) in captures.iter().zip(groups) {
             if let (Some(found), Some((name, goal))) = (group, goal) {
-                self.file(*goal, Cow::Borrowed(*name), Scalar::Text(Cow::Borrowed(found.as_str())), record, said, context);
+                let value = Scalar::Text(Cow::Borrowed(found.as_str()));
+                self.file(*goal, Cow::Borrowed(*name), value, &mut filled, &mut said, context);
             }
         }
-        true
+        Some((filled, said))
     }
 
     fn members<'a>(
@@ -247,15 +245,15 @@ impl Own {
         goals: &HashMap<String, (&'static str, Goal)>,
         when: &[(String, Option<String>)],
         text: &'a str,
-        record: &mut LogRecord<'a>,
-        said: &mut Said,
+        record: &LogRecord<'a>,
         context: &Context<'_>,
-    ) -> bool {
+    ) -> Option<(LogRecord<'a>, Said)> {
         let text = text.trim_start();
         let text = text.strip_prefix("@cee:").map_or(text, str::trim_start);
         if !text.starts_with('{') {
-            return false;
+            return None;
         }
+        let (mut filled, mut said) = (record.clone(), Said::default());
         let mut met = vec![false; when.len()];
         let mut found = 0;
         let walked = json::walk(text, &mut |name, value| {
@@ -270,14 +268,14 @@ impl Own {
             match goals.get(&*name) {
                 Some((goal_name, goal)) => {
                     found += 1;
-                    self.file(*goal, Cow::Borrowed(*goal_name), value, record, said, context);
+                    self.file(*goal, Cow::Borrowed(*goal_name), value, &mut filled, &mut said, context);
                 }
-                None => fill::file(record, None, name, value, context),
+                None => fill::file(&mut filled, None, name, value, context),
             }
         });
         // With nothing said of when, it is what has all its members.
         let fits = if when.is_empty() { found >= goals.len() } else { met.iter().all(|met| *met) };
-        walked.is_ok() && fits
+        (walked.is_ok() && fits).then_some((filled, said))
     }
 
     fn file<'a>(
