@@ -1,7 +1,7 @@
 //! Observables, looked for in the evidence that the pipeline attaches to incidents: beside the pipeline, so that nothing there waits for it.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 
@@ -9,15 +9,18 @@ use crate::casework::Casework;
 
 /// Between two looks when nothing waits.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Between two looks when something does: what has piled up takes a small part of the database's time.
+/// Between two looks when something does, at least, and in times of what the last look took: what has piled up takes a small part of the
+/// database's time, however slow that is, and the incidents that are looked at are mostly free for the pipeline.
 const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE_TIMES: u32 = 4;
 
 /// Looks through what waits, without end. May be dropped at any time: what is not committed is looked through again.
 pub async fn find(casework: &Casework) -> Infallible {
     let mut is_well = true;
     loop {
+        let began = Instant::now();
         let done = casework.find_observables().await;
-        let pause = if matches!(done, Ok(1..)) { PAUSE } else { LOOK_EVERY };
+        let pause = if matches!(done, Ok(1..)) { PAUSE.max(began.elapsed() * PAUSE_TIMES) } else { LOOK_EVERY };
         match done {
             Ok(_) => is_well = true,
             // The pipeline tells of a database that is away.

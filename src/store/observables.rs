@@ -57,8 +57,9 @@ pub async fn waiting(
     query_as(
         "SELECT id, incident_id, log_id, record->>'src_ip' AS src_ip, record->>'dst_ip' AS dst_ip, record->>'username' AS username, \
                 record->>'message' AS message, nullif(record->'fields', 'null') AS fields \
-         FROM (SELECT *, sum(octet_length(record::text)) OVER (ORDER BY id) - octet_length(record::text) AS bytes_before \
-               FROM (SELECT * FROM incident_evidence WHERE NOT extracted AND incident_id = ANY($1) ORDER BY id LIMIT $2) AS first) AS e \
+         FROM (SELECT *, sum(bytes) OVER (ORDER BY id) - bytes AS bytes_before \
+               FROM (SELECT *, octet_length(record::text) AS bytes FROM incident_evidence \
+                     WHERE NOT extracted AND incident_id = ANY($1) ORDER BY id LIMIT $2) AS first) AS e \
          WHERE bytes_before < $3 ORDER BY id",
     )
     .bind(incidents)
