@@ -38,7 +38,7 @@ pub struct Arguments {
     /// Try this format first, whichever app a line names ("tocsin formats" lists them)
     #[arg(long, value_name = "NAME")]
     format: Option<String>,
-    /// Read lines by the formats of this configuration file, too
+    /// Configuration file whose formats are tried, too
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Tell under "tried" which formats were tried on each line, and why

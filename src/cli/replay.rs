@@ -44,7 +44,7 @@ pub struct Arguments {
     /// Sigma rules to run beside the detectors: a directory of .yml files, or one file
     #[arg(long, value_name = "DIR")]
     rules: Option<PathBuf>,
-    /// Read lines by the formats of this configuration file, too
+    /// Configuration file whose formats are tried, too
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Write one JSON object per incident and line instead of a table

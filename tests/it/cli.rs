@@ -32,7 +32,7 @@ fn objects(text: &str) -> Vec<serde_json::Value> {
 
 #[test]
 fn parse_answers_every_frame_in_order() {
-    let lines = b"<34>1 2026-11-20T10:00:00.5Z fw su 7 - - hi\n\nNov 20 10:00:00 srv sshd[9]: Failed password for root from 192.0.2.1 port 22 ssh2\n\xff\0\nlast";
+    let lines = b"<34>1 2026-11-20T10:00:00.5Z fw su 7 - - hi\n\nNov 20 10:00:00 srv sshd[9]: Failed password for root from 192.0.2.1 port 22 ssh2\n\xff\0\xfe\nlast";
     let (code, out, _) = run(&["parse", "--now", "2026-11-20T12:00:00Z", "--timezone", "Europe/Paris"], lines);
     let got = objects(&out);
     assert_eq!((code, got.len()), (0, 5), "{out}");
@@ -43,7 +43,7 @@ fn parse_answers_every_frame_in_order() {
         (&got[2]["event_type"], &got[2]["src_ip"], &got[2]["format"]),
         (&"login_failed".into(), &"192.0.2.1".into(), &"rfc3164+sshd".into())
     );
-    assert_eq!(got[3]["message"], "\\xFF\u{2400}");
+    assert_eq!(got[3]["message"], "\\xFF\u{2400}\\xFE");
     assert_eq!(got[4]["message"], "last");
     assert!(got[4].get("src_ip").is_none(), "absent keys are absent");
 
