@@ -239,13 +239,19 @@ fn named_values(values: &[(Cow<'static, str>, String)]) -> String {
     values.iter().map(|(name, value)| format!("{name} {}", visible(value))).collect::<Vec<_>>().join(", ")
 }
 
-/// What an incident is about, so far.
+/// What an incident has come to, so far.
 #[derive(Debug, Clone, Copy)]
 pub struct Account<'a> {
     /// Who found it.
     pub raised_by: &'a RaisedBy,
     /// Which group.
     pub group: &'a Group,
+    /// Events in all.
+    pub events: u64,
+    /// Event time of the earliest.
+    pub first_seen: Timestamp,
+    /// Event time of the latest.
+    pub last_seen: Timestamp,
     /// Accounts that are known, sorted; more than a few are not all named.
     pub usernames: &'a [String],
     /// Length of the detector's window in microseconds; unused for a rule, which knows its own.
@@ -254,19 +260,20 @@ pub struct Account<'a> {
     pub threshold: u32,
 }
 
-/// An incident's description in plain English: what it is about, accounts, and the rule that it broke. Not how many events it has and when they
-/// were: these have columns of their own, and change with every event; a text that does not is not written and indexed anew each time.
-/// What came from outside has its control characters escaped.
+/// An incident's description in plain English: addresses, counts, accounts, times, and the rule that it broke. What came from
+/// outside has its control characters escaped.
 pub fn description(account: &Account<'_>) -> String {
     const NAMED: usize = 10;
-    let mut text = match account.raised_by {
-        RaisedBy::Detector(Detector::LoginFailures | Detector::BruteForce) => "Failed logins",
-        RaisedBy::Detector(Detector::AccountCompromise) => "Failed logins to several accounts",
-        RaisedBy::Detector(Detector::LoginSpike) => "Logins, failed or not",
-        RaisedBy::Detector(Detector::HighSeverityCluster) => "Events of high or critical severity",
-        RaisedBy::Rule(_) => "Events",
-    }
-    .to_owned();
+    let what = match account.raised_by {
+        RaisedBy::Detector(Detector::LoginFailures | Detector::BruteForce) => "failed login",
+        RaisedBy::Detector(Detector::AccountCompromise) => "failed login to several accounts",
+        RaisedBy::Detector(Detector::LoginSpike) => "login, failed or not",
+        RaisedBy::Detector(Detector::HighSeverityCluster) => "event of high or critical severity",
+        RaisedBy::Rule(_) => "event",
+    };
+    let what =
+        if account.events == 1 { what.to_owned() } else { what.replacen("login", "logins", 1).replacen("event", "events", 1) };
+    let mut text = format!("{} {what}", account.events);
     match &account.group.0[..] {
         [] => {}
         [(name, value)] if name == EVENT_TYPE => {
@@ -282,7 +289,11 @@ pub fn description(account: &Account<'_>) -> String {
             let _ = write!(text, " with {}", named_values(values));
         }
     }
-    text.push('.');
+    if account.first_seen == account.last_seen {
+        let _ = write!(text, " at {}.", account.first_seen);
+    } else {
+        let _ = write!(text, " between {} and {}.", account.first_seen, account.last_seen);
+    }
     if !account.usernames.is_empty() {
         let named: Vec<String> = account.usernames.iter().take(NAMED).map(|u| visible(u)).collect();
         let _ = write!(text, " Accounts: {}", named.join(", "));
@@ -349,6 +360,9 @@ mod tests {
         let account = Account {
             raised_by: &by(Detector::AccountCompromise),
             group: &group,
+            events: 4,
+            first_seen: Timestamp::from_secs(1_767_323_045),
+            last_seen: Timestamp::from_secs(1_767_323_105),
             usernames: &usernames,
             window_micros: 30 * 60 * 1_000_000,
             threshold: 3,
@@ -356,7 +370,8 @@ mod tests {
         assert_eq!(title(account.raised_by, &group), "Failed logins to several accounts from 192.0.2.7");
         assert_eq!(
             description(&account),
-            "Failed logins to several accounts from 192.0.2.7. Accounts: admin, ro\\u{1b}[2Jot\\u{202e}. Raised at 3 different accounts or more within 30 minutes."
+            "4 failed logins to several accounts from 192.0.2.7 between 2026-01-02T03:04:05Z and 2026-01-02T03:05:05Z. \
+             Accounts: admin, ro\\u{1b}[2Jot\\u{202e}. Raised at 3 different accounts or more within 30 minutes."
         );
         let many: Vec<String> = (0..100).map(|n| format!("user{n:03}")).collect();
         assert!(description(&Account { usernames: &many, ..account }).contains("user009 and many more."));
@@ -365,7 +380,7 @@ mod tests {
         assert_eq!(title(&by(Detector::HighSeverityCluster), &cluster), "Cluster of severe events: ids_alert");
         let day =
             Account { raised_by: &by(Detector::HighSeverityCluster), group: &cluster, window_micros: 86_400_000_000, ..account };
-        assert!(description(&day).starts_with("Events of high or critical severity of type ids_alert. "));
+        assert!(description(&day).starts_with("4 events of high or critical severity of type ids_alert between "));
         assert!(description(&day).ends_with("Raised at 3 events or more within 24 hours."));
     }
 }

@@ -258,6 +258,9 @@ impl Merged<'_> {
         clean(&description(&Account {
             raised_by: &change.raised_by,
             group: &change.group,
+            events: self.events,
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
             usernames: &usernames,
             window_micros: change.window_micros,
             threshold: change.threshold,
