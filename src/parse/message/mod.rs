@@ -65,6 +65,7 @@ mod nats;
 mod netfilter;
 mod netscaler;
 mod netscreen;
+mod ocsf;
 mod openvpn;
 mod osquery;
 mod pam;
@@ -233,6 +234,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     netscaler::CEF,
     netscaler::DIALECT,
     netscreen::DIALECT,
+    ocsf::DIALECT,
     openvpn::DIALECT,
     osquery::DIALECT,
     pam::DIALECT,
