@@ -44,6 +44,7 @@ mod fortinet;
 mod ftp;
 mod guards;
 mod haproxy;
+mod identity;
 mod ids_fast;
 mod iis;
 mod infoblox;
@@ -71,6 +72,7 @@ mod osquery;
 mod pam;
 mod panos;
 mod pfsense;
+mod polkit;
 mod postfix;
 mod postgresql;
 mod probes;
@@ -197,6 +199,8 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     guards::WEBMIN,
     guards::XINETD,
     haproxy::DIALECT,
+    identity::ENTRA,
+    identity::OKTA,
     ids_fast::DIALECT,
     iis::ACCESS,
     iis::ERROR,
@@ -240,6 +244,7 @@ pub(crate) static DIALECTS: &[Dialect] = &[
     pam::DIALECT,
     panos::DIALECT,
     pfsense::DIALECT,
+    polkit::DIALECT,
     postfix::DIALECT,
     postgresql::DIALECT,
     probes::ADGUARD,
